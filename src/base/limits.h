@@ -1,0 +1,71 @@
+// Every bound of the system in one place: name with unit, and where it comes from. A value that an
+// operator may change has a config key of the same name; these are the defaults and the ceilings.
+// Thread: any (constants).
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace inferneo::limits {
+
+// HTTP edge. Why: large enough for every published client, small enough that 4,096 connections at
+// their bounds stay below a gigabyte.
+inline constexpr std::size_t kHttpRequestLineSizeMax = 8 * 1024;
+inline constexpr std::size_t kHttpHeaderSizeMax = 32 * 1024;
+inline constexpr std::size_t kHttpHeaderCountMax = 100;
+inline constexpr std::size_t kHttpBodySizeMax = 8 * 1024 * 1024;
+inline constexpr std::size_t kConnectionCountMax = 4096;
+inline constexpr std::size_t kConnectionPerAddressCountMax = 256;
+inline constexpr std::chrono::seconds kHttpHeaderReadTimeout{10};
+inline constexpr std::chrono::seconds kHttpBodyIdleTimeout{15};
+inline constexpr std::chrono::seconds kHttpKeepAliveTimeout{75};
+inline constexpr std::chrono::seconds kHttpWriteStallTimeout{20};
+inline constexpr std::chrono::seconds kRequestTimeout{600};
+// Comment frames that keep idle proxies from closing a stream.
+inline constexpr std::chrono::seconds kSsePingInterval{15};
+// Bytes of a response that may wait for a slow reader before its request is cancelled.
+inline constexpr std::size_t kResponseBufferSizeMax = 1024 * 1024;
+
+// Request content.
+inline constexpr std::size_t kJsonDepthMax = 64;
+inline constexpr std::size_t kMessageCountMax = 2048;
+inline constexpr std::size_t kToolCountMax = 128;
+inline constexpr std::int64_t kChoiceCountMax = 16;
+inline constexpr std::size_t kPromptCountMax = 64;
+inline constexpr std::size_t kStopCountMax = 16;
+inline constexpr std::size_t kStopSizeMax = 256;
+inline constexpr std::size_t kStopTokenIdCountMax = 64;
+inline constexpr std::size_t kLogitBiasCountMax = 1024;
+inline constexpr std::int64_t kTopLogprobsMax = 20;
+inline constexpr std::size_t kErrorBodySizeMax = 2048;
+
+// Model files. Why: the largest published config is below 100 KB and the largest tokenizer.json
+// below 40 MB; safetensors itself caps its header at 100 MB, real ones stay below 10 MB.
+inline constexpr std::size_t kConfigFileSizeMax = 4 * 1024 * 1024;
+inline constexpr std::size_t kTokenizerFileSizeMax = 128 * 1024 * 1024;
+inline constexpr std::size_t kTemplateSizeMax = 1024 * 1024;
+inline constexpr std::uint64_t kSafetensorsHeaderSizeMax = 64 * 1024 * 1024;
+inline constexpr std::size_t kTensorCountMax = 200'000;
+inline constexpr std::size_t kVocabSizeMax = 2'000'000;
+
+// Chat template evaluation, per render.
+inline constexpr std::size_t kTemplateStepCountMax = 2'000'000;
+inline constexpr std::size_t kTemplateDepthMax = 64;
+inline constexpr std::size_t kTemplateOutputSizeMax = 16 * 1024 * 1024;
+
+// Engine. Why: block size 16 tokens keeps the waste of a short sequence below one block and lets a
+// block's keys be read as whole cache lines; queue length is four times the running set.
+inline constexpr std::int32_t kKvBlockSizeTokens = 16;
+inline constexpr std::int32_t kRunningSequenceCountMax = 64;
+inline constexpr std::int32_t kStepTokenCountMax = 512;
+inline constexpr std::int32_t kWaitingRequestCountMax = 4 * kRunningSequenceCountMax;
+
+// Shutdown.
+inline constexpr std::chrono::seconds kDrainNoticePeriod{0};
+inline constexpr std::chrono::seconds kDrainTimeout{30};
+// A step in progress for longer than this with work pending turns readiness off.
+inline constexpr std::chrono::seconds kEngineStallReadyTimeout{10};
+inline constexpr std::chrono::seconds kEngineStallLiveTimeout{60};
+
+}  // namespace inferneo::limits

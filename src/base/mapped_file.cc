@@ -1,0 +1,98 @@
+#include "base/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/str.h"
+
+namespace inferneo {
+namespace {
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  ~FileDescriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+Status errno_status(const std::string& path, int error) {
+  const std::string message = str("cannot open ", path, ": ", std::strerror(error));
+  if (error == ENOENT || error == ENOTDIR) return not_found(message);
+  if (error == EACCES || error == EPERM) return permission_denied(message);
+  return internal_error(message);
+}
+
+// Why: O_NONBLOCK keeps open() of a FIFO from waiting for a writer; the type is checked after.
+Result<std::size_t> open_regular(const std::string& path, int fd, int open_errno) {
+  if (fd < 0) return errno_status(path, open_errno);
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return errno_status(path, errno);
+  if (!S_ISREG(info.st_mode)) return invalid_argument(str(path, " is not a regular file"));
+  return static_cast<std::size_t>(info.st_size);
+}
+
+}  // namespace
+
+Result<MappedFile> MappedFile::open(const std::string& path) {
+  const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  ASSIGN_OR_RETURN(const std::size_t size, open_regular(path, fd.get(), errno));
+  if (size == 0) return MappedFile(path, nullptr, 0);
+  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+  if (data == MAP_FAILED) {
+    return internal_error(str("cannot map ", path, ": ", std::strerror(errno)));
+  }
+  return MappedFile(path, static_cast<const std::byte*>(data), size);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  if (this != &other) {
+    std::swap(path_, other.path_);
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+  }
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+Result<std::string> read_file(const std::string& path, std::size_t size_max) {
+  const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  ASSIGN_OR_RETURN(const std::size_t size, open_regular(path, fd.get(), errno));
+  if (size > size_max) {
+    return resource_exhausted(
+        str(path, " has ", size, " bytes, more than the limit of ", size_max));
+  }
+  std::string text(size, '\0');
+  std::size_t filled = 0;
+  while (filled < size) {
+    const ssize_t got = ::read(fd.get(), text.data() + filled, size - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return errno_status(path, errno);
+    if (got == 0) break;
+    filled += static_cast<std::size_t>(got);
+  }
+  text.resize(filled);
+  return text;
+}
+
+}  // namespace inferneo

@@ -1,0 +1,87 @@
+// The HTTP/1.1 server: sockets, parsing, limits, keep-alive, timeouts, streaming with backpressure.
+// It knows no endpoint: a Dispatcher decides early from the head, and handlers run on front threads,
+// never on the network thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/result.h"
+#include "base/unique_function.h"
+#include "gateway/http/message.h"
+#include "observe/metrics.h"
+
+namespace inferneo::gateway::http {
+
+// One request and the way to answer it. Shared by the connection and the handler; whoever holds it
+// may answer, from any thread.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+  [[nodiscard]] virtual const Request& request() const = 0;
+
+  // Exactly one of respond() and start_stream() may be called, once.
+  virtual void respond(Response response) = 0;
+  // Sends the head with chunked encoding; write() then sends body bytes at once.
+  virtual void start_stream(Response head) = 0;
+  // False when the client is gone or reads too slowly (then the stream is over). Never blocks.
+  virtual bool write(std::string_view bytes) = 0;
+  // Ends the body; the connection may be kept alive.
+  virtual void end_stream() = 0;
+
+  // `callback` runs once, on a network thread, when the client leaves before the answer is complete
+  // (at once when it already has). At most one callback.
+  virtual void on_disconnect(UniqueFunction<void()> callback) = 0;
+};
+
+class Dispatcher {
+ public:
+  virtual ~Dispatcher() = default;
+  // Thread: io, must not block. Decides from the head alone. Returns an error to refuse early (the
+  // body is then not read), or the largest body to accept.
+  virtual Result<std::size_t> admit(const RequestHead& head) = 0;
+  // Thread: front. Answers now or keeps the exchange and answers later.
+  virtual void dispatch(std::shared_ptr<Exchange> exchange) = 0;
+};
+
+struct ServerOptions {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8000;  // 0 means any free port
+  int io_thread_count = 1;
+  int front_thread_count = 2;
+  std::size_t front_queue_size = 1024;  // full: 503 with Retry-After
+  std::size_t connection_count_max = limits::kConnectionCountMax;
+  std::size_t connection_per_address_count_max = limits::kConnectionPerAddressCountMax;
+  std::chrono::milliseconds header_read_timeout = limits::kHttpHeaderReadTimeout;
+  std::chrono::milliseconds body_idle_timeout = limits::kHttpBodyIdleTimeout;
+  std::chrono::milliseconds keep_alive_timeout = limits::kHttpKeepAliveTimeout;
+  std::chrono::milliseconds write_stall_timeout = limits::kHttpWriteStallTimeout;
+  std::size_t response_buffer_size_max = limits::kResponseBufferSizeMax;
+  // Host header values accepted besides loopback names and the bound address; a foreign one gets
+  // 421, which defeats DNS rebinding.
+  std::vector<std::string> allowed_hosts;
+};
+
+class Server {
+ public:
+  // Binds and starts threads. `dispatcher` and `metrics` must outlive the server.
+  // Failures: failed_precondition when the address is in use (naming it), invalid_argument.
+  static Result<std::unique_ptr<Server>> start(const ServerOptions& options,
+                                               Dispatcher& dispatcher,
+                                               observe::ServerMetrics& metrics);
+  // Closes everything and joins.
+  virtual ~Server() = default;
+
+  [[nodiscard]] virtual std::uint16_t port() const = 0;
+  // Stops accepting; idle keep-alive connections are closed, exchanges in progress go on.
+  virtual void stop_accepting() = 0;
+  // Blocks until no exchange is in progress or the timeout has passed; true when none is left.
+  virtual bool wait_idle(Duration timeout) = 0;
+};
+
+}  // namespace inferneo::gateway::http

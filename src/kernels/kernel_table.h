@@ -1,0 +1,111 @@
+// The hot operations as a plain struct of function pointers, one table per instruction set. The
+// scalar reference table is written to be obviously right; every other table is tested against it.
+//
+// Rules for every kernel: noexcept, allocates nothing, logs nothing, reads and writes only what its
+// arguments name. Pointers need no alignment beyond their element type.
+// Invariant: an output element depends only on its own inputs, in a fixed order of additions. It is
+// bit-identical for any batch size, tile position, chunking or split of the work between threads.
+// Thread: any; the caller splits the work.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace inferneo::kernels {
+
+using Bf16 = std::uint16_t;  // upper half of an IEEE-754 binary32
+using F16 = std::uint16_t;   // IEEE-754 binary16
+
+// y[m][n] = sum_k x[m][k] * w[n][k] (+ bias[n]) (+ y[m][n] when accumulate), n in [n_begin, n_end).
+// Weights stay in their file layout: one row of k elements per output.
+struct LinearArgs {
+  const void* x = nullptr;      // Shape: [m][x_stride], element type by entry
+  const void* w = nullptr;      // Shape: [n][k] contiguous, element type by entry
+  const float* bias = nullptr;  // Shape: [n], or null
+  float* y = nullptr;           // Shape: [m][y_stride]
+  std::int64_t m = 0;
+  std::int64_t n_begin = 0;
+  std::int64_t n_end = 0;
+  std::int64_t k = 0;
+  std::int64_t x_stride = 0;  // elements
+  std::int64_t y_stride = 0;  // elements
+  bool accumulate = false;
+};
+using LinearFn = void (*)(const LinearArgs&) noexcept;
+
+// Softmax attention of one sequence's query rows against its paged keys and values, for one
+// key/value head and all query heads that share it, in one pass (online softmax); no score matrix.
+// Query row i has position context_before + i and sees keys 0 .. position.
+// Key/value element (block b, slot t, dim d) of the head is at
+//   cache + ((blocks[b] * kv_heads + kv_head) * block_size + t) * head_dim + d.
+struct AttentionArgs {
+  const float* q = nullptr;  // Shape: [rows][q_stride], head h at offset h * head_dim; rope applied
+  const void* k_cache = nullptr;  // this layer's keys; element type by entry
+  const void* v_cache = nullptr;
+  const std::uint32_t* blocks = nullptr;  // block table of the sequence
+  float* out = nullptr;                   // Shape: [rows][out_stride], laid out like q
+  std::int64_t q_stride = 0;              // elements
+  std::int64_t out_stride = 0;
+  std::int32_t row_begin = 0;  // rows [row_begin, row_end) of this sequence's chunk
+  std::int32_t row_end = 0;
+  std::int32_t context_before = 0;  // position of row 0
+  std::int32_t kv_head = 0;
+  std::int32_t kv_heads = 0;
+  std::int32_t group = 0;  // query heads per key/value head
+  std::int32_t head_dim = 0;
+  std::int32_t block_size = 0;
+  float scale = 0;             // usually 1 / sqrt(head_dim)
+  float* scratch = nullptr;    // attention_scratch_floats(head_dim, group) floats, per thread
+};
+using AttentionFn = void (*)(const AttentionArgs&) noexcept;
+
+// Floats of scratch that any table's attention needs.
+std::int64_t attention_scratch_floats(std::int32_t head_dim, std::int32_t group);
+
+struct KernelTable {
+  const char* name = nullptr;  // "reference", "avx2", "avx512", ...
+  // Products with activations rounded to bf16 use this table's native bf16 dot (or emulate it).
+  bool native_bf16_dot = false;
+
+  // Named <activation type>_<weight type>. Accumulation is in f32.
+  LinearFn linear_f32_f32 = nullptr;
+  LinearFn linear_f32_f16 = nullptr;
+  LinearFn linear_f32_bf16 = nullptr;
+  LinearFn linear_bf16_bf16 = nullptr;
+
+  AttentionFn attention_f32 = nullptr;   // f32 keys and values
+  AttentionFn attention_bf16 = nullptr;  // bf16 keys and values, f32 arithmetic
+
+  // y[i] = x[i] * weight[i] / sqrt(mean(x^2) + eps), one row of n.
+  void (*rms_norm)(const float* x, const float* weight, float eps, float* y, std::int64_t n) noexcept;
+  // Rotates pairs (i, i + rotary_dim/2) of each head in place. Shape: x [heads][head_dim],
+  // cos and sin [rotary_dim/2] of the row's position. Spec: RoFormer, half-split layout of HF.
+  void (*rope)(float* x, const float* cos, const float* sin, std::int64_t heads,
+               std::int64_t head_dim, std::int64_t rotary_dim) noexcept;
+  // y[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
+  void (*silu_mul)(const float* gate, const float* up, float* y, std::int64_t n) noexcept;
+  void (*add)(const float* a, const float* b, float* y, std::int64_t n) noexcept;
+
+  // Round to nearest even; NaN stays NaN.
+  void (*f32_to_bf16)(const float* x, Bf16* y, std::int64_t n) noexcept;
+  void (*bf16_to_f32)(const Bf16* x, float* y, std::int64_t n) noexcept;
+  void (*f16_to_f32)(const F16* x, float* y, std::int64_t n) noexcept;
+
+  // Index of the largest element, the lowest index of equals. *all_finite is false when any element
+  // is NaN or infinite (then the index has no meaning).
+  std::int64_t (*argmax)(const float* x, std::int64_t n, bool* all_finite) noexcept;
+  // log(sum(exp(x))) with the maximum taken out.
+  float (*log_sum_exp)(const float* x, std::int64_t n) noexcept;
+};
+
+const KernelTable& reference_table();
+
+// Tables this program holds that the running processor supports, slowest first; the reference table
+// is always the first.
+std::span<const KernelTable* const> supported_tables();
+
+// The fastest supported table, or the one that `name` asks for ("" for the fastest). Null when the
+// name is unknown or not supported here.
+const KernelTable* find_table(const char* name);
+
+}  // namespace inferneo::kernels

@@ -1,0 +1,33 @@
+// One request for text, as the engine sees it: token ids and parameters, never JSON.
+// Thread: any (plain values). Ownership: moved into the engine on success.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "request/sampling_params.h"
+#include "request/token.h"
+
+namespace inferneo::request {
+
+// Made by the engine at submission, never by the client; unique within the process.
+using RequestId = std::uint64_t;
+
+struct GenerateRequest {
+  std::vector<TokenId> prompt;  // at least one token
+  SamplingParams sampling;
+  std::int32_t choice_count = 1;  // independent continuations of the same prompt ("n")
+  // Higher runs first; equal priorities run in order of arrival.
+  std::int32_t priority = 0;
+  // Requests share cached prefix blocks only with requests of the same salt (one per tenant).
+  std::string cache_salt;
+  // Detokenization: leave out tokens marked special in the vocabulary.
+  bool skip_special_tokens = true;
+  // The prompt ends in the middle of a reply that this request continues (no text is repeated).
+  bool echo = false;  // deliver the prompt's text (and its logprobs when asked) first
+  TimePoint deadline = TimePoint::max();
+};
+
+}  // namespace inferneo::request

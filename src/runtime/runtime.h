@@ -1,0 +1,87 @@
+// Runtime: which artefacts can be loaded. Model: what was loaded, immutable and shared.
+// A format never leaks out of its runtime.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_function.h"
+#include "request/token.h"
+#include "runtime/step.h"
+#include "tensor/dtype.h"
+
+namespace inferneo::runtime {
+
+// Type of activations and keys/values; weights keep the type of their file.
+enum class Arithmetic : std::uint8_t { kAuto, kF32, kBf16 };
+
+struct LoadOptions {
+  Arithmetic arithmetic = Arithmetic::kAuto;
+};
+
+// Bytes known before loading.
+struct MemoryPlan {
+  std::uint64_t weight_bytes = 0;      // mapped from files
+  std::uint64_t weight_copy_bytes = 0;  // of those, bytes that must be copied or converted
+  std::uint64_t kv_block_bytes = 0;    // one block of limits::kKvBlockSizeTokens tokens, all layers
+  std::uint64_t workspace_bytes_per_token = 0;  // of a step
+};
+
+// Sampling defaults that the model's author ships (generation_config.json).
+struct GenerationDefaults {
+  std::optional<float> temperature;
+  std::optional<std::int32_t> top_k;
+  std::optional<float> top_p;
+  std::optional<float> min_p;
+  std::optional<float> repetition_penalty;
+  bool greedy = false;  // do_sample is false
+};
+
+struct ModelInfo {
+  std::string architecture;  // registry name, for example "llama"
+  std::string path;
+  std::int32_t vocab_size = 0;  // rows of logits
+  std::int32_t context_tokens_max = 0;
+  std::int32_t layer_count = 0;
+  std::uint64_t parameter_count = 0;
+  tensor::DType weight_dtype = tensor::DType::kF32;
+  Arithmetic arithmetic = Arithmetic::kF32;
+  std::string isa;                     // name of the kernel table in use
+  std::vector<TokenId> eos_token_ids;  // from config.json and generation_config.json
+  std::optional<TokenId> bos_token_id;
+  GenerationDefaults generation;
+  MemoryPlan memory;
+};
+
+// Thread: any; immutable after load. Ownership: shared_ptr<const Model>.
+class Model {
+ public:
+  virtual ~Model() = default;
+  [[nodiscard]] virtual const ModelInfo& info() const = 0;
+  // Allocates the key/value cache and the workspace. Failures: resource_exhausted.
+  // The model must outlive the runner.
+  virtual Result<std::unique_ptr<GenerativeRunner>> make_runner(
+      const RunnerOptions& options) const = 0;
+};
+
+// Called during a load with bytes done and in all. Thread: the loading thread.
+using Progress = UniqueFunction<void(std::uint64_t done, std::uint64_t total)>;
+
+class Runtime {
+ public:
+  virtual ~Runtime() = default;
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  // How well this runtime fits the artefact at `path`: 0 for not at all.
+  [[nodiscard]] virtual int probe(const std::string& path) const = 0;
+  virtual Result<MemoryPlan> plan(const std::string& path, const LoadOptions& options) const = 0;
+  virtual Result<std::shared_ptr<const Model>> load(const std::string& path,
+                                                    const LoadOptions& options,
+                                                    Progress progress) const = 0;
+};
+
+}  // namespace inferneo::runtime

@@ -1,0 +1,56 @@
+// One forward step over a batch, as plain data: which tokens of which sequences are computed, where
+// their keys and values live, and which rows need logits. A runtime never sees a request.
+// Thread: engine. Ownership: all spans are borrowed until wait() returns.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "kv/block_id.h"
+#include "request/token.h"
+
+namespace inferneo::runtime {
+
+// One sequence's share of a step: a prefill chunk or a single decode token, treated alike.
+struct StepSequence {
+  std::int32_t token_begin = 0;     // index of its first token in StepPlan::token_ids
+  std::int32_t token_count = 0;     // at least 1
+  std::int32_t context_before = 0;  // tokens already in the cache = position of its first token
+  // Covers context_before + token_count tokens; block i holds positions [i*16, (i+1)*16).
+  std::span<const kv::BlockId> blocks;
+};
+
+struct StepPlan {
+  std::span<const TokenId> token_ids;         // Shape: [tokens], sequence after sequence
+  std::span<const StepSequence> sequences;    // in the order of token_ids
+  std::span<const std::int32_t> logit_rows;   // ascending indices into token_ids
+};
+
+struct StepResult {
+  // Shape: [logit_rows][vocab_size], valid until the next submit. A row may hold non-finite values;
+  // containing that fault is the engine's job.
+  std::span<const float> logits;
+};
+
+struct RunnerOptions {
+  std::int32_t kv_block_count = 0;
+  std::int32_t step_token_count_max = 0;
+  std::int32_t sequence_count_max = 0;
+  std::int32_t logit_row_count_max = 0;
+};
+
+// Runs steps of one model and owns its key/value cache and workspace. Blocks hold
+// limits::kKvBlockSizeTokens tokens. After creation no call allocates.
+// Thread: one engine thread.
+class GenerativeRunner {
+ public:
+  using Ticket = std::uint64_t;
+
+  virtual ~GenerativeRunner() = default;
+  // Starts a step; at most one may be in flight. The plan is trusted: the engine has validated it.
+  virtual Ticket submit(const StepPlan& plan) noexcept = 0;
+  // Blocks until the step is done.
+  virtual StepResult wait(Ticket ticket) noexcept = 0;
+};
+
+}  // namespace inferneo::runtime

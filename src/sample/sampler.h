@@ -1,0 +1,56 @@
+// Chooses the next token of one sequence from its logits: penalties, bias, temperature, truncation,
+// then a draw. One instance per running choice; it owns the counts and the random state, so the
+// draw depends only on the request (seed, choice index, position) and never on the batch.
+// Thread: engine. Ownership: owned by the sequence; sample() allocates nothing after create().
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/limits.h"
+#include "request/sampling_params.h"
+#include "request/token.h"
+
+namespace inferneo::sample {
+
+struct TopLogprob {
+  TokenId id = 0;
+  float logprob = 0;
+};
+
+struct Sampled {
+  TokenId id = 0;
+  // False: the row held NaN or an infinity (other than -inf by bias); the token has no meaning.
+  bool finite = true;
+  // log softmax of the raw logits (before penalties and temperature) at id; only when asked for.
+  float logprob = 0;
+  std::int32_t top_count = 0;
+  std::array<TopLogprob, limits::kTopLogprobsMax> top;  // most likely first, ties by lower id
+};
+
+class Sampler {
+ public:
+  // `choice` decorrelates the n continuations of a seeded request. Without a seed the state comes
+  // from `entropy`. Counts of `prompt` feed the repetition penalty.
+  Sampler(const request::SamplingParams& params, std::int32_t choice, std::uint64_t entropy,
+          std::int32_t vocab_size, std::span<const TokenId> prompt);
+  ~Sampler();
+  Sampler(Sampler&&) noexcept;
+  Sampler& operator=(Sampler&&) noexcept;
+
+  // Draws the token after the `generated`-th one and counts it. `logits` may be overwritten.
+  // `banned` ids (end tokens while min_tokens holds) cannot be drawn. After preemption the sequence
+  // keeps its sampler, so nothing is drawn twice.
+  Sampled sample(std::span<float> logits, std::span<const TokenId> banned);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Log probability of `id` and the most likely `top_count` tokens of a raw row (prompt logprobs).
+Sampled score_row(std::span<const float> logits, TokenId id, std::int32_t top_count);
+
+}  // namespace inferneo::sample

@@ -1,0 +1,30 @@
+// Incremental detokenizer: token ids of one sequence to text pieces. A piece is valid UTF-8 at once
+// and never changes later; bytes of an unfinished character are held back.
+// Invariant: the concatenated pieces plus finish() equal Tokenizer::decode of the same ids.
+// Thread: one owner. Ownership: borrows the tokenizer.
+#pragma once
+
+#include <string>
+
+#include "request/token.h"
+#include "text/tokenizer.h"
+
+namespace inferneo::text {
+
+class Detokenizer {
+ public:
+  Detokenizer(const Tokenizer& tokenizer, bool skip_special_tokens);
+
+  // Appends the text that became certain through this token.
+  void push(TokenId id, std::string& out);
+  // Appends what is still held back, with U+FFFD for an unfinished character.
+  void finish(std::string& out);
+
+ private:
+  const Tokenizer* tokenizer_;
+  bool skip_special_tokens_;
+  bool at_start_ = true;
+  std::string pending_;
+};
+
+}  // namespace inferneo::text

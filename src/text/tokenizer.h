@@ -1,0 +1,64 @@
+// Tokenizer: text to token ids and back, equal to Hugging Face `tokenizers` on tokenizer.json.
+// Thread: any; immutable after load.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "request/token.h"
+
+namespace inferneo::text {
+
+struct EncodeOptions {
+  // Add what the post-processor adds (a start token, for example).
+  bool add_special_tokens = true;
+  // Recognise added tokens in the text. Off, "<|im_start|>" typed by a user stays plain text.
+  bool parse_added_tokens = true;
+};
+
+class Tokenizer {
+ public:
+  // Reads tokenizer.json (and tokenizer_config.json where it decides something) of a model
+  // directory. Failures: not_found, corrupt_data with the place, unsupported naming the part.
+  static Result<std::unique_ptr<Tokenizer>> load(const std::string& model_dir);
+  // From the document itself.
+  static Result<std::unique_ptr<Tokenizer>> from_json(std::string_view tokenizer_json);
+
+  ~Tokenizer();
+  Tokenizer(const Tokenizer&) = delete;
+  Tokenizer& operator=(const Tokenizer&) = delete;
+
+  // `text` need not be valid UTF-8; invalid sequences are encoded as U+FFFD. Linear time.
+  void encode(std::string_view text, const EncodeOptions& options, std::vector<TokenId>& out) const;
+  [[nodiscard]] std::vector<TokenId> encode(std::string_view text,
+                                            const EncodeOptions& options = {}) const;
+
+  // Whole sequence at once; invalid UTF-8 becomes U+FFFD. Ids out of range are left out.
+  [[nodiscard]] std::string decode(const std::vector<TokenId>& ids, bool skip_special_tokens) const;
+
+  // One past the largest id.
+  [[nodiscard]] std::int32_t vocab_size() const;
+  // True for ids that the vocabulary holds.
+  [[nodiscard]] bool has_token(TokenId id) const;
+  // Bytes that the token stands for in running text. Borrowed from this object.
+  [[nodiscard]] std::string_view token_bytes(TokenId id) const;
+  // The token as written in the vocabulary ("Ġthe").
+  [[nodiscard]] std::string_view token_name(TokenId id) const;
+  [[nodiscard]] bool is_special(TokenId id) const;
+  [[nodiscard]] std::optional<TokenId> find_token(std::string_view name) const;
+
+  // True when decoding drops one leading space of the whole text (SentencePiece style).
+  [[nodiscard]] bool strips_leading_space() const;
+
+ private:
+  struct Impl;
+  explicit Tokenizer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace inferneo::text
