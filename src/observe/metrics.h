@@ -67,8 +67,8 @@ struct ModelMetrics {
 #define HISTOGRAM(scope, id, name, help, buckets) HISTOGRAM_##scope(id, buckets)
 #define GAUGE_Model(id) Gauge id;
 #define COUNTER_Model(id) Counter id;
-#define COUNTER_BY_Model(id, ...)                \
-  enum class id##_label : std::uint8_t { __VA_ARGS__, kCount }; \
+#define COUNTER_BY_Model(id, ...)                            \
+  enum class id##_label : std::uint8_t{__VA_ARGS__, kCount}; \
   Counter id[static_cast<std::size_t>(id##_label::kCount)];
 #define HISTOGRAM_Model(id, buckets) Histogram id{buckets};
 #define GAUGE_Server(id)
@@ -94,8 +94,8 @@ struct ServerMetrics {
 #define HISTOGRAM_Model(id, buckets)
 #define GAUGE_Server(id) Gauge id;
 #define COUNTER_Server(id) Counter id;
-#define COUNTER_BY_Server(id, ...)               \
-  enum class id##_label : std::uint8_t { __VA_ARGS__, kCount }; \
+#define COUNTER_BY_Server(id, ...)                           \
+  enum class id##_label : std::uint8_t{__VA_ARGS__, kCount}; \
   Counter id[static_cast<std::size_t>(id##_label::kCount)];
 #define HISTOGRAM_Server(id, buckets) Histogram id{buckets};
 #include "observe/metrics.def"

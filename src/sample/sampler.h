@@ -34,8 +34,11 @@ class Sampler {
  public:
   // `choice` decorrelates the n continuations of a seeded request. Without a seed the state comes
   // from `entropy`. Counts of `prompt` feed the repetition penalty.
-  Sampler(const request::SamplingParams& params, std::int32_t choice, std::uint64_t entropy,
-          std::int32_t vocab_size, std::span<const TokenId> prompt);
+  Sampler(const request::SamplingParams& params,
+          std::int32_t choice,
+          std::uint64_t entropy,
+          std::int32_t vocab_size,
+          std::span<const TokenId> prompt);
   ~Sampler();
   Sampler(Sampler&&) noexcept;
   Sampler& operator=(Sampler&&) noexcept;
