@@ -27,7 +27,8 @@ struct ServedModel {
   std::int64_t created_unix_seconds = 0;
   std::shared_ptr<const runtime::Model> model;
   std::shared_ptr<const text::Tokenizer> tokenizer;
-  std::shared_ptr<const text::ChatTemplate> chat_template;  // null when the model has none
+  std::shared_ptr<const text::ChatTemplate> chat_template;  // null when there is none to use
+  std::string chat_template_problem;                        // why it is null
   std::int32_t context_tokens_max = 0;                      // prompt plus output, as configured
   std::unique_ptr<observe::ModelMetrics> metrics;
   std::unique_ptr<engine::Engine> engine;  // declared last: stops before what it uses goes away
@@ -38,8 +39,8 @@ class Lease {
  public:
   explicit Lease(std::shared_ptr<ServedModel> served) : served_(std::move(served)) {}
   [[nodiscard]] const ServedModel& model() const { return *served_; }
-  [[nodiscard]] Result<request::RequestId> submit(
-      request::GenerateRequest& request, std::shared_ptr<request::OutputSink> sink) const {
+  [[nodiscard]] Result<request::RequestId> submit(request::GenerateRequest& request,
+                                                  std::shared_ptr<request::OutputSink> sink) const {
     return served_->engine->submit(request, std::move(sink));
   }
   void cancel(request::RequestId id) const { served_->engine->cancel(id); }
@@ -52,7 +53,7 @@ struct ModelOptions {
   std::string name;  // empty: the last component of the path
   std::string path;
   runtime::LoadOptions load;
-  std::uint64_t kv_bytes = 0;  // size of the KV pool; 0 means a share of free memory
+  std::uint64_t kv_bytes = 0;    // size of the KV pool; 0 means a share of free memory
   engine::EngineOptions engine;  // kv_block_count and name are filled in by the manager
 };
 
@@ -78,7 +79,7 @@ class ModelManager {
   struct Health {
     bool ready = false;
     bool live = false;
-    std::string reason;          // empty when ready
+    std::string reason;            // empty when ready
     Duration last_progress_age{};  // oldest over all engines with pending work
   };
   [[nodiscard]] Health health() const;
