@@ -22,7 +22,25 @@ SchedulerOptions scheduler_options(const CoreOptions& options) {
           kPromptRowCountMax};
 }
 
-bool contains(std::span<const TokenId> ids, TokenId id) { return std::ranges::find(ids, id) != ids.end(); }
+bool contains(std::span<const TokenId> ids, TokenId id) {
+  return std::ranges::find(ids, id) != ids.end();
+}
+
+std::int32_t token_count_max(const ActiveRequest& request) {
+  return request.prompt_count() + request.request.sampling.max_tokens;
+}
+
+std::int32_t blocks_max(const ActiveRequest& request) {
+  return kv::KvCache::blocks_for(token_count_max(request));
+}
+
+// End tokens that the sequence's next token must not be, because min_tokens holds.
+std::span<const TokenId> banned_ids(const Sequence& sequence) {
+  const ActiveRequest& request = *sequence.request;
+  const std::int32_t generated = sequence.token_count() - request.prompt_count();
+  if (generated >= request.request.sampling.min_tokens) return {};
+  return request.end_ids;
+}
 
 }  // namespace
 
@@ -72,6 +90,7 @@ void EngineCore::add(ActiveRequest& request) {
   request.unfinished_count = request.request.choice_count;
   request.sequences[0].tokens = request.request.prompt;
   const request::SamplingParams& sampling = request.request.sampling;
+  cache_.open(request.sequences[0].table, request.request.cache_salt, blocks_max(request));
   request.end_ids = sampling.stop_token_ids;
   if (!sampling.ignore_eos) {
     request.end_ids.insert(
@@ -146,6 +165,7 @@ void EngineCore::begin(ActiveRequest& request, TimePoint now) {
   Sequence& first = request.sequences[0];
   request.started = true;
   ++departed_count_;
+  first.tokens.reserve(static_cast<std::size_t>(token_count_max(request)));
   request.first_scheduled_at = now;
   request.cached_prompt_tokens = first.computed;
   first.sampler.emplace(make_sampler(request, 0));
@@ -213,12 +233,7 @@ void EngineCore::take_row(Sequence& sequence, std::span<float> row, TimePoint no
   ActiveRequest& request = *sequence.request;
   const bool shared_row = !request.forked && request.sequences.size() > 1;
   if (shared_row) std::ranges::copy(row, row_copy_.begin());
-  const request::SamplingParams& sampling = request.request.sampling;
-  const std::int32_t generated = sequence.token_count() - request.prompt_count();
-  const std::span<const TokenId> banned =
-      generated < sampling.min_tokens ? std::span<const TokenId>(request.end_ids)
-                                      : std::span<const TokenId>();
-  const sample::Sampled sampled = sequence.sampler->sample(row, banned);
+  const sample::Sampled sampled = sequence.sampler->sample(row, banned_ids(sequence));
   if (!sampled.finite) {
     fail_not_finite(request);
     return;
@@ -237,23 +252,18 @@ void EngineCore::take_row(Sequence& sequence, std::span<float> row, TimePoint no
 void EngineCore::fork(ActiveRequest& request, std::span<float> row, TimePoint now) {
   request.forked = true;
   const Sequence& first = request.sequences[0];
-  const request::SamplingParams& sampling = request.request.sampling;
   const std::int32_t full = request.prompt_count() / limits::kKvBlockSizeTokens;
   for (std::size_t i = 1; i < request.sequences.size(); ++i) {
     Sequence& sequence = request.sequences[i];
-    sequence.tokens.reserve(first.tokens.capacity());
+    sequence.tokens.reserve(static_cast<std::size_t>(token_count_max(request)));
     sequence.tokens = request.request.prompt;
-    cache_.open(sequence.table, request.request.cache_salt, 0);
-    sequence.table.blocks.reserve(first.table.blocks.capacity());
+    cache_.open(sequence.table, request.request.cache_salt, blocks_max(request));
     cache_.share(first.table, full, sequence.table);
     sequence.computed = full * limits::kKvBlockSizeTokens;
     sequence.sampler.emplace(make_sampler(request, sequence.choice));
     scheduler_.start(sequence);
     std::ranges::copy(row_copy_, row.begin());
-    const std::span<const TokenId> banned = sampling.min_tokens > 0
-                                                ? std::span<const TokenId>(request.end_ids)
-                                                : std::span<const TokenId>();
-    append(sequence, sequence.sampler->sample(row, banned), now);
+    append(sequence, sequence.sampler->sample(row, banned_ids(sequence)), now);
   }
 }
 
@@ -271,8 +281,7 @@ void EngineCore::append(Sequence& sequence, const sample::Sampled& sampled, Time
   event.request = &request;
   event.choice = sequence.choice;
   event.sampled = sampled;
-  const bool is_end_id =
-      generated >= sampling.min_tokens && contains(request.end_ids, sampled.id);
+  const bool is_end_id = generated >= sampling.min_tokens && contains(request.end_ids, sampled.id);
   if (is_end_id) {
     const bool kept = sampling.include_stop && contains(sampling.stop_token_ids, sampled.id);
     event.hidden = !kept;
@@ -344,11 +353,8 @@ void EngineCore::update_gauges() {
 }
 
 sample::Sampler EngineCore::make_sampler(const ActiveRequest& request, std::int32_t choice) {
-  return sample::Sampler(request.request.sampling,
-                         choice,
-                         next_entropy(),
-                         model_.vocab_size,
-                         request.request.prompt);
+  return sample::Sampler(
+      request.request.sampling, choice, next_entropy(), model_.vocab_size, request.request.prompt);
 }
 
 // Spec: splitmix64 (Sebastiano Vigna, public domain).

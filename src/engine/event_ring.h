@@ -25,8 +25,8 @@ class EventRing {
   void push(std::span<const TokenEvent> events);
   // Producer. How many events push() would take without waiting.
   [[nodiscard]] std::size_t space() const {
-    return capacity() - (tail_.load(std::memory_order_relaxed) -
-                         head_.load(std::memory_order_acquire));
+    return capacity() -
+           (tail_.load(std::memory_order_relaxed) - head_.load(std::memory_order_acquire));
   }
 
   // Consumer. Blocks until there is an event and returns those that lie in a row; they stay in

@@ -107,11 +107,11 @@ bool Scheduler::find_blocks(Sequence& sequence) {
       sequence.choice == 0 && request.prompt_rows_scored < request.prompt_rows_wanted();
   if (!scores_prompt) {
     // Why one token less: the logits of the last token have to be computed.
-    sequence.computed = cache_.match(
-        sequence.table, sequence.tokens, (count - 1) / limits::kKvBlockSizeTokens);
+    sequence.computed =
+        cache_.match(sequence.table, sequence.tokens, (count - 1) / limits::kKvBlockSizeTokens);
   }
-  const std::int32_t at_most = kv::KvCache::blocks_for(
-      std::int64_t{request.prompt_count()} + request.request.sampling.max_tokens - 1);
+  const std::int32_t at_most = kv::KvCache::blocks_for(std::int64_t{request.prompt_count()} +
+                                                       request.request.sampling.max_tokens - 1);
   const std::int32_t needed = std::min(kv::KvCache::blocks_for(count) + 1, at_most) -
                               static_cast<std::int32_t>(sequence.table.blocks.size());
   while (needed > cache_.pool().available()) {

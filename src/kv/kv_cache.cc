@@ -35,7 +35,8 @@ void KvCache::close(BlockTable& table) {
   table.open = false;
 }
 
-std::int32_t KvCache::match(BlockTable& table, std::span<const std::int32_t> tokens,
+std::int32_t KvCache::match(BlockTable& table,
+                            std::span<const std::int32_t> tokens,
                             std::int32_t block_count_max) {
   CHECK(table.blocks.empty());
   const std::size_t count =
@@ -71,7 +72,8 @@ void KvCache::share(const BlockTable& from, std::int32_t block_count, BlockTable
   to.indexed_count = std::min(from.indexed_count, block_count);
 }
 
-void KvCache::commit(BlockTable& table, std::span<const std::int32_t> tokens,
+void KvCache::commit(BlockTable& table,
+                     std::span<const std::int32_t> tokens,
                      std::int32_t computed) {
   if (!prefix_cache_) return;
   const auto full = static_cast<std::size_t>(computed) / kBlockSize;

@@ -42,7 +42,8 @@ class KvCache {
 
   // Adopts indexed blocks for the head of `tokens` into an empty table, at most `block_count_max`
   // of them. Returns how many tokens they cover.
-  std::int32_t match(BlockTable& table, std::span<const std::int32_t> tokens,
+  std::int32_t match(BlockTable& table,
+                     std::span<const std::int32_t> tokens,
                      std::int32_t block_count_max);
   // Makes room for `token_count` tokens, all or nothing; false when too few blocks are available.
   bool extend(BlockTable& table, std::int32_t token_count);

@@ -56,6 +56,8 @@ void FakeModel::logits_after(std::span<const TokenId> tokens, std::span<float> o
   }
   const bool ends = unit(mix(state ^ 0x5eed)) < options_.eos_probability;
   out[static_cast<std::size_t>(options_.eos_token_id)] = ends ? 12.0F : -12.0F;
+  // It comes from a prompt only, so that a test decides who is poisoned.
+  if (options_.poison_token_id >= 0) out[static_cast<std::size_t>(options_.poison_token_id)] = -12;
   if (poisoned) out[state % out.size()] = std::numeric_limits<float>::quiet_NaN();
 }
 
@@ -104,7 +106,8 @@ GenerativeRunner::Ticket FakeRunner::submit(const StepPlan& plan) noexcept {
   for (const std::int32_t row : plan.logit_rows) {
     while (row >= plan.sequences[at].token_begin + plan.sequences[at].token_count) ++at;
     const StepSequence& sequence = plan.sequences[at];
-    fill_row(sequence, sequence.context_before + row - sequence.token_begin,
+    fill_row(sequence,
+             sequence.context_before + row - sequence.token_begin,
              std::span(logits_).subspan(row_count_ * vocab, vocab));
     ++row_count_;
   }
@@ -127,7 +130,8 @@ FakeRunner::Slot& FakeRunner::slot(const StepSequence& sequence, std::int32_t po
 }
 
 bool FakeRunner::check_plan(const StepPlan& plan) {
-  if (token_count_ > options_.step_token_count_max) violate("more tokens than step_token_count_max");
+  if (token_count_ > options_.step_token_count_max)
+    violate("more tokens than step_token_count_max");
   if (plan.sequences.size() > static_cast<std::size_t>(options_.sequence_count_max)) {
     violate("more sequences than sequence_count_max");
   }
@@ -169,7 +173,9 @@ bool FakeRunner::check_sequence(const StepPlan& plan, const StepSequence& sequen
   if (!violation_.empty()) return false;
   for (std::int32_t position = 0; position < sequence.context_before; ++position) {
     if (slot(sequence, position).position != position) {
-      violate(str("position ", position, " reads a slot that holds position ",
+      violate(str("position ",
+                  position,
+                  " reads a slot that holds position ",
                   slot(sequence, position).position));
       return false;
     }

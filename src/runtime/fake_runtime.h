@@ -24,7 +24,7 @@ struct FakeModelOptions {
   // Chance that the end token is the most likely one at a position.
   double eos_probability = 0.05;
   std::uint64_t seed = 1;  // "the weights"
-  // Rows that can see this token are not finite; negative for none.
+  // Rows that can see this token are not finite, and it is never likely; negative for none.
   TokenId poison_token_id = -1;
   // Chance that a row is not finite for no reason in its content (a memory fault).
   double fault_probability = 0;
