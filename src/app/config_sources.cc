@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::string_view kPrefix = "INFERNEO_";
 constexpr std::string_view kFileVariable = "INFERNEO_CONFIG";
+// Of the project's own tests; they reach the program through inheritance.
+constexpr std::string_view kTestProgramVariable = "INFERNEO_PROGRAM";
+constexpr std::string_view kTestPrefix = "INFERNEO_TEST_";
 
 std::string position(std::string_view name, const YAML::Mark& mark) {
   return str(name, ":", mark.line + 1);
@@ -72,13 +75,17 @@ Status apply_yaml_map(Config& config, const YAML::Node& root, std::string_view n
   return ok_status();
 }
 
+// True for variables that begin like a key but are not one.
+bool is_reserved(std::string_view name) {
+  return name == kFileVariable || name == kTestProgramVariable || name.starts_with(kTestPrefix);
+}
+
 Status apply_environment(Config& config, std::span<const std::string_view> environment) {
   for (const std::string_view entry : environment) {
     const std::size_t equals = entry.find('=');
     const std::string_view name = entry.substr(0, equals);
-    if (!name.starts_with(kPrefix) || name == kFileVariable || equals == std::string_view::npos) {
-      continue;
-    }
+    const bool is_key = name.starts_with(kPrefix) && !is_reserved(name);
+    if (!is_key || equals == std::string_view::npos) continue;
     const std::string id = lower(name.substr(kPrefix.size()));
     const ConfigKey* key = find_config_key(id);
     if (key == nullptr) return unknown_config_key(id).with_where(std::string(name));

@@ -48,10 +48,8 @@ Status ModelHost::add(const ModelSpec& spec) {
   engine.prefix_cache = config_.prefix_cache;
 
   auto line = std::make_shared<ProgressLine>(str("loading ", spec.name));
-  Status status = manager_->add(
+  return manager_->add(
       options, [line](std::uint64_t done, std::uint64_t total) { line->update(done, total); });
-  if (status.ok()) return status;
-  return std::move(status).with_context(str("model ", spec.name));
 }
 
 }  // namespace inferneo::app

@@ -25,7 +25,7 @@ class ModelHost {
   ~ModelHost();
 
   // Loads a model and starts its engine; shows progress on a terminal. Failures: as
-  // ModelManager::add, with the model's name before the message.
+  // ModelManager::add.
   Status add(const ModelSpec& spec);
 
   [[nodiscard]] manager::ModelManager& manager() { return *manager_; }

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "base/log.h"
+#include "base/str.h"
 
 namespace inferneo::app {
 
@@ -15,6 +16,12 @@ Result<std::vector<TokenId>> chat_tokens(const manager::ServedModel& served,
   ASSIGN_OR_RETURN(const std::string text, served.chat_template->render(input));
   // The template writes the start token itself.
   return served.tokenizer->encode(text, {.add_special_tokens = false});
+}
+
+Status require_tokenizer(const manager::ServedModel& served) {
+  if (served.tokenizer != nullptr) return ok_status();
+  return failed_precondition(str("model '", served.name, "' has no tokenizer"))
+      .with_hint("put the tokenizer.json of the model into its directory");
 }
 
 void write_piece(std::string_view piece) {

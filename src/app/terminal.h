@@ -22,6 +22,9 @@ text::Value chat_message(std::string_view role, std::string_view content);
 Result<std::vector<TokenId>> chat_tokens(const manager::ServedModel& served,
                                          const text::ChatInput& input);
 
+// A model without a tokenizer can only be served by token ids: failed_precondition.
+Status require_tokenizer(const manager::ServedModel& served);
+
 // Writes to stdout at once.
 void write_piece(std::string_view piece);
 

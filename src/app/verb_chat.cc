@@ -120,8 +120,9 @@ Result<int> chat(const ChatFlags& flags, const Config& config) {
   quiet_log(config, flags.verbose);
   Interrupt interrupt;
   ASSIGN_OR_RETURN(const std::unique_ptr<LocalModel> model, LocalModel::load(flags.model, config));
+  RETURN_IF_ERROR(require_tokenizer(model->served()));
   if (model->served().chat_template == nullptr) {
-    return failed_precondition(str("model ", flags.model, " has no chat template"))
+    return failed_precondition(model->served().chat_template_problem)
         .with_hint("use `inferneo run MODEL --raw PROMPT`");
   }
   return talk(*model, flags, interrupt);

@@ -48,6 +48,7 @@ Result<int> run(const RunFlags& flags, const Config& config) {
   Interrupt interrupt;
   ASSIGN_OR_RETURN(const std::unique_ptr<LocalModel> model, LocalModel::load(flags.model, config));
   const manager::ServedModel& served = model->served();
+  RETURN_IF_ERROR(require_tokenizer(served));
   request::GenerateRequest request;
   ASSIGN_OR_RETURN(request.prompt, prompt_tokens(served, flags, prompt));
   if (request.prompt.empty()) return invalid_argument("the prompt is empty");
