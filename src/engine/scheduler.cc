@@ -56,10 +56,15 @@ void Scheduler::schedule() {
 }
 
 void Scheduler::schedule_running(bool decode) {
+  // Why: with fewer tokens a step than sequences, decoding could starve the prompt of the first in
+  // order. One token for it in each step bounds its wait.
+  const bool keep_one = decode && !running_.empty() && running_.front()->pending() > 1;
+  if (keep_one) --token_budget_;
   // Preemption takes from the end of running_, so what lies before `i` stays where it is.
   for (std::size_t i = 0; i < running_.size(); ++i) {
     if ((running_[i]->pending() == 1) == decode) schedule_chunk(*running_[i]);
   }
+  if (keep_one) ++token_budget_;
 }
 
 // Gives the sequence a share of the budget and makes room for it. When blocks are missing, the last
