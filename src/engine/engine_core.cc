@@ -74,12 +74,6 @@ EngineCore::EngineCore(const CoreOptions& options,
   metrics_.kv_bytes.set(static_cast<double>(model.memory.kv_block_bytes) * options.kv_block_count);
 }
 
-EngineCore::~EngineCore() {
-  for (ActiveRequest* request : requests_) {
-    for (Sequence& sequence : request->sequences) cache_.close(sequence.table);
-  }
-}
-
 void EngineCore::add(ActiveRequest& request) {
   request.arrival = arrival_count_++;
   request.sequences.resize(static_cast<std::size_t>(request.request.choice_count));

@@ -50,21 +50,25 @@ void Scheduler::schedule() {
   admitted_.clear();
   token_budget_ = options_.step_token_count_max;
   prompt_row_budget_ = options_.prompt_row_count_max;
+  if (empty()) return;
+  // Why: with fewer tokens a step than sequences, the others could keep the first in order from
+  // ever computing its prompt. One token is kept for it until it has been served.
+  const bool first_waits =
+      running_.empty() || (!waiting_.empty() && runs_before(*waiting_.front(), *running_.front()));
+  const bool first_decodes = !first_waits && running_.front()->pending() == 1;
+  if (!first_decodes) --token_budget_;
   schedule_running(/*decode=*/true);
+  if (!first_decodes && !first_waits) ++token_budget_;
   schedule_running(/*decode=*/false);
+  if (first_waits) ++token_budget_;
   admit_waiting();
 }
 
 void Scheduler::schedule_running(bool decode) {
-  // Why: with fewer tokens a step than sequences, decoding could starve the prompt of the first in
-  // order. One token for it in each step bounds its wait.
-  const bool keep_one = decode && !running_.empty() && running_.front()->pending() > 1;
-  if (keep_one) --token_budget_;
   // Preemption takes from the end of running_, so what lies before `i` stays where it is.
   for (std::size_t i = 0; i < running_.size(); ++i) {
     if ((running_[i]->pending() == 1) == decode) schedule_chunk(*running_[i]);
   }
-  if (keep_one) ++token_budget_;
 }
 
 // Gives the sequence a share of the budget and makes room for it. When blocks are missing, the last

@@ -127,8 +127,7 @@ class Simulation {
         runner_(model_.make_fake_runner(engine::EngineCore::runner_options(world_.core))),
         core_(world_.core, model_.info(), *runner_, clock_, metrics_),
         ring_(world_.ring_capacity),
-        row_(static_cast<std::size_t>(world_.model.vocab_size)),
-        block_salts_(static_cast<std::size_t>(world_.core.kv_block_count)) {
+        row_(static_cast<std::size_t>(world_.model.vocab_size)) {
     for (std::int32_t i = 0; i < 3; ++i) families_.push_back(plain_tokens(120));
   }
 
@@ -148,6 +147,7 @@ class Simulation {
   void read_end(Client& client);
   void check_state();
   void check_sequence(const Sequence& sequence, std::vector<std::int32_t>& references);
+  [[nodiscard]] bool was_computed_under_salt(const ActiveRequest& active) const;
   void check_order();
   void fail(const std::string& what);
   void trace(std::uint64_t value) {
@@ -167,7 +167,8 @@ class Simulation {
   std::vector<std::vector<TokenId>> families_;  // prompts begin alike, so that caches are hit
   std::map<const ActiveRequest*, Client> clients_;
   std::set<const ActiveRequest*> admitted_seen_;
-  std::vector<std::optional<std::string>> block_salts_;  // whose content a block last held
+  std::vector<std::pair<std::string, std::vector<TokenId>>>
+      history_;  // salt and tokens of the ended
   std::uint64_t submitted_ = 0;
   std::int32_t arrived_ = 0;
   SimulationResult result_;
@@ -277,23 +278,26 @@ void Simulation::arrive() {
 }
 
 // The first in order computes at least one token in each step and is never preempted by those after
-// it. So a request ends after at most as many steps as it and all before it have tokens, and a
-// later arrival of higher priority can cost that much once more.
+// it. So a request ends after at most as many steps as it and all before it have tokens. A later
+// arrival of higher priority adds its own and can undo the work of all before that request once.
 void Simulation::set_step_bounds(Client& client) {
-  std::uint64_t total = 0;
   const auto tokens_of = [](const ActiveRequest& active) {
     return static_cast<std::uint64_t>(active.request.choice_count) *
            (active.request.prompt.size() +
             static_cast<std::uint64_t>(active.request.sampling.max_tokens));
   };
   const ActiveRequest& arriving = *client.active;
-  for (auto& [active, other] : clients_) {
-    if (active->request.priority >= arriving.request.priority) total += tokens_of(*active);
-    if (active->request.priority < arriving.request.priority) {
-      other.step_bound += tokens_of(arriving) + (other.step_bound - result_.steps);
-    }
+  const std::int32_t priority = arriving.request.priority;
+  std::uint64_t before = tokens_of(arriving);
+  std::uint64_t undone = 0;
+  for (const auto& [active, other] : clients_) {
+    if (active->request.priority >= priority) before += tokens_of(*active);
+    if (active->request.priority < priority) undone += tokens_of(*active);
   }
-  client.step_bound = result_.steps + total + tokens_of(arriving) + 2;
+  client.step_bound = result_.steps + before + 2;
+  for (auto& [active, other] : clients_) {
+    if (active->request.priority < priority) other.step_bound += tokens_of(arriving) + undone;
+  }
 }
 
 void Simulation::cancel_some() {
@@ -419,6 +423,9 @@ void Simulation::read_end(Client& client) {
   trace(static_cast<std::uint64_t>(code));
   if (!active.ended) return fail("an end event of a request that goes on");
   if (active.forked && active.request.choice_count > 1) ++result_.forks;
+  for (const Sequence& sequence : active.sequences) {
+    history_.emplace_back(active.request.cache_salt, sequence.tokens);
+  }
   switch (code) {
     case StatusCode::kOk:
       if (client.poisoned) return fail("a poisoned request ended well");
@@ -474,7 +481,6 @@ void Simulation::check_state() {
                       " users but counts ",
                       cache.pool().reference_count(static_cast<kv::BlockId>(block))));
     }
-    if (holders[block] != nullptr) block_salts_[block] = *holders[block];
   }
   check_order();
   for (const auto& [active, client] : clients_) {
@@ -493,12 +499,11 @@ void Simulation::check_sequence(const Sequence& sequence, std::vector<std::int32
   const auto& blocks = sequence.table.blocks;
   const kv::KvCache& cache = core_.cache();
   if (sequence.scheduled != 0) fail("tokens stay scheduled after a step");
-  if (sequence.state == SequenceState::kWaiting && !blocks.empty()) {
-    fail("a waiting sequence holds blocks");
+  if (sequence.state != SequenceState::kRunning) {
+    if (!blocks.empty()) fail("a sequence that does not run holds blocks");
+    return;
   }
-  if (sequence.state == SequenceState::kRunning && sequence.pending() < 1) {
-    fail("a running sequence has nothing to compute");
-  }
+  if (sequence.pending() < 1) fail("a running sequence has nothing to compute");
   if (static_cast<std::int32_t>(blocks.size()) * kBlockSize < sequence.computed) {
     fail("a table does not cover what was computed");
   }
@@ -512,12 +517,29 @@ void Simulation::check_sequence(const Sequence& sequence, std::vector<std::int32
   }
   const ActiveRequest& active = *sequence.request;
   if (sequence.choice != 0 || !active.started || !admitted_seen_.insert(&active).second) return;
-  for (std::int32_t i = 0; i < active.cached_prompt_tokens / kBlockSize; ++i) {
-    if (blocks.empty()) break;
-    const auto& salt = block_salts_[blocks[static_cast<std::size_t>(i)]];
-    if (salt && *salt != active.request.cache_salt) fail("a cached block crossed salts");
-  }
+  if (!was_computed_under_salt(active)) fail("a hit on what was never computed under this salt");
   if (active.cached_prompt_tokens >= active.prompt_count()) fail("a hit covers the whole prompt");
+}
+
+// Whether another request of the same salt had the tokens that this one found in the cache.
+bool Simulation::was_computed_under_salt(const ActiveRequest& active) const {
+  const auto hit =
+      std::span(active.request.prompt).first(static_cast<std::size_t>(active.cached_prompt_tokens));
+  const auto begins_with_hit = [&](const std::string& salt, const std::vector<TokenId>& tokens) {
+    return salt == active.request.cache_salt && tokens.size() >= hit.size() &&
+           std::equal(hit.begin(), hit.end(), tokens.begin());
+  };
+  if (hit.empty()) return true;
+  for (const auto& [salt, tokens] : history_) {
+    if (begins_with_hit(salt, tokens)) return true;
+  }
+  for (const auto& [other, client] : clients_) {
+    if (other == &active) continue;
+    for (const Sequence& sequence : other->sequences) {
+      if (begins_with_hit(other->request.cache_salt, sequence.tokens)) return true;
+    }
+  }
+  return false;
 }
 
 void Simulation::check_order() {
