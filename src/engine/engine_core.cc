@@ -257,7 +257,12 @@ void EngineCore::fork(ActiveRequest& request, std::span<float> row, TimePoint no
     sequence.sampler.emplace(make_sampler(request, sequence.choice));
     scheduler_.start(sequence);
     std::ranges::copy(row_copy_, row.begin());
-    append(sequence, sequence.sampler->sample(row, banned_ids(sequence)), now);
+    const sample::Sampled sampled = sequence.sampler->sample(row, banned_ids(sequence));
+    if (!sampled.finite) {
+      fail_not_finite(request);
+      return;
+    }
+    append(sequence, sampled, now);
   }
 }
 
