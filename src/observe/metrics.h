@@ -74,8 +74,8 @@ struct ModelMetrics {
 #define INFO(scope, id, name, help, ...) INFO_##scope(id, __VA_ARGS__)
 #define GAUGE_Model(id) Gauge id;
 #define COUNTER_Model(id) Counter id;
-#define COUNTER_BY_Model(id, ...)                \
-  enum class id##_label : std::uint8_t { __VA_ARGS__, kCount }; \
+#define COUNTER_BY_Model(id, ...)                            \
+  enum class id##_label : std::uint8_t{__VA_ARGS__, kCount}; \
   Counter id[static_cast<std::size_t>(id##_label::kCount)];
 #define HISTOGRAM_Model(id, buckets) Histogram id{buckets};
 #define INFO_Model(id, ...)                                     \
@@ -110,8 +110,8 @@ struct ServerMetrics {
 #define INFO_Model(id, ...)
 #define GAUGE_Server(id) Gauge id;
 #define COUNTER_Server(id) Counter id;
-#define COUNTER_BY_Server(id, ...)               \
-  enum class id##_label : std::uint8_t { __VA_ARGS__, kCount }; \
+#define COUNTER_BY_Server(id, ...)                           \
+  enum class id##_label : std::uint8_t{__VA_ARGS__, kCount}; \
   Counter id[static_cast<std::size_t>(id##_label::kCount)];
 #define HISTOGRAM_Server(id, buckets) Histogram id{buckets};
 #define INFO_Server(id, ...)                                    \

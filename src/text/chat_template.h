@@ -14,9 +14,9 @@
 namespace inferneo::text {
 
 struct ChatInput {
-  Value messages;                // list of {role, content, ...}
-  Value tools;                   // list, or null
-  Value arguments;               // dict of further template variables (chat_template_kwargs), or null
+  Value messages;   // list of {role, content, ...}
+  Value tools;      // list, or null
+  Value arguments;  // dict of further template variables (chat_template_kwargs), or null
   bool add_generation_prompt = true;
 };
 

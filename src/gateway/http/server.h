@@ -1,6 +1,6 @@
 // The HTTP/1.1 server: sockets, parsing, limits, keep-alive, timeouts, streaming with backpressure.
-// It knows no endpoint: a Dispatcher decides early from the head, and handlers run on front threads,
-// never on the network thread.
+// It knows no endpoint: a Dispatcher decides early from the head, and handlers run on front
+// threads, never on the network thread.
 #pragma once
 
 #include <cstddef>
