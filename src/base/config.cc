@@ -19,34 +19,34 @@ const std::string& integer_text(std::int64_t value, std::string& store) {
   ConfigKey{#id, ConfigScope::k##scope, ConfigKind::kText, initial, "", help, 0, 0, {}},
 #define CONFIG_LIST(scope, id, help) \
   ConfigKey{#id, ConfigScope::k##scope, ConfigKind::kList, "", "", help, 0, 0, {}},
-#define CONFIG_CHOICE(scope, id, initial, help, ...)                                            \
-  [] {                                                                                          \
-    static constexpr std::string_view kChoices[] = {__VA_ARGS__};                               \
-    return ConfigKey{                                                                           \
-        #id, ConfigScope::k##scope, ConfigKind::kChoice, initial, "", help, 0, 0, kChoices};    \
+#define CONFIG_CHOICE(scope, id, initial, help, ...)                                         \
+  [] {                                                                                       \
+    static constexpr std::string_view kChoices[] = {__VA_ARGS__};                            \
+    return ConfigKey{                                                                        \
+        #id, ConfigScope::k##scope, ConfigKind::kChoice, initial, "", help, 0, 0, kChoices}; \
   }(),
-#define CONFIG_INTEGER(scope, id, min, max, initial, unit, help)                                \
-  [] {                                                                                          \
-    static std::string text;                                                                    \
-    return ConfigKey{#id,                                                                       \
-                     ConfigScope::k##scope,                                                     \
-                     ConfigKind::kInteger,                                                      \
-                     integer_text(static_cast<std::int64_t>(initial), text),                    \
-                     unit,                                                                      \
-                     help,                                                                      \
-                     min,                                                                       \
-                     max,                                                                       \
-                     {}};                                                                       \
+#define CONFIG_INTEGER(scope, id, min, max, initial, unit, help)             \
+  [] {                                                                       \
+    static std::string text;                                                 \
+    return ConfigKey{#id,                                                    \
+                     ConfigScope::k##scope,                                  \
+                     ConfigKind::kInteger,                                   \
+                     integer_text(static_cast<std::int64_t>(initial), text), \
+                     unit,                                                   \
+                     help,                                                   \
+                     min,                                                    \
+                     max,                                                    \
+                     {}};                                                    \
   }(),
-#define CONFIG_SWITCH(scope, id, initial, help)                                                 \
-  ConfigKey{#id,                                                                                \
-            ConfigScope::k##scope,                                                              \
-            ConfigKind::kSwitch,                                                                \
-            (initial) ? std::string_view("true") : std::string_view("false"),                   \
-            "",                                                                                 \
-            help,                                                                               \
-            0,                                                                                  \
-            0,                                                                                  \
+#define CONFIG_SWITCH(scope, id, initial, help)                               \
+  ConfigKey{#id,                                                              \
+            ConfigScope::k##scope,                                            \
+            ConfigKind::kSwitch,                                              \
+            (initial) ? std::string_view("true") : std::string_view("false"), \
+            "",                                                               \
+            help,                                                             \
+            0,                                                                \
+            0,                                                                \
             {}},
 
 std::span<const ConfigKey> build_table() {
