@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <ctime>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -244,15 +245,31 @@ TEST_F(EngineTest, invalid_and_too_long_requests_are_refused_and_counted) {
 }
 
 TEST_F(EngineTest, cancelling_ends_with_abort_and_unknown_ids_are_ignored) {
-  start();
+  start(std::make_shared<GatedModel>(open_));
   const auto sink = std::make_shared<Sink>();
   const request::RequestId id = submit(greedy(5, 900), sink);
-  sink->wait_for_tokens(3);
   engine_->cancel(id + 77);
   engine_->cancel(id);
+  open();
   EXPECT_EQ(sink->wait().code(), StatusCode::kCancelled);
   EXPECT_EQ(sink->finish(), FinishReason::kAbort);
   engine_->cancel(id);
+}
+
+TEST_F(EngineTest, idle_threads_use_no_processor_and_wake_at_once) {
+  start();
+  const auto warm = std::make_shared<Sink>();
+  submit(greedy(5, 5), warm);
+  EXPECT_TRUE(warm->wait().ok());
+  const std::clock_t before = std::clock();
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const double used_seconds = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
+  EXPECT_LT(used_seconds, 0.02);
+  const auto sink = std::make_shared<Sink>();
+  submit(greedy(5, 1), sink);
+  EXPECT_TRUE(sink->wait().ok());
+  // Microseconds on an idle machine; the bound allows for a busy one and for sanitizers.
+  EXPECT_LT(sink->timing().queued, std::chrono::milliseconds(50));
 }
 
 TEST_F(EngineTest, deadlines_end_running_requests) {
