@@ -5,10 +5,7 @@
 
 #include "app/progress_line.h"
 #include "base/str.h"
-
-namespace inferneo::runtimes::native {
-std::unique_ptr<runtime::Runtime> make_native_runtime(device::CpuDevice& device);
-}  // namespace inferneo::runtimes::native
+#include "runtimes/native/native_runtime.h"
 
 namespace inferneo::app {
 
@@ -21,7 +18,7 @@ Result<std::unique_ptr<ModelHost>> ModelHost::create(const Config& config) {
   options.thread_count = static_cast<int>(config.threads);
   options.isa = config.isa;
   ASSIGN_OR_RETURN(host->device_, device::CpuDevice::create(options));
-  host->native_ = runtimes::native::make_native_runtime(*host->device_);
+  host->native_ = runtimes::native::make_runtime(*host->device_);
   std::vector<const runtime::Runtime*> runtimes = {host->native_.get()};
   host->manager_ = std::make_unique<manager::ModelManager>(std::move(runtimes), host->clock_);
   return host;

@@ -30,7 +30,7 @@ class ModelHost {
 
   [[nodiscard]] manager::ModelManager& manager() { return *manager_; }
   [[nodiscard]] const runtime::Runtime& native_runtime() const { return *native_; }
-  [[nodiscard]] const device::CpuDevice& device() const { return *device_; }
+  [[nodiscard]] device::CpuDevice& device() { return *device_; }
   [[nodiscard]] const Clock& clock() const { return clock_; }
 
  private:

@@ -51,13 +51,13 @@ class Extend(unittest.TestCase):
         # Ninja notices the new files by itself; nothing is configured by hand again.
         objects = ["CMakeFiles/inferneo_arch.dir/src/arch/sample.cc.o",
                    "CMakeFiles/inferneo_gateway_endpoints.dir/src/gateway/endpoints/sample.cc.o",
-                   "CMakeFiles/inferneo_observe.dir/src/observe/metrics.cc.o"]
+                   "CMakeFiles/inferneo_observe.dir/src/observe/exposition.cc.o"]
         run("ninja", "-C", "build", "-j", "2", "build.ninja", cwd=self.tree)
         run("ninja", "-C", "build", "-j", "2", *objects, cwd=self.tree)
         self.assertIn("&kSampleArch", self.registry("arch"))
         self.assertIn("&kSampleEndpoint", self.registry("gateway/endpoints"))
         compiled = (self.tree / "build" / objects[2]).read_bytes()
-        self.assertIn(b"inferneo_sample_events", compiled)
+        self.assertTrue(b"inferneo_sample_events" in compiled, "the metric is not in the exposition")
         run(sys.executable, "tools/check_layers.py", cwd=self.tree)
 
 
