@@ -150,11 +150,11 @@ class LlamaBuilder {
 
 Result<BuiltModel> build_llama(const ModelMeta& meta,
                                const tensor::WeightMap& weights,
-                               const BuildOptions& options) {
+                               const graph::Arithmetic& arithmetic) {
   ASSIGN_OR_RETURN(const Sizes sizes, read_sizes(meta));
   ASSIGN_OR_RETURN(graph::Rope rope,
                    make_rope(meta.rope, sizes.attention.head_dim, meta.context_tokens_max));
-  ProgramBuilder builder(sizes.attention, std::move(rope), options.linear_input, options.kv);
+  ProgramBuilder builder(sizes.attention, std::move(rope), arithmetic);
   ASSIGN_OR_RETURN(graph::Program program,
                    LlamaBuilder(sizes, weights, std::move(builder)).build());
   return BuiltModel{std::move(program), meta.context_tokens_max};

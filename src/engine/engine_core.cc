@@ -74,12 +74,6 @@ EngineCore::EngineCore(const CoreOptions& options,
   metrics_.kv_bytes.set(static_cast<double>(model.memory.kv_block_bytes) * options.kv_block_count);
 }
 
-EngineCore::~EngineCore() {
-  for (ActiveRequest* request : requests_) {
-    for (Sequence& sequence : request->sequences) cache_.close(sequence.table);
-  }
-}
-
 void EngineCore::add(ActiveRequest& request) {
   request.arrival = arrival_count_++;
   request.sequences.resize(static_cast<std::size_t>(request.request.choice_count));
@@ -263,7 +257,12 @@ void EngineCore::fork(ActiveRequest& request, std::span<float> row, TimePoint no
     sequence.sampler.emplace(make_sampler(request, sequence.choice));
     scheduler_.start(sequence);
     std::ranges::copy(row_copy_, row.begin());
-    append(sequence, sequence.sampler->sample(row, banned_ids(sequence)), now);
+    const sample::Sampled sampled = sequence.sampler->sample(row, banned_ids(sequence));
+    if (!sampled.finite) {
+      fail_not_finite(request);
+      return;
+    }
+    append(sequence, sampled, now);
   }
 }
 

@@ -40,7 +40,6 @@ class EngineCore {
              runtime::GenerativeRunner& runner,
              const Clock& clock,
              observe::ModelMetrics& metrics);
-  ~EngineCore();
   EngineCore(const EngineCore&) = delete;
   EngineCore& operator=(const EngineCore&) = delete;
 

@@ -50,8 +50,17 @@ void Scheduler::schedule() {
   admitted_.clear();
   token_budget_ = options_.step_token_count_max;
   prompt_row_budget_ = options_.prompt_row_count_max;
+  if (empty()) return;
+  // Why: with fewer tokens a step than sequences, the others could keep the first in order from
+  // ever computing its prompt. One token is kept for it until it has been served.
+  const bool first_waits =
+      running_.empty() || (!waiting_.empty() && runs_before(*waiting_.front(), *running_.front()));
+  const bool first_decodes = !first_waits && running_.front()->pending() == 1;
+  if (!first_decodes) --token_budget_;
   schedule_running(/*decode=*/true);
+  if (!first_decodes && !first_waits) ++token_budget_;
   schedule_running(/*decode=*/false);
+  if (first_waits) ++token_budget_;
   admit_waiting();
 }
 

@@ -68,10 +68,9 @@ class Executor::Impl {
   [[nodiscard]] const Value& value(ValueId id) const {
     return program_.values[static_cast<std::size_t>(id)];
   }
-  template <typename T>
-  [[nodiscard]] T* at(ValueId id, std::int64_t row = 0) const {
+  [[nodiscard]] float* at(ValueId id, std::int64_t row = 0) const {
     std::byte* base = workspace_.data() + layout_.offsets[static_cast<std::size_t>(id)];
-    return reinterpret_cast<T*>(base) + row * value(id).width;
+    return reinterpret_cast<float*>(base) + row * value(id).width;
   }
   [[nodiscard]] std::int64_t rows(ValueId id) const {
     return static_cast<std::int64_t>(value(id).rows == Rows::kTokens ? step_->token_ids.size()
@@ -134,9 +133,6 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
   const auto head_dim = static_cast<std::int32_t>(shape.head_dim);
   const auto group = static_cast<std::int32_t>(shape.heads / shape.kv_heads);
   scratch_stride_ = kernels::attention_scratch_floats(head_dim, group);
-  for (const Value& each : program_.values) {
-    scratch_stride_ = std::max(scratch_stride_, each.rows == Rows::kTokens ? each.width : 0);
-  }
   scratch_stride_ = round_up(scratch_stride_, 16);
   ASSIGN_OR_RETURN(
       scratch_,
@@ -162,7 +158,7 @@ std::span<const float> Executor::Impl::run(const Step& step) noexcept {
   compute_rotation();
   for (const Op& op : program_.ops) std::visit(*this, op);
   step_ = nullptr;
-  return {at<float>(program_.logits),
+  return {at(program_.logits),
           step.logit_rows.size() * static_cast<std::size_t>(value(program_.logits).width)};
 }
 
@@ -221,7 +217,7 @@ void Executor::Impl::operator()(const EmbedOp& op) noexcept {
       const std::int64_t id = step_->token_ids[static_cast<std::size_t>(row)];
       const std::byte* source =
           op.table.data + static_cast<std::size_t>(id * width) * dtype_size(op.table.dtype);
-      float* out = at<float>(op.out, row);
+      float* out = at(op.out, row);
       switch (op.table.dtype) {
         case DType::kBf16:
           table_.bf16_to_f32(reinterpret_cast<const Bf16*>(source), out, width);
@@ -240,12 +236,9 @@ void Executor::Impl::operator()(const EmbedOp& op) noexcept {
 void Executor::Impl::operator()(const RmsNormOp& op) noexcept {
   const std::int64_t width = value(op.in).width;
   const float* weight = constants_.find(op.weight);
-  const bool rounds = value(op.out).dtype == DType::kBf16;
-  auto body = [&](std::int64_t begin, std::int64_t end, int worker) noexcept {
+  auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
     for (std::int64_t row = begin; row < end; ++row) {
-      float* out = rounds ? scratch(worker) : at<float>(op.out, row);
-      table_.rms_norm(at<float>(op.in, row), weight, op.eps, out, width);
-      if (rounds) table_.f32_to_bf16(out, at<Bf16>(op.out, row), width);
+      table_.rms_norm(at(op.in, row), weight, op.eps, at(op.out, row), width);
     }
   };
   device_.parallel_for(rows(op.in), grain_for(8 * width, 1), body);
@@ -256,12 +249,11 @@ void Executor::Impl::linear_part(ValueId in,
                                  std::int64_t begin,
                                  std::int64_t end) const noexcept {
   const Value& source = value(in);
-  const bool rounded = source.dtype == DType::kBf16;
   kernels::LinearArgs args;
-  args.x = rounded ? static_cast<const void*>(at<Bf16>(in)) : at<float>(in);
+  args.x = at(in);
   args.w = part.weight.data;
   args.bias = constants_.find(part.bias);
-  args.y = at<float>(part.out);
+  args.y = at(part.out);
   args.m = rows(in);
   args.n_begin = begin;
   args.n_end = end;
@@ -271,7 +263,7 @@ void Executor::Impl::linear_part(ValueId in,
   args.accumulate = part.accumulate;
   switch (part.weight.dtype) {
     case DType::kBf16:
-      (rounded ? table_.linear_bf16_bf16 : table_.linear_f32_bf16)(args);
+      (program_.arithmetic.bf16_pairs ? table_.linear_f32_bf16 : table_.linear_f32_bf16)(args);
       break;
     case DType::kF16:
       table_.linear_f32_f16(args);
@@ -301,15 +293,14 @@ void Executor::Impl::operator()(const LinearOp& op) noexcept {
 
 void Executor::Impl::operator()(const GatedLinearOp& op) noexcept {
   const std::int64_t width = value(op.out).width;
-  const bool rounds = value(op.out).dtype == DType::kBf16;
-  auto body = [&](std::int64_t begin, std::int64_t end, int worker) noexcept {
+  auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
     linear_part(op.in, op.gate, begin, end);
     linear_part(op.in, op.up, begin, end);
     for (std::int64_t row = 0; row < rows(op.in); ++row) {
-      float* out = rounds ? scratch(worker) : at<float>(op.out, row) + begin;
-      table_.silu_mul(
-          at<float>(op.gate.out, row) + begin, at<float>(op.up.out, row) + begin, out, end - begin);
-      if (rounds) table_.f32_to_bf16(out, at<Bf16>(op.out, row) + begin, end - begin);
+      table_.silu_mul(at(op.gate.out, row) + begin,
+                      at(op.up.out, row) + begin,
+                      at(op.out, row) + begin,
+                      end - begin);
     }
   };
   device_.parallel_for(width, grain_for(2 * rows(op.in) * value(op.in).width, kColumnGrain), body);
@@ -319,7 +310,7 @@ void Executor::Impl::store_head(std::byte* plane,
                                 std::int64_t element,
                                 const float* source) const noexcept {
   const std::int64_t head_dim = program_.attention.head_dim;
-  if (program_.kv_dtype == DType::kBf16) {
+  if (program_.arithmetic.kv == DType::kBf16) {
     table_.f32_to_bf16(source, reinterpret_cast<Bf16*>(plane) + element, head_dim);
   } else {
     std::memcpy(reinterpret_cast<float*>(plane) + element,
@@ -333,15 +324,15 @@ void Executor::Impl::store_row(const StoreKvOp& op, std::int64_t row) const noex
   const auto pairs = static_cast<std::int64_t>(program_.rope.inverse_frequencies.size());
   const float* cosines = cos_.data() + row * pairs;
   const float* sines = sin_.data() + row * pairs;
-  table_.rope(at<float>(op.q, row), cosines, sines, shape.heads, shape.head_dim, 2 * pairs);
-  table_.rope(at<float>(op.k, row), cosines, sines, shape.kv_heads, shape.head_dim, 2 * pairs);
+  table_.rope(at(op.q, row), cosines, sines, shape.heads, shape.head_dim, 2 * pairs);
+  table_.rope(at(op.k, row), cosines, sines, shape.kv_heads, shape.head_dim, 2 * pairs);
   const std::int64_t block = row_blocks_[static_cast<std::size_t>(row)];
   const std::int64_t slot = positions_[static_cast<std::size_t>(row)] % kBlockSize;
   for (std::int64_t head = 0; head < shape.kv_heads; ++head) {
     const std::int64_t element =
         ((block * shape.kv_heads + head) * kBlockSize + slot) * shape.head_dim;
-    store_head(cache_.keys(op.layer), element, at<float>(op.k, row) + head * shape.head_dim);
-    store_head(cache_.values(op.layer), element, at<float>(op.v, row) + head * shape.head_dim);
+    store_head(cache_.keys(op.layer), element, at(op.k, row) + head * shape.head_dim);
+    store_head(cache_.values(op.layer), element, at(op.v, row) + head * shape.head_dim);
   }
 }
 
@@ -359,13 +350,13 @@ void Executor::Impl::attend(const AttentionOp& op,
   const AttentionShape& shape = program_.attention;
   const SequenceSlice& slice = step_->sequences[static_cast<std::size_t>(tile.sequence)];
   kernels::AttentionArgs args;
-  args.q = at<float>(op.q, slice.token_begin);
+  args.q = at(op.q, slice.token_begin);
   args.k_cache = cache_.keys(op.layer);
   args.v_cache = cache_.values(op.layer);
   args.blocks = slice.blocks;
-  args.out = at<float>(op.mixed, slice.token_begin);
+  args.out = at(op.out, slice.token_begin);
   args.q_stride = value(op.q).width;
-  args.out_stride = value(op.mixed).width;
+  args.out_stride = value(op.out).width;
   args.row_begin = tile.row_begin;
   args.row_end = tile.row_end;
   args.context_before = slice.context_before;
@@ -376,15 +367,8 @@ void Executor::Impl::attend(const AttentionOp& op,
   args.block_size = static_cast<std::int32_t>(kBlockSize);
   args.scale = op.scale;
   args.scratch = scratch(worker);
-  const bool rounded = program_.kv_dtype == DType::kBf16;
+  const bool rounded = program_.arithmetic.kv == DType::kBf16;
   (rounded ? table_.attention_bf16 : table_.attention_f32)(args);
-  if (op.out == op.mixed) return;
-  const std::int64_t width = args.group * shape.head_dim;
-  for (std::int32_t i = tile.row_begin; i < tile.row_end; ++i) {
-    const std::int64_t row = slice.token_begin + i;
-    table_.f32_to_bf16(
-        at<float>(op.mixed, row) + kv_head * width, at<Bf16>(op.out, row) + kv_head * width, width);
-  }
 }
 
 void Executor::Impl::operator()(const AttentionOp& op) noexcept {
@@ -406,9 +390,7 @@ void Executor::Impl::operator()(const AttentionOp& op) noexcept {
 void Executor::Impl::operator()(const GatherRowsOp& op) noexcept {
   const std::size_t size = static_cast<std::size_t>(value(op.in).width) * sizeof(float);
   for (std::size_t i = 0; i < step_->logit_rows.size(); ++i) {
-    std::memcpy(at<float>(op.out, static_cast<std::int64_t>(i)),
-                at<float>(op.in, step_->logit_rows[i]),
-                size);
+    std::memcpy(at(op.out, static_cast<std::int64_t>(i)), at(op.in, step_->logit_rows[i]), size);
   }
 }
 

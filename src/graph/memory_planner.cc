@@ -15,8 +15,7 @@ std::uint64_t value_size(const Value& value,
                          std::int64_t token_count,
                          std::int64_t logit_row_count) {
   const std::int64_t rows = value.rows == Rows::kTokens ? token_count : logit_row_count;
-  const std::uint64_t size =
-      static_cast<std::uint64_t>(rows * value.width) * tensor::dtype_size(value.dtype);
+  const std::uint64_t size = static_cast<std::uint64_t>(rows * value.width) * sizeof(float);
   return (size + kAlignment - 1) / kAlignment * kAlignment;
 }
 
@@ -68,7 +67,7 @@ std::uint64_t kv_block_size(const Program& program) {
   const AttentionShape& shape = program.attention;
   return static_cast<std::uint64_t>(shape.layers * 2 * shape.kv_heads * limits::kKvBlockSizeTokens *
                                     shape.head_dim) *
-         tensor::dtype_size(program.kv_dtype);
+         tensor::dtype_size(program.arithmetic.kv);
 }
 
 }  // namespace inferneo::graph

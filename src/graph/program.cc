@@ -29,7 +29,7 @@ void for_each_value(const Op& op, F&& f) {
     }
     void operator()(const GatedLinearOp& op) { f(op.in), f(op.gate.out), f(op.up.out), f(op.out); }
     void operator()(const StoreKvOp& op) { f(op.q), f(op.k), f(op.v); }
-    void operator()(const AttentionOp& op) { f(op.q), f(op.mixed), f(op.out); }
+    void operator()(const AttentionOp& op) { f(op.q), f(op.out); }
     void operator()(const GatherRowsOp& op) { f(op.in), f(op.out); }
   };
   std::visit(Visitor{f}, op);
@@ -39,17 +39,14 @@ void for_each_value(const Op& op, F&& f) {
 
 ProgramBuilder::ProgramBuilder(const AttentionShape& attention,
                                Rope rope,
-                               DType linear_input,
-                               DType kv_dtype)
-    : linear_input_(linear_input) {
+                               const Arithmetic& arithmetic) {
   program_.attention = attention;
   program_.rope = std::move(rope);
-  program_.kv_dtype = kv_dtype;
+  program_.arithmetic = arithmetic;
   const auto rotary = static_cast<std::int64_t>(program_.rope.inverse_frequencies.size()) * 2;
   expect(rotary > 0 && rotary <= attention.head_dim, "rotary width");
   expect(attention.kv_heads > 0 && attention.heads % attention.kv_heads == 0, "head counts");
-  expect(linear_input == DType::kF32 || linear_input == DType::kBf16, "linear input type");
-  expect(kv_dtype == DType::kF32 || kv_dtype == DType::kBf16, "cache type");
+  expect(arithmetic.kv == DType::kF32 || arithmetic.kv == DType::kBf16, "cache type");
 }
 
 void ProgramBuilder::expect(bool condition, std::string_view what) {
@@ -62,8 +59,8 @@ const Value& ProgramBuilder::value(ValueId id) const {
   return program_.values[static_cast<std::size_t>(id)];
 }
 
-ValueId ProgramBuilder::add_value(Rows rows, std::int64_t width, DType dtype) {
-  program_.values.push_back({rows, width, dtype, kNone, kNone});
+ValueId ProgramBuilder::add_value(Rows rows, std::int64_t width) {
+  program_.values.push_back({rows, width, kNone, kNone});
   return static_cast<ValueId>(program_.values.size()) - 1;
 }
 
@@ -86,16 +83,15 @@ void ProgramBuilder::add_op(Op op) {
 
 ValueId ProgramBuilder::embed(const TensorView& table) {
   expect(is_weight_type(table.dtype) && table.shape.rank() == 2, "embedding table");
-  const ValueId out = add_value(Rows::kTokens, table.shape[1], DType::kF32);
+  const ValueId out = add_value(Rows::kTokens, table.shape[1]);
   add_op(EmbedOp{table, out});
   return out;
 }
 
 ValueId ProgramBuilder::rms_norm(ValueId in, const TensorView& weight, float eps) {
   const Value source = value(in);
-  expect(source.dtype == DType::kF32, "norm input");
   const ConstantId constant = add_constant(weight, source.width);
-  const ValueId out = add_value(source.rows, source.width, linear_input_);
+  const ValueId out = add_value(source.rows, source.width);
   add_op(RmsNormOp{in, constant, eps, out});
   return out;
 }
@@ -105,12 +101,10 @@ LinearPart ProgramBuilder::add_part(ValueId in, const Weight& weight, ValueId ou
   const Value source = value(in);
   expect(is_weight_type(matrix.dtype) && matrix.shape.rank() == 2, "matrix");
   expect(matrix.shape[1] == source.width, "matrix width");
-  expect(source.dtype == DType::kF32 || matrix.dtype == DType::kBf16, "pair of types");
   LinearPart part{matrix, kNone, out, false};
   if (weight.bias != nullptr) part.bias = add_constant(*weight.bias, matrix.shape[0]);
-  if (out == kNone) part.out = add_value(source.rows, matrix.shape[0], DType::kF32);
-  expect(value(part.out).width == matrix.shape[0] && value(part.out).dtype == DType::kF32 &&
-             value(part.out).rows == source.rows,
+  if (out == kNone) part.out = add_value(source.rows, matrix.shape[0]);
+  expect(value(part.out).width == matrix.shape[0] && value(part.out).rows == source.rows,
          "linear output");
   return part;
 }
@@ -136,7 +130,7 @@ ValueId ProgramBuilder::gated_linear(ValueId in, const Weight& gate, const Weigh
   GatedLinearOp op{in, add_part(in, gate, kNone), add_part(in, up, kNone), kNone};
   const Value& product = value(op.gate.out);
   expect(product.width == value(op.up.out).width, "gate and up widths");
-  op.out = add_value(product.rows, product.width, linear_input_);
+  op.out = add_value(product.rows, product.width);
   const ValueId out = op.out;
   add_op(std::move(op));
   return out;
@@ -150,24 +144,22 @@ ValueId ProgramBuilder::attention(std::int32_t layer, ValueId q, ValueId k, Valu
   expect(value(k).width == shape.kv_heads * shape.head_dim, "key width");
   expect(value(v).width == value(k).width, "value width");
   add_op(StoreKvOp{layer, q, k, v});
-  const ValueId mixed = add_value(Rows::kTokens, width, DType::kF32);
-  const ValueId out =
-      linear_input_ == DType::kF32 ? mixed : add_value(Rows::kTokens, width, linear_input_);
+  const ValueId out = add_value(Rows::kTokens, width);
   const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.head_dim)));
-  add_op(AttentionOp{layer, q, mixed, out, scale});
+  add_op(AttentionOp{layer, q, out, scale});
   return out;
 }
 
 ValueId ProgramBuilder::gather_logit_rows(ValueId in) {
   const Value source = value(in);
-  expect(source.rows == Rows::kTokens && source.dtype == DType::kF32, "gather input");
-  const ValueId out = add_value(Rows::kLogits, source.width, DType::kF32);
+  expect(source.rows == Rows::kTokens, "gather input");
+  const ValueId out = add_value(Rows::kLogits, source.width);
   add_op(GatherRowsOp{in, out});
   return out;
 }
 
 Result<Program> ProgramBuilder::finish(ValueId logits) && {
-  expect(value(logits).rows == Rows::kLogits && value(logits).dtype == DType::kF32, "logits");
+  expect(value(logits).rows == Rows::kLogits, "logits");
   if (!status_.ok()) return status_;
   program_.logits = logits;
   return std::move(program_);

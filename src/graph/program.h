@@ -1,7 +1,8 @@
-// A forward pass as a list of operations over activation values: what an architecture builds once
-// and the executor runs at every step. Holds no memory for activations; plan_memory() says where
-// each value lives. Adding an operation means a struct here, a builder method and an executor case.
-// Thread: any once built. Ownership: weights are borrowed views, they must outlive the program.
+// A forward pass as a list of operations over f32 activation values: what an architecture builds
+// once and the executor runs at every step. Holds no memory for activations; plan_memory() says
+// where each value lives. Adding an operation means a struct here, a builder method and an executor
+// case. Thread: any once built. Ownership: weights are borrowed views, they must outlive the
+// program.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +22,10 @@ using ValueId = std::int32_t;
 using ConstantId = std::int32_t;
 inline constexpr std::int32_t kNone = -1;
 
-// Shape: [rows][width], dtype f32 or bf16.
+// Shape: [rows][width], f32.
 struct Value {
   Rows rows = Rows::kTokens;
   std::int64_t width = 0;
-  tensor::DType dtype = tensor::DType::kF32;
   // Operations that first write and last touch it.
   std::int32_t first_op = 0;
   std::int32_t last_op = 0;
@@ -69,11 +69,10 @@ struct StoreKvOp {
   ValueId k = kNone;
   ValueId v = kNone;
 };
-// Causal attention of q over the layer's cache. `mixed` holds the f32 result when out is bf16.
+// Causal attention of q over the layer's cache.
 struct AttentionOp {
   std::int32_t layer = 0;
   ValueId q = kNone;
-  ValueId mixed = kNone;
   ValueId out = kNone;
   float scale = 0;
 };
@@ -99,6 +98,13 @@ struct AttentionShape {
   std::int64_t head_dim = 0;
 };
 
+// How precisely a program computes; sums are always f32.
+struct Arithmetic {
+  // Linears with bf16 weights may round each activation to the sum of two bf16 numbers.
+  bool bf16_pairs = false;
+  tensor::DType kv = tensor::DType::kF32;  // type of keys and values: f32 or bf16
+};
+
 struct Program {
   std::vector<Op> ops;
   std::vector<Value> values;
@@ -106,7 +112,7 @@ struct Program {
   std::vector<tensor::TensorView> constants;
   AttentionShape attention;
   Rope rope;
-  tensor::DType kv_dtype = tensor::DType::kF32;  // f32 or bf16
+  Arithmetic arithmetic;
   ValueId logits = kNone;
 };
 
@@ -129,26 +135,21 @@ std::uint64_t kv_block_size(const Program& program);
 // Thread: the owner's.
 class ProgramBuilder {
  public:
-  // linear_input: type to which inputs of linears are rounded, f32 or bf16.
-  ProgramBuilder(const AttentionShape& attention,
-                 Rope rope,
-                 tensor::DType linear_input,
-                 tensor::DType kv_dtype);
+  ProgramBuilder(const AttentionShape& attention, Rope rope, const Arithmetic& arithmetic);
 
   ValueId embed(const tensor::TensorView& table);
-  // The result is an input of linears.
   ValueId rms_norm(ValueId in, const tensor::TensorView& weight, float eps);
   struct Weight {
     tensor::TensorView matrix;
     const tensor::TensorView* bias = nullptr;  // Shape: [rows of matrix], or null
   };
-  // One f32 value for each weight.
+  // One value for each weight.
   std::vector<ValueId> linear(ValueId in, std::initializer_list<Weight> weights);
   // sum += linear(in)
   void linear_add(ValueId sum, ValueId in, const Weight& weight);
-  // silu(gate(in)) * up(in), as an input of linears.
+  // silu(gate(in)) * up(in)
   ValueId gated_linear(ValueId in, const Weight& gate, const Weight& up);
-  // Rotates q and k, stores k and v, attends; the result is an input of linears.
+  // Rotates q and k, stores k and v, attends.
   ValueId attention(std::int32_t layer, ValueId q, ValueId k, ValueId v);
   ValueId gather_logit_rows(ValueId in);
 
@@ -156,7 +157,7 @@ class ProgramBuilder {
   Result<Program> finish(ValueId logits) &&;
 
  private:
-  ValueId add_value(Rows rows, std::int64_t width, tensor::DType dtype);
+  ValueId add_value(Rows rows, std::int64_t width);
   ConstantId add_constant(const tensor::TensorView& view, std::int64_t width);
   LinearPart add_part(ValueId in, const Weight& weight, ValueId out);
   void add_op(Op op);
@@ -164,7 +165,6 @@ class ProgramBuilder {
   [[nodiscard]] const Value& value(ValueId id) const;
 
   Program program_;
-  tensor::DType linear_input_;
   Status status_;
 };
 

@@ -101,6 +101,12 @@ struct KernelTable {
   std::int64_t (*argmax)(const float* x, std::int64_t n, bool* all_finite) noexcept;
   // log(sum(exp(x))) with the maximum taken out.
   float (*log_sum_exp)(const float* x, std::int64_t n) noexcept;
+
+  // Keep the multiply-adds of linear_f32_f32 and linear_bf16_bf16 busy on registers alone, without
+  // loads, and return the floating-point operations done: the limits that products are compared
+  // with. One round is a few nanoseconds to a microsecond.
+  double (*spin_f32)(std::int64_t rounds) noexcept;
+  double (*spin_bf16)(std::int64_t rounds) noexcept;
 };
 
 const KernelTable& reference_table();

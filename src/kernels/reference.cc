@@ -165,6 +165,17 @@ float log_sum_exp(const float* x, std::int64_t n) noexcept {
   return static_cast<float>(std::log(sum) + largest);
 }
 
+double spin(std::int64_t rounds) noexcept {
+  volatile float factor = 0.5F;
+  const float x = factor;
+  float sums[8] = {};
+  for (std::int64_t i = 0; i < rounds; ++i) {
+    for (float& sum : sums) sum += x * x;
+  }
+  for (const float sum : sums) factor = sum;
+  return 16.0 * static_cast<double>(rounds);
+}
+
 constexpr KernelTable kReference = {
     .name = "reference",
     .native_bf16_dot = false,
@@ -183,6 +194,8 @@ constexpr KernelTable kReference = {
     .f16_to_f32 = f16_to_f32,
     .argmax = argmax,
     .log_sum_exp = log_sum_exp,
+    .spin_f32 = spin,
+    .spin_bf16 = spin,
 };
 
 }  // namespace

@@ -3,8 +3,8 @@
 // Ids only; the bytes belong to the runner.
 // Invariant: blocks in the index are used or cached; a cached block's parent leaves the cache after
 // it (tables release from the tail, so that eviction takes leaves first).
-// Thread: engine. After open() no call allocates. Ownership: tables belong to their sequences; each
-// must be closed before the cache goes.
+// Thread: engine. After open() no call allocates. Ownership: tables belong to their sequences and
+// are worth nothing without the cache that opened them.
 #pragma once
 
 #include <cstdint>

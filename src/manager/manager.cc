@@ -78,23 +78,19 @@ Status load_tokenizer(ServedModel& served, const std::string& path) {
   return ok_status();
 }
 
-// A template that cannot be used costs the chat endpoint, not the model.
-void load_template(ServedModel& served, const std::string& path) {
+// A model without a template still completes text; a broken template is a broken model.
+Status load_template(ServedModel& served, const std::string& path) {
   Result<std::unique_ptr<text::ChatTemplate>> compiled = text::load_chat_template(path);
   if (compiled.has_value()) {
     served.chat_template = *std::move(compiled);
-    return;
+    return ok_status();
   }
-  served.chat_template_problem =
-      compiled.error().code() == StatusCode::kNotFound
-          ? "the model has no chat template"
-          : "the model's chat template cannot be used: " + compiled.error().message();
-  log::warning("manager",
-               str("model '",
-                   served.name,
-                   "': ",
-                   served.chat_template_problem,
-                   "; /v1/chat/completions is refused for it"));
+  if (compiled.error().code() != StatusCode::kNotFound) {
+    return std::move(compiled).error().with_context("chat template");
+  }
+  log::warning("manager", str("model '", served.name,
+                              "' has no chat template; /v1/chat/completions is refused for it"));
+  return ok_status();
 }
 
 }  // namespace
@@ -187,7 +183,7 @@ Result<std::shared_ptr<ServedModel>> ModelManager::Impl::load(const ModelOptions
   served->name = std::move(name);
   served->created_unix_seconds = unix_seconds_now();
   RETURN_IF_ERROR(load_tokenizer(*served, options.path));
-  load_template(*served, options.path);
+  RETURN_IF_ERROR(load_template(*served, options.path));
   ASSIGN_OR_RETURN(served->model, runtime->load(options.path, options.load, std::move(progress)));
 
   const runtime::ModelInfo& info = served->model->info();

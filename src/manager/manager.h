@@ -27,8 +27,7 @@ struct ServedModel {
   std::int64_t created_unix_seconds = 0;
   std::shared_ptr<const runtime::Model> model;
   std::shared_ptr<const text::Tokenizer> tokenizer;
-  std::shared_ptr<const text::ChatTemplate> chat_template;  // null when there is none to use
-  std::string chat_template_problem;                        // why it is null
+  std::shared_ptr<const text::ChatTemplate> chat_template;  // null when the model has none
   std::int32_t context_tokens_max = 0;                      // prompt plus output, as configured
   std::unique_ptr<observe::ModelMetrics> metrics;
   std::unique_ptr<engine::Engine> engine;  // declared last: stops before what it uses goes away

@@ -10,3 +10,5 @@
 #include "kernels/cpu/linear-inl.h"
 
 #include "kernels/cpu/attention-inl.h"
+
+#include "kernels/cpu/spin-inl.h"

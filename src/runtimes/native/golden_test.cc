@@ -141,14 +141,46 @@ TEST_P(Starter, bf16_is_near_reference) {
   EXPECT_LT(found.logits, 1e-2);
 }
 
+std::vector<std::string> variant_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(kSource + "/tests/models")) {
+    if (entry.is_directory()) names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(Variants, all_are_here) { EXPECT_GE(variant_names().size(), 15U); }
+
+class Variant : public testing::TestWithParam<std::string> {};
+
+TEST_P(Variant, f32_equals_reference) {
+  const auto device = make_device();
+  const std::string path = kSource + "/tests/models/" + GetParam();
+  const auto model = load(*device, path, Arithmetic::kF32);
+  const Comparison found = compare(*model, Golden(path + "/golden.safetensors"));
+  std::printf("%s f32: logits differ by %.2e, %d tokens\n",
+              GetParam().c_str(),
+              found.logits,
+              found.wrong_tokens);
+  EXPECT_EQ(found.prompts, 3);
+  EXPECT_LT(found.logits, 1e-4);
+  EXPECT_EQ(found.wrong_tokens, 0);
+}
+
+std::string test_name(std::string name) {
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Variant, testing::ValuesIn(variant_names()), [](const auto& each) {
+  return test_name(each.param);
+});
+
 INSTANTIATE_TEST_SUITE_P(Models,
                          Starter,
                          testing::Values("starter", "starter-draft"),
-                         [](const auto& each) {
-                           std::string name = each.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+                         [](const auto& each) { return test_name(each.param); });
 
 }  // namespace
 }  // namespace inferneo::runtimes::native

@@ -32,10 +32,9 @@ DType matrix_type(const WeightMap& weights) {
   return found.value_or(DType::kF32);
 }
 
-Arithmetic choose_arithmetic(Arithmetic wanted, DType weights, const device::CpuDevice& device) {
+Arithmetic choose_arithmetic(Arithmetic wanted, DType weights) {
   if (wanted != Arithmetic::kAuto) return wanted;
-  const bool fast = weights == DType::kBf16 && device.kernels().native_bf16_dot;
-  return fast ? Arithmetic::kBf16 : Arithmetic::kF32;
+  return weights == DType::kBf16 ? Arithmetic::kBf16 : Arithmetic::kF32;
 }
 
 runtime::MemoryPlan memory_plan(const graph::Program& program, const WeightMap& weights) {
@@ -168,17 +167,13 @@ runtime::ModelInfo make_info(const formats::ModelMeta& meta,
 
 Result<ModelPlan> plan_model(const formats::ModelMeta& meta,
                              const WeightMap& weights,
-                             const runtime::LoadOptions& options,
-                             const device::CpuDevice& device) {
+                             const runtime::LoadOptions& options) {
   ModelPlan plan;
   ASSIGN_OR_RETURN(plan.spec, arch::find_arch(meta));
-  const DType type = matrix_type(weights);
-  plan.arithmetic = choose_arithmetic(options.arithmetic, type, device);
-  const bool rounds = plan.arithmetic == Arithmetic::kBf16;
-  arch::BuildOptions build;
-  build.kv = rounds ? DType::kBf16 : DType::kF32;
-  build.linear_input = rounds && type == DType::kBf16 ? DType::kBf16 : DType::kF32;
-  ASSIGN_OR_RETURN(plan.built, plan.spec->build(meta, weights, build));
+  plan.arithmetic = choose_arithmetic(options.arithmetic, matrix_type(weights));
+  graph::Arithmetic arithmetic;
+  if (plan.arithmetic == Arithmetic::kBf16) arithmetic = {true, DType::kBf16};
+  ASSIGN_OR_RETURN(plan.built, plan.spec->build(meta, weights, arithmetic));
   plan.memory = memory_plan(plan.built.program, weights);
   return plan;
 }
@@ -189,9 +184,9 @@ Result<std::shared_ptr<const runtime::Model>> make_model(const formats::ModelMet
                                                          const runtime::LoadOptions& options,
                                                          device::CpuDevice& device) {
   // Planned twice: once for the bytes of the file as it lies, once over the aligned views.
-  ASSIGN_OR_RETURN(const ModelPlan before, plan_model(meta, store.weights, options, device));
+  ASSIGN_OR_RETURN(const ModelPlan before, plan_model(meta, store.weights, options));
   RETURN_IF_ERROR(align_weights(store));
-  ASSIGN_OR_RETURN(ModelPlan plan, plan_model(meta, store.weights, options, device));
+  ASSIGN_OR_RETURN(ModelPlan plan, plan_model(meta, store.weights, options));
   plan.memory = before.memory;
   runtime::ModelInfo info = make_info(meta, plan, store.weights, device);
   info.path = std::move(path);

@@ -35,8 +35,7 @@ struct ModelPlan {
 // Failures: those of find_arch and ArchSpec::build.
 Result<ModelPlan> plan_model(const formats::ModelMeta& meta,
                              const tensor::WeightMap& weights,
-                             const runtime::LoadOptions& options,
-                             const device::CpuDevice& device);
+                             const runtime::LoadOptions& options);
 
 // `path` is kept for ModelInfo. Copies weights that their file does not align to their element
 // size. Failures: those of plan_model, resource_exhausted.

@@ -61,7 +61,7 @@ class NativeRuntime final : public runtime::Runtime {
                                    const runtime::LoadOptions& options) const override {
     ASSIGN_OR_RETURN(const Artifact artifact, open_artifact(path));
     ASSIGN_OR_RETURN(const ModelPlan plan,
-                     plan_model(artifact.meta, artifact.store.weights, options, device_));
+                     plan_model(artifact.meta, artifact.store.weights, options));
     return plan.memory;
   }
 

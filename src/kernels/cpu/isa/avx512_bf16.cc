@@ -39,6 +39,8 @@ constinit const KernelTable kAvx512Bf16Table = {
     .f16_to_f32 = f16_to_f32,
     .argmax = argmax,
     .log_sum_exp = log_sum_exp,
+    .spin_f32 = spin<OperandsF32F32>,
+    .spin_bf16 = spin<OperandsBf16Dot>,
 };
 
 }  // namespace inferneo::kernels
