@@ -11,7 +11,7 @@ TABLE = re.compile(r"inferneo::kernels::k[A-Za-z0-9]+Table$")
 # What compilers add for exceptions, sanitizers and coverage; none of it holds our instructions.
 COMPILER = re.compile(r"DW\.ref\.__gxx_personality|__asan|__odr_asan|__ubsan|__tsan|__gcov|__covrec"
                       r"|__sancov|__start___sancov|__stop___sancov|asan\.module|tsan\.module"
-                      r"|sancov\.module|__clang_call_terminate")
+                      r"|sancov\.module|__clang_call_terminate|typeinfo ")
 # These two files hold no kernels and are compiled at the baseline.
 BASELINE = {"isa_tables.cc", "cpu_features.cc"}
 

@@ -158,7 +158,7 @@ Result<std::string> role_of(Value::Dict& message, const std::string& where) {
 Status check_members(Value::Dict& message, const std::string& role, const std::string& where) {
   for (auto& [name, value] : message) {
     if (std::find(kMemberNames.begin(), kMemberNames.end(), name) == kMemberNames.end()) {
-      return at(unknown_field(name, kMemberNames), str(where, ".", printable(name)));
+      return unknown_field(name, kMemberNames).with_where(str(where, ".", printable(name)));
     }
     if (value.is_null()) continue;
     if (name == "audio") {

@@ -26,6 +26,10 @@ Status duplicate_name(std::string_view name) {
   return invalid_argument(str("the name '", printable(name), "' appears twice in one object"));
 }
 
+Status too_deep() {
+  return invalid_argument(str("the body is nested deeper than ", limits::kJsonDepthMax, " levels"));
+}
+
 Status check_unique(const text::Value::Dict& members) {
   if (members.size() <= kPairwiseMemberCountMax) {
     for (std::size_t i = 1; i < members.size(); ++i) {
@@ -45,15 +49,16 @@ Status check_unique(const text::Value::Dict& members) {
 
 class Converter {
  public:
-  Result<text::Value> convert(dom::element element) {
+  // `depth` counts the lists and objects around the value.
+  Result<text::Value> convert(dom::element element, std::size_t depth) {
     if (++value_count_ > kJsonValueCountMax) {
       return invalid_argument(str("the body holds more than ", kJsonValueCountMax, " values"));
     }
     switch (element.type()) {
       case dom::element_type::ARRAY:
-        return convert_array(element.get_array().value_unsafe());
+        return convert_array(element.get_array().value_unsafe(), depth + 1);
       case dom::element_type::OBJECT:
-        return convert_object(element.get_object().value_unsafe());
+        return convert_object(element.get_object().value_unsafe(), depth + 1);
       case dom::element_type::INT64:
         return text::Value(element.get_int64().value_unsafe());
       case dom::element_type::UINT64:
@@ -71,21 +76,23 @@ class Converter {
   }
 
  private:
-  Result<text::Value> convert_array(dom::array array) {
+  Result<text::Value> convert_array(dom::array array, std::size_t depth) {
+    if (depth > limits::kJsonDepthMax) return too_deep();
     text::Value::List list;
     list.reserve(array.size());
     for (const dom::element element : array) {
-      ASSIGN_OR_RETURN(text::Value value, convert(element));
+      ASSIGN_OR_RETURN(text::Value value, convert(element, depth));
       list.push_back(std::move(value));
     }
     return text::Value(std::move(list));
   }
 
-  Result<text::Value> convert_object(dom::object object) {
+  Result<text::Value> convert_object(dom::object object, std::size_t depth) {
+    if (depth > limits::kJsonDepthMax) return too_deep();
     text::Value::Dict dict;
     dict.reserve(object.size());
     for (const dom::key_value_pair member : object) {
-      ASSIGN_OR_RETURN(text::Value value, convert(member.value));
+      ASSIGN_OR_RETURN(text::Value value, convert(member.value, depth));
       dict.emplace_back(std::string(member.key), std::move(value));
     }
     RETURN_IF_ERROR(check_unique(dict));
@@ -97,10 +104,7 @@ class Converter {
 
 Status parse_failure(simdjson::error_code code, std::string_view body) {
   if (body.empty()) return invalid_argument("the body is empty, but must be a JSON object");
-  if (code == simdjson::DEPTH_ERROR) {
-    return invalid_argument(
-        str("the body is nested deeper than ", limits::kJsonDepthMax, " levels"));
-  }
+  if (code == simdjson::DEPTH_ERROR) return too_deep();
   if (code == simdjson::UTF8_ERROR || !utf8::is_valid(body)) {
     return invalid_argument("the body is not valid UTF-8");
   }
@@ -111,14 +115,15 @@ Status parse_failure(simdjson::error_code code, std::string_view body) {
 
 Result<text::Value> parse_json(std::string_view body) {
   dom::parser parser;
-  // Why one more: simdjson counts the document itself as a level.
+  // Why one more: simdjson counts the innermost level only when it is not empty; the exact bound is
+  // the converter's.
   simdjson::error_code code =
       parser.allocate(std::max<std::size_t>(body.size(), 64), limits::kJsonDepthMax + 1);
   if (code != simdjson::SUCCESS) return internal_error("no memory to parse the body");
   dom::element root;
   code = parser.parse(body.data(), body.size(), true).get(root);
   if (code != simdjson::SUCCESS) return parse_failure(code, body);
-  return Converter().convert(root);
+  return Converter().convert(root, 0);
 }
 
 Result<text::Value::Dict> parse_json_object(std::string_view body) {

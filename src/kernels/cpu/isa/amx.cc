@@ -8,7 +8,8 @@
 #include "kernels/cpu/isa/target_region.h"
 #include "kernels/kernel_table.h"
 
-INFERNEO_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16")
+INFERNEO_TARGET_BEGIN(
+    "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16")
 
 namespace inferneo::kernels {
 namespace {

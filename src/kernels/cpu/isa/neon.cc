@@ -54,9 +54,7 @@ static inline Vec keep_first(Vec v, int count, Vec rest) {
 static inline Vec from_bf16(uint16x4_t halves) {
   return vreinterpretq_f32_u32(vshll_n_u16(halves, 16));
 }
-static inline Vec from_f16(uint16x4_t halves) {
-  return vcvt_f32_f16(vreinterpret_f16_u16(halves));
-}
+static inline Vec from_f16(uint16x4_t halves) { return vcvt_f32_f16(vreinterpret_f16_u16(halves)); }
 // Up to 4 two-byte elements, then zeros.
 static inline uint16x4_t load_halves(const uint16_t* p, int64_t count) {
   uint16_t buffer[4] = {};
