@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/text/<kind>/tokenizer.json and cases.jsonl: small tokenizers of each kind, trained on
 text that this script makes up, and hostile strings with the ids and texts that Hugging Face
-`tokenizers` (0.23) gives for them.
+`tokenizers` (0.23) gives for them; rows without a text are random ids and what they decode to.
 
     python3 tools/make_tokenizer_goldens.py [OUT_DIR]
 """
@@ -15,6 +15,7 @@ from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normaliz
                         pre_tokenizers, processors, trainers)
 
 CASE_COUNT = 2200
+DECODE_COUNT = 400
 VOCAB_SIZE = 1400
 
 CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -237,7 +238,6 @@ def split():
         pre_tokenizers.Split("ing", "merged_with_previous"),
         pre_tokenizers.Split(Regex(r"[\s\-]+"), "merged_with_next"),
         pre_tokenizers.Split(Regex(r"(?i:the)|\w+?\d"), "contiguous"),
-        pre_tokenizers.Split(Regex(r"[^!\"#]+"), "removed", invert=False) if False else
         pre_tokenizers.Split(Regex(r"[\x07\x1b]"), "removed"),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)]),
         normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents(),
@@ -259,6 +259,13 @@ def characters():
     return tokenizer
 
 
+def id_lists(size):
+    """Random ids, half of them from the start of the vocabulary, where single bytes are."""
+    rng = random.Random(11)
+    return [[rng.randrange(size if row % 2 else min(size, 300)) for _ in range(rng.randint(1, 12))]
+            for row in range(DECODE_COUNT)]
+
+
 KINDS = [gpt2, llama3, qwen2, o200k, spm, metaspace, split, characters]
 
 
@@ -278,6 +285,11 @@ def write(folder, tokenizer):
         if skipped != decoded:
             row["skipped"] = skipped
         rows.append(json.dumps(row, ensure_ascii=False, separators=(",", ":")))
+    for ids in id_lists(tokenizer.get_vocab_size()):
+        decoded = tokenizer.decode(ids, skip_special_tokens=False)
+        skipped = tokenizer.decode(ids, skip_special_tokens=True)
+        rows.append(json.dumps({"ids": ids, "decoded": decoded, "skipped": skipped},
+                               ensure_ascii=False, separators=(",", ":")))
     (folder / "cases.jsonl").write_text("\n".join(rows) + "\n")
 
 

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shared by ./run and ./test (sourced, not executed): packages, configure, build.
 # Everything is safe to repeat: a second call does nothing that the first one did.
 # All progress goes to stderr, so that stdout stays free for results.

@@ -10,15 +10,14 @@ namespace {
 struct NamedShape {
   std::string_view name;
   BenchShape shape;
-  bool tied;
 };
 
 // Spec: config.json of SmolLM2-135M, of a Llama with the sizes of Qwen2.5-0.5B, and of
 // TinyLlama-1.1B.
 constexpr std::array<NamedShape, 3> kShapes = {{
-    {"135m", {30, 576, 1536, 9, 3, 64, 49152}, true},
-    {"0.5b", {24, 896, 4864, 14, 2, 64, 151936}, true},
-    {"1.1b", {22, 2048, 5632, 32, 4, 64, 32000}, false},
+    {"135m", {30, 576, 1536, 9, 3, 64, 49152, true}},
+    {"0.5b", {24, 896, 4864, 14, 2, 64, 151936, true}},
+    {"1.1b", {22, 2048, 5632, 32, 4, 64, 32000, false}},
 }};
 
 // Weights of the linear layers of all layers, without embedding and head.
@@ -36,27 +35,14 @@ double head_weights(const BenchShape& s) {
 
 }  // namespace
 
-Result<formats::ModelMeta> named_shape(std::string_view name) {
+Result<BenchShape> named_shape(std::string_view name) {
   std::string names;
   for (const NamedShape& named : kShapes) {
     if (named.name != name) {
       names += str(names.empty() ? "" : ", ", named.name);
       continue;
     }
-    const BenchShape& s = named.shape;
-    formats::ModelMeta meta;
-    meta.architecture = "LlamaForCausalLM";
-    meta.model_type = "llama";
-    meta.vocab_size = s.vocab;
-    meta.hidden_size = s.hidden;
-    meta.ffn_size = s.ffn;
-    meta.layer_count = s.layers;
-    meta.head_count = s.heads;
-    meta.kv_head_count = s.kv_heads;
-    meta.head_dim = s.head_dim;
-    meta.context_tokens_max = 2048;
-    meta.tie_embeddings = named.tied;
-    return meta;
+    return named.shape;
   }
   return invalid_argument(str("there is no shape '", printable(name), "'"))
       .with_hint(str("shapes: ", names));
@@ -69,7 +55,8 @@ BenchShape shape_of(const formats::ModelMeta& meta) {
           .heads = meta.head_count,
           .kv_heads = meta.kv_head_count,
           .head_dim = meta.head_dim.value_or(meta.hidden_size / meta.head_count),
-          .vocab = meta.vocab_size};
+          .vocab = meta.vocab_size,
+          .tied = meta.tie_embeddings.value_or(false)};
 }
 
 double weight_bytes_per_step(const BenchShape& shape, double weight_size) {

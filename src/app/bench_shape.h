@@ -19,11 +19,12 @@ struct BenchShape {
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
   std::int64_t vocab = 0;
+  bool tied = false;  // the head is the embedding
 };
 
 // "135m", "0.5b" or "1.1b": random weights in the shape of a published Llama model.
 // Failures: invalid_argument with the names there are.
-Result<formats::ModelMeta> named_shape(std::string_view name);
+Result<BenchShape> named_shape(std::string_view name);
 
 BenchShape shape_of(const formats::ModelMeta& meta);
 

@@ -7,7 +7,7 @@ namespace inferneo::app {
 namespace {
 
 TEST(bench_shape, the_1b_shape_has_the_size_of_its_model) {
-  const BenchShape shape = shape_of(named_shape("1.1b").value());
+  const BenchShape shape = named_shape("1.1b").value();
   // TinyLlama-1.1B has 1,100,048,384 parameters, of which the embedding (65,536,000) and the norms
   // (92,160) are not read as matrices.
   EXPECT_DOUBLE_EQ(weight_bytes_per_step(shape, 1.0), 1'100'048'384.0 - 65'536'000.0 - 92'160.0);

@@ -1,7 +1,6 @@
 #include "app/reference.h"
 
 #include "app/config_sources.h"
-#include "app/progress_line.h"
 #include "base/config.h"
 #include "base/str.h"
 #include "gateway/endpoints/endpoint.h"
@@ -72,25 +71,7 @@ std::string configuration_reference() {
       config_rows(ConfigScope::kServer));
 }
 
-std::string endpoint_reference() {
-  std::string out = str("# Endpoints\n\n",
-                        kGenerated,
-                        "| method | path | largest body | what it does |\n"
-                        "| --- | --- | --- | --- |\n");
-  for (const gateway::endpoints::Endpoint* endpoint : gateway::endpoints::endpoint_table()) {
-    const bool has_body = endpoint->method != "GET";
-    out += str("| ",
-               endpoint->method,
-               " | `",
-               endpoint->path,
-               "` | ",
-               has_body ? byte_text(endpoint->body_size_max) : "none",
-               " | ",
-               cell(endpoint->summary),
-               " |\n");
-  }
-  return out;
-}
+std::string endpoint_reference() { return gateway::endpoints::endpoint_reference_markdown(); }
 
 std::string metric_reference() {
   std::string out = str("# Metrics\n\n",

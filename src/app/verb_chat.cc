@@ -122,7 +122,7 @@ Result<int> chat(const ChatFlags& flags, const Config& config) {
   ASSIGN_OR_RETURN(const std::unique_ptr<LocalModel> model, LocalModel::load(flags.model, config));
   RETURN_IF_ERROR(require_tokenizer(model->served()));
   if (model->served().chat_template == nullptr) {
-    return failed_precondition(model->served().chat_template_problem)
+    return failed_precondition(str("model '", model->served().name, "' has no chat template"))
         .with_hint("use `inferneo run MODEL --raw PROMPT`");
   }
   return talk(*model, flags, interrupt);

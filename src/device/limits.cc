@@ -1,9 +1,10 @@
 #include "device/limits.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -92,26 +93,38 @@ double median_empty_section(CpuDevice& cpu) {
   return times[kTries / 2];
 }
 
+// Anonymous pages, every one written: pages never written all map to one page of zeros.
+struct Pages {
+  explicit Pages(std::size_t bytes) : size(bytes) {
+    void* p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return;
+    data = static_cast<std::byte*>(p);
+    std::memset(data, 1, size);
+  }
+  ~Pages() {
+    if (data != nullptr) munmap(data, size);
+  }
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+
+  std::byte* data = nullptr;
+  std::size_t size;
+};
+
 }  // namespace
 
 Result<Limits> measure_limits(CpuDevice& cpu, const LimitsOptions& options) {
-  struct Free {
-    void operator()(std::byte* p) const { std::free(p); }
-  };
-  const std::unique_ptr<std::byte, Free> buffer(
-      static_cast<std::byte*>(std::malloc(options.buffer_bytes)));
-  if (buffer == nullptr) {
+  const Pages pages(options.buffer_bytes);
+  if (pages.data == nullptr) {
     return Status(StatusCode::kResourceExhausted,
                   str("no memory for a buffer of ", options.buffer_bytes, " bytes"),
                   "free some memory or measure with a smaller buffer");
   }
-  // Every page needs memory of its own: pages never written all map to one page of zeros.
-  std::memset(buffer.get(), 1, options.buffer_bytes);
 
   Limits limits;
   limits.empty_section_s = median_empty_section(cpu);
   limits.read_bytes_per_s = best_rate(
-      options.time_per_limit, [&] { return read_rate(cpu, buffer.get(), options.buffer_bytes); });
+      options.time_per_limit, [&] { return read_rate(cpu, pages.data, options.buffer_bytes); });
   const auto spin_limit = [&](double (*spin)(std::int64_t) noexcept) {
     const std::int64_t rounds = rounds_for(spin);
     return best_rate(options.time_per_limit, [&] { return spin_rate(cpu, spin, rounds); });

@@ -127,9 +127,9 @@ struct Engine::Impl {
   // Rises with every reason for the engine thread to look up; it sleeps on it when idle.
   std::atomic<std::uint32_t> wake_count{0};
   std::atomic<bool> stop{false};
-  std::atomic<std::int32_t> waiting_count{0};  // submitted, never admitted
+  std::atomic<std::int32_t> waiting_count{0};  // in the inbox and in the scheduler's queue
   std::atomic<Duration::rep> progress_at{0};
-  std::uint64_t departed_seen = 0;  // engine thread
+  std::int32_t scheduler_waiting_count = 0;  // engine thread; its share of waiting_count
 
   // Guards live requests and draining. The engine thread never takes it.
   mutable std::mutex mutex;
@@ -315,16 +315,17 @@ void Engine::Impl::take_inbox() {
     const auto active = inbox.try_pop();
     if (!active) return;
     core.add(**active);
+    ++scheduler_waiting_count;
   }
 }
 
 void Engine::Impl::run_round() {
   const std::span<const TokenEvent> events = core.step();
   ring.push(events);
-  const std::uint64_t departed = core.departed_count();
-  waiting_count.fetch_sub(static_cast<std::int32_t>(departed - departed_seen),
-                          std::memory_order_relaxed);
-  departed_seen = departed;
+  // Preempted sequences take places as well, so that priorities cannot pile up requests.
+  const auto waiting = static_cast<std::int32_t>(core.scheduler().waiting().size());
+  waiting_count.fetch_add(waiting - scheduler_waiting_count, std::memory_order_relaxed);
+  scheduler_waiting_count = waiting;
   note_progress();
 }
 

@@ -158,7 +158,6 @@ void EngineCore::begin_admitted(TimePoint now) {
 void EngineCore::begin(ActiveRequest& request, TimePoint now) {
   Sequence& first = request.sequences[0];
   request.started = true;
-  ++departed_count_;
   first.tokens.reserve(static_cast<std::size_t>(token_count_max(request)));
   request.first_scheduled_at = now;
   request.cached_prompt_tokens = first.computed;
@@ -328,7 +327,6 @@ void EngineCore::end(ActiveRequest& request, FinishReason reason, Status status)
     scheduler_.remove(sequence);
     cache_.close(sequence.table);
   }
-  if (!request.started) ++departed_count_;
   request.ended = true;
   request.ended_at = clock_.now();
   request.end_reason = reason;

@@ -55,8 +55,6 @@ class EngineCore {
   void signal() { signal_count_.fetch_add(1, std::memory_order_release); }
 
   [[nodiscard]] bool has_work() const { return !requests_.empty(); }
-  // Requests that have left the queue of new ones so far, by admission or end.
-  [[nodiscard]] std::uint64_t departed_count() const { return departed_count_; }
   [[nodiscard]] const Scheduler& scheduler() const { return scheduler_; }
   [[nodiscard]] const kv::KvCache& cache() const { return cache_; }
   [[nodiscard]] std::span<ActiveRequest* const> requests() const { return requests_; }
@@ -93,7 +91,6 @@ class EngineCore {
   std::vector<float> row_copy_;  // Shape: [vocab_size], for choices that share a row
   std::uint64_t entropy_;
   std::uint64_t arrival_count_ = 0;
-  std::uint64_t departed_count_ = 0;
   std::uint64_t preemptions_counted_ = 0;
   TimePoint next_deadline_ = TimePoint::max();
   std::uint64_t signals_seen_ = 0;

@@ -28,9 +28,13 @@ class Detokenizer {
   void finish(std::string& out);
 
  private:
+  // Moves what is certain of `pending_` to `out`.
+  void emit(std::string& out);
+
   const Tokenizer* tokenizer_;
   bool skip_special_tokens_;
-  std::unique_ptr<DecodeStream> stream_;
+  std::unique_ptr<DecodeStream> stream_;  // null for byte-level tokenizers
+  std::string pending_;                   // byte-level: bytes of an unfinished character
 };
 
 }  // namespace inferneo::text

@@ -1,5 +1,6 @@
 #include "text/tokenizer.h"
 
+#include <cstring>
 #include <mutex>
 #include <utility>
 
@@ -21,16 +22,24 @@ namespace {
 
 // Bound: scratches kept for the next calls; more than this many threads at once make their own.
 constexpr std::size_t kScratchCountMax = 32;
+// Bound: a decoder may make a token longer than its name, but not without limit.
+constexpr std::size_t kTokenTextSizeMax = std::size_t{1} << 30;
 
-bool is_ascii(std::string_view text) {
+// utf8::is_valid with a fast path for the runs of ASCII that most text is made of.
+bool is_valid_utf8(std::string_view text) {
   std::size_t at = 0;
-  for (; at + 8 <= text.size(); at += 8) {
-    std::uint64_t word;
-    __builtin_memcpy(&word, text.data() + at, 8);
-    if ((word & 0x8080808080808080u) != 0) return false;
-  }
-  for (; at < text.size(); ++at) {
-    if ((static_cast<unsigned char>(text[at]) & 0x80) != 0) return false;
+  while (at < text.size()) {
+    if (at + 8 <= text.size()) {
+      std::uint64_t word;
+      std::memcpy(&word, text.data() + at, 8);
+      if ((word & 0x8080808080808080u) == 0) {
+        at += 8;
+        continue;
+      }
+    }
+    const utf8::Decoded next = utf8::decode(text, at);
+    if (!next.valid) return false;
+    at += next.size;
   }
   return true;
 }
@@ -61,7 +70,8 @@ struct Tokenizer::Impl {
 
   Status read(const JsonView& document);
   void place_added_tokens();
-  void fill_token_bytes();
+  Status fill_token_bytes();
+  [[nodiscard]] Status check_post_processor() const;
   void encode_text(std::string_view text, const EncodeOptions& options, std::vector<TokenId>& out);
   void encode_section(std::string_view text,
                       bool at_start,
@@ -125,8 +135,8 @@ Status Tokenizer::Impl::read(const JsonView& document) {
   ASSIGN_OR_RETURN(added, parse_added_tokens(document, model.vocabulary()));
   model.prepare(pre_tokenizer.byte_level());
   place_added_tokens();
-  fill_token_bytes();
-  return ok_status();
+  RETURN_IF_ERROR(fill_token_bytes());
+  return check_post_processor();
 }
 
 // Special tokens come first where several have the same text after normalization, as in the
@@ -147,7 +157,20 @@ void Tokenizer::Impl::place_added_tokens() {
   }
 }
 
-void Tokenizer::Impl::fill_token_bytes() {
+Status Tokenizer::Impl::check_post_processor() const {
+  const Vocabulary& vocabulary = model.vocabulary();
+  for (const std::vector<TokenId>* ids : {&post_processor.prefix, &post_processor.suffix}) {
+    for (const TokenId id : *ids) {
+      const Token* known = token(id);
+      if (known != nullptr && (known->added >= 0 || vocabulary.has(id))) continue;
+      return corrupt_data(str("post_processor adds token ", id, ", which the vocabulary lacks"))
+          .with_where("post_processor");
+    }
+  }
+  return ok_status();
+}
+
+Status Tokenizer::Impl::fill_token_bytes() {
   const Vocabulary& vocabulary = model.vocabulary();
   tokens.resize(static_cast<std::size_t>(vocabulary.size()));
   for (std::size_t i = 0; i < added.size(); ++i) {
@@ -161,7 +184,11 @@ void Tokenizer::Impl::fill_token_bytes() {
     token.offset = static_cast<std::uint32_t>(token_text.size());
     if (!name.empty()) token_text += decoder.running_text(name);
     token.size = static_cast<std::uint32_t>(token_text.size()) - token.offset;
+    if (token_text.size() > kTokenTextSizeMax) {
+      return corrupt_data(str("the tokens decode to more than ", kTokenTextSizeMax, " bytes"));
+    }
   }
+  return ok_status();
 }
 
 namespace {
@@ -188,7 +215,7 @@ void Tokenizer::encode(std::string_view text,
   if (options.add_special_tokens) {
     out.insert(out.end(), around.prefix.begin(), around.prefix.end());
   }
-  if (is_ascii(text) || utf8::is_valid(text)) {
+  if (is_valid_utf8(text)) {
     impl_->encode_text(text, options, out);
   } else {
     impl_->encode_text(utf8::sanitize(text), options, out);
@@ -303,12 +330,12 @@ bool Tokenizer::is_special(TokenId id) const {
 }
 
 std::optional<TokenId> Tokenizer::find_token(std::string_view name) const {
+  const TokenId id = impl_->model.vocabulary().find(name);
+  if (id >= 0) return id;
   for (const AddedToken& token : impl_->added) {
     if (token.content == name) return token.id;
   }
-  const TokenId id = impl_->model.vocabulary().find(name);
-  if (id < 0) return std::nullopt;
-  return id;
+  return std::nullopt;
 }
 
 bool Tokenizer::strips_leading_space() const { return impl_->decoder.strips_leading_space(); }

@@ -169,7 +169,6 @@ class Simulation {
   std::set<const ActiveRequest*> admitted_seen_;
   std::vector<std::pair<std::string, std::vector<TokenId>>>
       history_;  // salt and tokens of the ended
-  std::uint64_t submitted_ = 0;
   std::int32_t arrived_ = 0;
   SimulationResult result_;
 };
@@ -245,13 +244,12 @@ void Simulation::arrive() {
                                      world_.model.context_tokens_max,
                                      world_.core.kv_block_count,
                                      world_.core.running_sequence_count_max};
-  const bool queue_full = submitted_ - core_.departed_count() >=
-                          static_cast<std::uint64_t>(world_.core.waiting_request_count_max);
+  const bool queue_full = core_.scheduler().waiting().size() >=
+                          static_cast<std::size_t>(world_.core.waiting_request_count_max);
   if (queue_full || !engine::check_request(request, limits, too_long).ok()) {
     ++result_.refused;
     return;
   }
-  ++submitted_;
   Client client;
   client.index = arrived_;
   client.poisoned = poisoned;

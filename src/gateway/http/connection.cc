@@ -1,6 +1,8 @@
 #include "gateway/http/connection.h"
 
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
@@ -80,9 +82,19 @@ void Connection::start_refusing() {
 }
 
 void Connection::wake() {
-  asio::post(socket_.get_executor(), [self = shared_from_this()] {
-    if (!self->is_closed_ && self->exchange_ && !self->is_writing_) self->pump();
-  });
+  asio::post(socket_.get_executor(), [self = shared_from_this()] { self->on_wake(); });
+}
+
+void Connection::on_wake() {
+  if (is_closed_ || !exchange_) return;
+  if (exchange_->is_slow()) return cancel_slow_reader();
+  if (!is_writing_) pump();
+}
+
+void Connection::cancel_slow_reader() {
+  host_.metrics().slow_reader_cancels.add();
+  leave_exchange(false);
+  close();
 }
 
 // Input ---------------------------------------------------------------------------------------
@@ -327,11 +339,6 @@ void Connection::write_head(const Response& head, bool is_stream) {
 
 void Connection::pump() {
   ExchangeState::Output output = exchange_->take(out_body_);
-  if (output.is_slow) {
-    host_.metrics().slow_reader_cancels.add();
-    leave_exchange(false);
-    return close();
-  }
   if (output.is_stream && is_input_ended_ && !output.is_ended) return close();
   // A stream that was dropped keeps what it wrote, but gets no end, so that it never looks whole.
   if (output.is_aborted) keep_alive_ = false;
@@ -479,6 +486,14 @@ void Connection::stop() {
   if (phase_ == Phase::kHead && !has_head_begun_) close();
 }
 
+// Why not the bytes that the kernel took from us: its send buffer holds megabytes and takes more
+// only when a third of it is free, which a slow but honest reader may need minutes for.
+bool Connection::has_client_read() {
+  int unacknowledged = 0;
+  if (::ioctl(socket_.native_handle(), SIOCOUTQ, &unacknowledged) != 0) return false;
+  return unacknowledged < std::exchange(unacknowledged_, unacknowledged);
+}
+
 bool Connection::has_hung_up() {
   pollfd descriptor{socket_.native_handle(), POLLRDHUP, 0};
   return ::poll(&descriptor, 1, 0) > 0 &&
@@ -487,13 +502,8 @@ bool Connection::has_hung_up() {
 
 void Connection::check_deadlines(TimePoint at) {
   if (is_closed_) return;
-  if (at >= write_deadline_) {
-    if (exchange_) {
-      host_.metrics().slow_reader_cancels.add();
-      leave_exchange(false);
-    }
-    return close();
-  }
+  if (is_writing_ && has_client_read()) write_deadline_ = at + host_.options().write_stall_timeout;
+  if (at >= write_deadline_) return exchange_ ? cancel_slow_reader() : close();
   if (at >= read_deadline_) {
     const bool has_answer = is_refused_ || phase_ == Phase::kLinger;
     const bool is_idle = phase_ == Phase::kHead && !has_head_begun_;

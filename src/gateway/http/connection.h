@@ -97,6 +97,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void refuse_body(const Refusal& refusal);
   void dispatch();
 
+  void on_wake();
+  void cancel_slow_reader();
   void answer_locally(Response response);
   void write_local_answer();
   void frame_chunk(bool is_last);
@@ -110,6 +112,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void record_answer();
   void leave_exchange(bool has_client_left);
   [[nodiscard]] bool has_hung_up();
+  [[nodiscard]] bool has_client_read();
 
   Socket socket_;
   const std::string remote_address_;
@@ -154,6 +157,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   std::string out_head_;
   std::string out_body_;
   std::string_view out_tail_;
+  int unacknowledged_ = 0;       // bytes in the kernel when last looked at
   std::size_t stream_size_ = 0;  // of out_body_ when it came from the exchange's stream
 
   static constexpr TimePoint kNever = TimePoint::max();

@@ -70,7 +70,8 @@ ErrorObject describe(const Status& status) {
   ErrorObject error = describe(status.code());
   const std::string_view where = status.where();
   const bool is_unsupported = status.code() == StatusCode::kUnsupported;
-  if (is_unsupported && where == kMethodField) return {405, kInvalidRequest, "method_not_allowed", ""};
+  if (is_unsupported && where == kMethodField)
+    return {405, kInvalidRequest, "method_not_allowed", ""};
   if (is_unsupported && where == kContentTypeField) {
     return {415, kInvalidRequest, "unsupported_media_type", ""};
   }

@@ -65,7 +65,8 @@ bool ExchangeState::write(std::string_view bytes) {
   if (stage_ != Stage::kStreaming || connection_ == nullptr || has_left_ || is_slow_) return false;
   if (stream_bytes_.size() + unsent_ + bytes.size() > buffer_size_max_) {
     is_slow_ = true;
-    wake_locked();
+    // Even when a wake is pending: a connection that is stuck in a write takes nothing.
+    connection_->wake();
     return false;
   }
   if (bytes.empty()) return true;
@@ -124,10 +125,14 @@ ExchangeState::Output ExchangeState::take(std::string& stream_bytes) {
   output.is_stream = stage_ == Stage::kStreaming || stage_ == Stage::kEnded;
   output.is_ended = is_answered();
   output.is_aborted = is_aborted_;
-  output.is_slow = is_slow_;
   stream_bytes.swap(stream_bytes_);
   unsent_ += stream_bytes.size();
   return output;
+}
+
+bool ExchangeState::is_slow() {
+  const std::scoped_lock lock(mutex_);
+  return is_slow_;
 }
 
 void ExchangeState::sent(std::size_t size) {

@@ -47,10 +47,11 @@ class ExchangeState {
     bool is_stream = false;
     bool is_ended = false;    // nothing follows
     bool is_aborted = false;  // the stream was dropped before its end
-    bool is_slow = false;     // more waited for the client than allowed
   };
   // Moves what is ready; stream bytes are swapped with `stream_bytes`, which must be empty.
   Output take(std::string& stream_bytes);
+  // More waited for the client than allowed: the stream is over.
+  bool is_slow();
   // `size` taken stream bytes have reached the socket.
   void sent(std::size_t size);
   // The client has closed its side: streams end, a single answer may still be sent. Returns the

@@ -14,8 +14,10 @@ namespace beast = boost::beast;
 
 namespace {
 
-// Longest chunk-size line with its extensions, and longest trailer section. Why: both are dropped,
-// so a client gains nothing by sending more than a few hundred bytes.
+// Chunk extensions and trailers are dropped, so a client gains nothing by sending many.
+constexpr std::size_t kExtensionSizeMax = 1024;
+constexpr std::size_t kTrailerSizeMax = 2048;
+// What may be waiting for the end of a chunk's line or of the trailer section.
 constexpr std::size_t kChunkLineSizeMax = 4096;
 // The shortest end of a chunked body, "0 CRLF CRLF". Why: Beast 1.81 asserts that it sees at least
 // this much once it has read the line of a last chunk that is also the first.
@@ -57,8 +59,12 @@ class RequestParser::Beast final : public beast::http::basic_parser<true> {
   void on_field_impl(beast::http::field,
                      string_view name,
                      string_view value,
-                     error_code&) override {
-    if (!is_header_seen_) head_.headers.emplace_back(lower(name), std::string(value));
+                     error_code& error) override {
+    if (!is_header_seen_) {
+      head_.headers.emplace_back(lower(name), std::string(value));
+    } else if (trailer_size_ += name.size() + value.size(); trailer_size_ > kTrailerSizeMax) {
+      error = beast::http::error::header_limit;
+    }
   }
   void on_header_impl(error_code&) override { is_header_seen_ = true; }
   void on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code&) override {
@@ -71,7 +77,10 @@ class RequestParser::Beast final : public beast::http::basic_parser<true> {
     if (sink != nullptr) sink->append(bytes);
     return bytes.size();
   }
-  void on_chunk_header_impl(std::uint64_t size, string_view, error_code&) override {
+  void on_chunk_header_impl(std::uint64_t size,
+                            string_view extensions,
+                            error_code& error) override {
+    if (extensions.size() > kExtensionSizeMax) error = beast::http::error::bad_chunk_extension;
     in_chunk_data = size > 0;
   }
   std::size_t on_chunk_body_impl(std::uint64_t remaining, string_view bytes, error_code&) override {
@@ -82,6 +91,7 @@ class RequestParser::Beast final : public beast::http::basic_parser<true> {
   void on_finish_impl(error_code&) override {}
 
   RequestHead& head_;
+  std::size_t trailer_size_ = 0;
   bool is_header_seen_ = false;  // fields after this are trailers, which are dropped
 };
 

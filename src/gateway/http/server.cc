@@ -172,6 +172,7 @@ HttpServer::~HttpServer() {
     io.sweep_timer.cancel();
   });
   is_front_stopping_ = true;
+  for (std::size_t i = 0; i < front_.size(); ++i) front_queue_.try_push(nullptr);  // wakes
   for (std::thread& thread : front_) thread.join();
   while (front_queue_.try_pop()) {
   }
@@ -250,11 +251,11 @@ void HttpServer::run_io(int index) {
 
 void HttpServer::run_front(int index) {
   set_thread_name(str("front-", index));
-  // The wait ends early when something comes; its length only bounds how long a stop takes.
-  constexpr std::chrono::milliseconds kStopCheckInterval{100};
+  // The wait ends early when something comes, the end included.
+  constexpr std::chrono::milliseconds kStopCheckInterval{1000};
   while (!is_front_stopping_) {
     auto exchange = front_queue_.wait_pop_for(kStopCheckInterval);
-    if (!exchange) continue;
+    if (!exchange || *exchange == nullptr) continue;
     const std::string request_id = (*exchange)->request().head.request_id;
     try {
       dispatcher_.dispatch(*std::move(exchange));

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "request/token.h"
 #include "runtime/runtime.h"
 
 namespace inferneo::runtimes::native {

@@ -170,6 +170,9 @@ Result<std::vector<AddedToken>> parse_added_tokens(const JsonView& document,
     }
     token.id = vocabulary.find(token.content);
     if (token.id < 0) token.id = std::max(first_free, largest + 1);
+    if (static_cast<std::size_t>(token.id) >= limits::kVocabSizeMax) {
+      return entry.corrupt(str("would have id ", token.id));
+    }
     largest = std::max(largest, token.id);
     tokens.push_back(std::move(token));
     if (tokens.size() > limits::kVocabSizeMax) return list->corrupt("has too many tokens");

@@ -213,7 +213,11 @@ void Bpe::merge_by_scan(Scratch& scratch) const {
 // A heap entry is rank << 32 | position; it is stale when the pair at the position has another rank
 // by now. `ranks[i]` is the rank of symbol i with its right neighbour.
 void Bpe::merge_by_heap(Scratch& scratch) const {
-  auto& [cache, ids, ranks, next, previous, heap] = scratch;
+  std::vector<TokenId>& ids = scratch.ids;
+  std::vector<std::uint32_t>& ranks = scratch.ranks;
+  std::vector<std::uint32_t>& next = scratch.next;
+  std::vector<std::uint32_t>& previous = scratch.previous;
+  std::vector<std::uint64_t>& heap = scratch.heap;
   const auto count = static_cast<std::uint32_t>(ids.size());
   ranks.assign(count, kNoRank);
   next.resize(count);

@@ -9,6 +9,8 @@
 namespace inferneo::text {
 namespace {
 
+// Bound: the prefix or suffix is copied for every character; published ones have four bytes.
+constexpr std::size_t kAffixSizeMax = 256;
 // A rank has 22 bits in the pair table, and all ones there means empty.
 constexpr std::size_t kMergeCountMax = (std::size_t{1} << 22) - 1;
 static_assert(limits::kVocabSizeMax < (std::size_t{1} << 21));
@@ -17,6 +19,9 @@ Result<std::string> optional_string(const JsonView& model, std::string_view key)
   ASSIGN_OR_RETURN(const std::optional<JsonView> found, model.optional_member(key));
   if (!found) return std::string();
   ASSIGN_OR_RETURN(const std::string_view text, found->string());
+  if (text.size() > kAffixSizeMax) {
+    return found->corrupt(str("has ", text.size(), " bytes, at most ", kAffixSizeMax));
+  }
   return std::string(text);
 }
 

@@ -26,13 +26,39 @@ class CharacterMap final : public Normalizer {
   }
 };
 
+// Capitals that are newer than the tables of utf8proc 2.8 (Unicode 15), with their lower case.
+struct NewCapitals {
+  char32_t first;
+  char32_t last;
+  char32_t lower_of_first;
+};
+constexpr NewCapitals kNewCapitals[] = {
+    {0x1C89, 0x1C89, 0x1C8A},
+    {0xA7CB, 0xA7CB, 0x264},
+    {0xA7CC, 0xA7CC, 0xA7CD},
+    {0xA7CE, 0xA7CE, 0xA7CF},
+    {0xA7D2, 0xA7D2, 0xA7D3},
+    {0xA7D4, 0xA7D4, 0xA7D5},
+    {0xA7DA, 0xA7DA, 0xA7DB},
+    {0xA7DC, 0xA7DC, 0x19B},
+    {0x10D50, 0x10D65, 0x10D70},
+    {0x16EA0, 0x16EB8, 0x16EBB},
+};
+
+char32_t to_lower(char32_t c) {
+  for (const NewCapitals& range : kNewCapitals) {
+    if (c >= range.first && c <= range.last) return range.lower_of_first + (c - range.first);
+  }
+  return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
+}
+
 void map_lowercase(char32_t c, std::string& out) {
   if (c < 0x80) {
     out += static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
   } else if (c == 0x130) {  // the only letter whose lower case is two characters
     out += "i\xCC\x87";
   } else {
-    utf8::append(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
+    utf8::append(out, to_lower(c));
   }
 }
 

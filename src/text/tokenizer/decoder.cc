@@ -92,17 +92,17 @@ Status DecoderChain::add_strip(const JsonView& entry) {
 
 Status DecoderChain::add_replace(const JsonView& entry) {
   ASSIGN_OR_RETURN(Pattern pattern, Pattern::parse(entry));
-  ASSIGN_OR_RETURN(const std::string_view content, entry.string_member("content"));
+  ASSIGN_OR_RETURN(std::string content, Pattern::parse_content(entry));
   // Why: a longer pattern could match across the border of two chunks.
   if (fused_ && (pattern.is_regex() || !is_one_character(pattern.source()))) {
     steps_.push_back(make_collector());
   }
-  steps_.push_back(make_replace_decoder(std::move(pattern), std::string(content)));
+  steps_.push_back(make_replace_decoder(std::move(pattern), std::move(content)));
   return ok_status();
 }
 
 std::string DecoderChain::running_text(std::string_view name) const {
-  if (byte_level_ && steps_.size() == 1) {
+  if (is_byte_level()) {
     return byte_level_bytes(name).value_or(std::string(name));
   }
   if (byte_fallback_) {

@@ -40,6 +40,8 @@ class DecoderChain {
   // Reads `decoder` of tokenizer.json. Null joins the tokens with spaces.
   static Result<DecoderChain> parse(const JsonView& document);
 
+  // True when the text is the bytes of the tokens, one after the other.
+  [[nodiscard]] bool is_byte_level() const { return byte_level_ && steps_.size() == 1; }
   // True when a leading space of the whole text is dropped.
   [[nodiscard]] bool strips_leading_space() const { return strips_leading_space_; }
   // The bytes that a token stands for in the middle of a text.

@@ -1,5 +1,7 @@
 #include "text/tokenizer/pattern.h"
 
+#include "base/str.h"
+
 namespace inferneo::text {
 
 Result<Pattern> Pattern::parse(const JsonView& entry) {
@@ -24,6 +26,21 @@ Result<Pattern> Pattern::parse(const JsonView& entry) {
   pattern.source_ = text;
   pattern.regex_ = std::move(regex).value();
   return pattern;
+}
+
+Result<std::string> Pattern::parse_content(const JsonView& entry) {
+  constexpr std::size_t kContentSizeMax = 64;
+  ASSIGN_OR_RETURN(const std::string_view content, entry.string_member("content"));
+  if (content.size() > kContentSizeMax) {
+    return unsupported(str(entry.where(),
+                           ".content has ",
+                           content.size(),
+                           " bytes; more than ",
+                           kContentSizeMax,
+                           " are not supported"))
+        .with_where(entry.where());
+  }
+  return std::string(content);
 }
 
 }  // namespace inferneo::text

@@ -14,6 +14,9 @@ namespace inferneo::text {
 class Pattern {
  public:
   static Result<Pattern> parse(const JsonView& entry);
+  // `content` of a Replace entry: what each match becomes. Bound: at most 64 bytes, so that a text
+  // cannot grow without limit.
+  static Result<std::string> parse_content(const JsonView& entry);
 
   // Calls `found(start, end)` for each match, left to right; matches may be empty.
   template <typename Found>

@@ -11,6 +11,7 @@ namespace {
 // Bound: steps of one match attempt. A split pattern needs a few per character; a pattern that
 // backtracks exponentially is stopped within milliseconds.
 constexpr std::uint32_t kMatchStepCountMax = 1'000'000;
+constexpr std::size_t kPatternSizeMax = 16 * 1024;
 constexpr std::uint32_t kHeapSizeKibMax = 64 * 1024;
 
 struct CompileContextDeleter {
@@ -44,6 +45,7 @@ Result<Regex> Regex::compile(std::string_view pattern) {
       pcre2_compile_context_create(nullptr));
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   pcre2_set_parens_nest_limit(context.get(), 64);
+  pcre2_set_max_pattern_length(context.get(), kPatternSizeMax);
   int error = 0;
   PCRE2_SIZE offset = 0;
   pcre2_code* code =

@@ -50,7 +50,7 @@ Result<NormalizerPtr> parse_prepend(const JsonView& entry) {
 
 Result<NormalizerPtr> parse_replace(const JsonView& entry) {
   ASSIGN_OR_RETURN(Pattern pattern, Pattern::parse(entry));
-  ASSIGN_OR_RETURN(const std::string_view content, entry.string_member("content"));
+  ASSIGN_OR_RETURN(const std::string content, Pattern::parse_content(entry));
   return NormalizerPtr(std::make_unique<Replace>(std::move(pattern), content));
 }
 

@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <span>
 #include <vector>
 
 #include "base/utf8.h"
@@ -12,7 +13,14 @@
 namespace inferneo::text {
 namespace {
 
+// Marks newer than the reference's table do not combine there.
+bool is_unknown_mark(utf8proc_int32_t code_point) {
+  const std::uint16_t cls = UnicodeClasses::get().of(static_cast<char32_t>(code_point));
+  return (cls & (kMark | kAccent)) == kMark;
+}
+
 int combining_class(utf8proc_int32_t code_point) {
+  if (code_point < 0x300 || is_unknown_mark(code_point)) return 0;
   return utf8proc_get_property(code_point)->combining_class;
 }
 
@@ -112,6 +120,16 @@ class Form final : public Normalizer {
           from, to, [](auto a, auto b) { return combining_class(a) < combining_class(b); });
       from = to;
     }
+    // Why in parts: utf8proc would move and join marks across one that the reference takes for a
+    // letter.
+    for (auto from = points.begin(); from != points.end();) {
+      const auto to = std::find_if(from + 1, points.end(), is_unknown_mark);
+      append_composed(std::span(from, to), out);
+      from = to;
+    }
+  }
+
+  void append_composed(std::span<utf8proc_int32_t> points, std::string& out) const {
     auto count = static_cast<utf8proc_ssize_t>(points.size());
     if (compose_) {
       const auto options = static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE);

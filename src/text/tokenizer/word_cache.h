@@ -1,4 +1,4 @@
-// Remembers the tokens of short words: direct-mapped, one cache line a word, 256 KiB in all. A word
+// Remembers the tokens of short words: direct-mapped, one cache line a word, 512 KiB in all. A word
 // that maps to a taken line replaces it, so the size is fixed whatever the text.
 // Thread: one owner.
 #pragma once
@@ -43,7 +43,8 @@ class WordCache {
   void insert(const Key& key, std::span<const TokenId> ids);
 
  private:
-  static constexpr int kIndexShift = 64 - 12;
+  static constexpr int kIndexBits = 13;
+  static constexpr int kIndexShift = 64 - kIndexBits;
 
   struct alignas(64) Line {
     std::uint64_t first = 0;
@@ -88,7 +89,7 @@ inline std::uint64_t WordCache::Key::hash() const {
 
 inline void WordCache::insert(const Key& key, std::span<const TokenId> ids) {
   if (ids.empty() || ids.size() > kTokenCountMax) return;
-  if (lines_.empty()) lines_.resize(std::size_t{1} << (64 - kIndexShift));
+  if (lines_.empty()) lines_.resize(std::size_t{1} << kIndexBits);
   Line& line = lines_[key.hash() >> kIndexShift];
   line.first = key.first;
   line.middle = key.middle;
