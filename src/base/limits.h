@@ -53,6 +53,17 @@ inline constexpr std::size_t kVocabSizeMax = 2'000'000;
 inline constexpr std::size_t kTemplateStepCountMax = 2'000'000;
 inline constexpr std::size_t kTemplateDepthMax = 64;
 inline constexpr std::size_t kTemplateOutputSizeMax = 16 * 1024 * 1024;
+// Bytes that string and list operations may write or compare in all. Why: 16 full outputs, so that
+// a template may build its text in a few passes; copying them takes well below a second.
+inline constexpr std::size_t kTemplateWorkSizeMax = 256 * 1024 * 1024;
+// Nested lists and dicts; covers kJsonDepthMax with room for what a template wraps around.
+inline constexpr std::size_t kTemplateValueDepthMax = 100;
+// As the sandbox of jinja2.
+inline constexpr std::int64_t kTemplateRangeCountMax = 100'000;
+// Height of an expression's tree, and evaluations in progress inside each other (macros multiply
+// the first). Why: one takes about 1 KB of stack, 4 KB with sanitizers, and threads have 8 MB.
+inline constexpr std::int32_t kTemplateTreeHeightMax = 500;
+inline constexpr std::int32_t kTemplateFrameCountMax = 1000;
 
 // Engine. Why: block size 16 tokens keeps the waste of a short sequence below one block and lets a
 // block's keys be read as whole cache lines; queue length is four times the running set.

@@ -103,6 +103,7 @@ void Team::open_section(std::int64_t item_count, std::int64_t grain, Body body, 
   while ((item_count - 1) / grain >= INT32_MAX) grain *= 2;
   section_ = {item_count, grain, body, context};
   const std::int64_t unit_count = (item_count + grain - 1) / grain;
+  piece_size_min_ = static_cast<std::uint64_t>((unit_count / size_ + 7) / 8);
   for (int worker = 0; worker < size_; ++worker) {
     const auto begin = static_cast<std::uint64_t>(unit_count * worker / size_);
     const auto end = static_cast<std::uint64_t>(unit_count * (worker + 1) / size_);
@@ -153,8 +154,8 @@ void Team::work_until_stopped(int worker) {
 }
 
 void Team::work(int worker) noexcept {
-  // The own share goes in pieces of three quarters of what is left: few calls, long contiguous
-  // reads, and a tail that others can take when this processor is slow.
+  // The own share goes in a piece of three quarters and two of an eighth: few calls, long
+  // contiguous reads, and a tail that others can take when this processor is slow.
   while (take(worker, 2, worker)) {
   }
   for (int i = 1; i < size_; ++i) {
@@ -176,6 +177,7 @@ bool Team::take(int share, std::uint32_t keep_shift, int worker) noexcept {
     const std::uint64_t end = old >> 32;
     if (next >= end) return false;
     piece_end = end - ((end - next) >> keep_shift);
+    if (piece_end - next < piece_size_min_) piece_end = std::min(end, next + piece_size_min_);
   } while (
       !range.compare_exchange_weak(old, pack(piece_end, old >> 32), std::memory_order_relaxed));
   const std::int64_t begin = static_cast<std::int64_t>(next) * section_.grain;

@@ -53,8 +53,10 @@ class Team {
 
   const int size_;
   std::unique_ptr<Share[]> shares_;
-  Section section_;  // written only while no section is open and nobody is inside
-  std::mutex turn_;  // held for the length of a section
+  // Written only while no section is open and nobody is inside.
+  Section section_;
+  std::uint64_t piece_size_min_ = 1;  // units
+  std::mutex turn_;                   // held for the length of a section
 
   // Generation of the section, one bit for open, and the number of threads inside (the caller not
   // counted).

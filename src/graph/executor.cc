@@ -23,8 +23,8 @@ using tensor::DType;
 constexpr std::int64_t kBlockSize = limits::kKvBlockSizeTokens;
 
 // Multiply-adds below which handing work to another thread costs more than it saves: a section
-// costs about 2 us, in which one core does some 100,000.
-constexpr std::int64_t kSectionWorkMin = 1 << 17;
+// costs about 2 us, and one core needs 4 us to read that many bf16 weights.
+constexpr std::int64_t kSectionWorkMin = 1 << 15;
 // Output columns are handed out in multiples of this: whole cache lines of results, whole tiles.
 constexpr std::int64_t kColumnGrain = 64;
 // Query rows of one attention item: enough to reuse each key, few enough to balance threads.

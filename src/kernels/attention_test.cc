@@ -148,9 +148,9 @@ TEST(Attention, agrees_with_the_reference_for_odd_head_sizes) {
 
 TEST(Attention, agrees_with_the_reference_for_odd_lengths_groups_and_block_sizes) {
   for (const KernelTable* table : supported_tables()) {
-    for (const std::int32_t tokens : {1, 2, 16, 17, 63, 64, 65, 130, 200}) {
-      for (const std::int32_t group : {1, 2, 5, 8, 33}) {
-        for (const std::int32_t block_size : {1, 5, 16, 128}) {
+    for (const std::int32_t tokens : {1, 17, 64, 65, 130}) {
+      for (const std::int32_t group : {1, 5, 33}) {
+        for (const std::int32_t block_size : {1, 16, 50}) {
           const Sequence sequence(tokens, group, 16, block_size);
           expect_close(sequence.whole(reference_table(), true),
                        sequence.whole(*table, true),
@@ -168,7 +168,7 @@ TEST(Attention, bits_do_not_depend_on_chunks_or_row_ranges) {
       for (const std::int32_t group : {1, 3, 8}) {
         const Sequence sequence(150, group, 40);
         const std::vector<float> whole = sequence.whole(*table, bf16);
-        for (const std::int32_t size : {1, 2, 3, 7, 16, 31, 64, 149}) {
+        for (const std::int32_t size : {1, 2, 7, 31, 64, 149}) {
           std::vector<float> chunks(whole.size(), 0.0F);
           std::vector<float> ranges(whole.size(), 0.0F);
           for (std::int32_t t = 0; t < sequence.tokens; t += size) {

@@ -226,6 +226,26 @@ TEST(Linear, bits_do_not_depend_on_the_batch_or_the_range) {
   }
 }
 
+// Batches around the row blocks of the tile kernels.
+TEST(Linear, bits_of_a_long_batch_are_those_of_its_rows_alone) {
+  for (const KernelTable* table : supported_tables()) {
+    for (const std::int64_t m : {33, 255, 257, 300}) {
+      const Problem problem(m, 36, 2080);
+      const Entry& entry = kEntries[3];
+      const std::vector<float> whole = problem.run(*table, entry);
+      for (const std::int64_t row : {std::int64_t{0}, m / 2, m - 1}) {
+        std::vector<float> alone(static_cast<std::size_t>(problem.n));
+        LinearArgs args = problem.args(entry, alone.data());
+        args.x = static_cast<const Bf16*>(args.x) + row * problem.x_stride;
+        args.m = 1;
+        (table->*entry.function)(args);
+        const auto begin = whole.begin() + row * problem.y_stride();
+        expect_same({begin, begin + problem.n}, alone, table->name);
+      }
+    }
+  }
+}
+
 TEST(Linear, infinities_and_nans_reach_every_output_they_touch_and_no_other) {
   for (const KernelTable* table : supported_tables()) {
     for (const Entry& entry : kEntries) {

@@ -18,6 +18,12 @@ class Value {
   using Dict = std::vector<std::pair<std::string, Value>>;  // in order of insertion
 
   Value() = default;  // null
+  // Out of line: inlined, the moves of the variant raise false warnings in every file that uses them.
+  Value(const Value& other);
+  Value(Value&& other) noexcept;
+  Value& operator=(const Value& other);
+  Value& operator=(Value&& other) noexcept;
+  ~Value();
   Value(bool v) : data_(v) {}
   Value(std::int64_t v) : data_(v) {}
   Value(int v) : data_(static_cast<std::int64_t>(v)) {}

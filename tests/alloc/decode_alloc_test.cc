@@ -5,44 +5,11 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
-#include <cstdlib>
 #include <mutex>
-#include <new>
 
+#include "allocation_count.h"
 #include "engine/engine.h"
 #include "runtime/fake_runtime.h"
-
-namespace {
-thread_local std::uint64_t allocation_count = 0;
-
-void* allocate(std::size_t size, std::size_t alignment) {
-  ++allocation_count;
-  // aligned_alloc wants a multiple of the alignment.
-  void* memory =
-      alignment <= alignof(std::max_align_t)
-          ? std::malloc(size == 0 ? 1 : size)
-          : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-}  // namespace
-
-void* operator new(std::size_t size) { return allocate(size, 1); }
-void* operator new[](std::size_t size) { return allocate(size, 1); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  return allocate(size, static_cast<std::size_t>(alignment));
-}
-void* operator new[](std::size_t size, std::align_val_t alignment) {
-  return allocate(size, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace inferneo {
 namespace {
@@ -60,7 +27,7 @@ class CountingRunner final : public runtime::GenerativeRunner {
       : inner_(std::move(inner)), counts_(counts) {}
 
   Ticket submit(const runtime::StepPlan& plan) noexcept override {
-    const std::uint64_t since = allocation_count - count_before_;
+    const std::uint64_t since = allocation_count() - count_before_;
     const bool decode = std::ranges::all_of(
         plan.sequences, [](const auto& sequence) { return sequence.token_count == 1; });
     // What happened since the last submit belongs to a decode step when both its ends do.
@@ -72,7 +39,7 @@ class CountingRunner final : public runtime::GenerativeRunner {
     }
     sequences_before_ = decode ? plan.sequences.size() : 0;
     const Ticket ticket = inner_->submit(plan);
-    count_before_ = allocation_count;
+    count_before_ = allocation_count();
     return ticket;
   }
   runtime::StepResult wait(Ticket ticket) noexcept override { return inner_->wait(ticket); }

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <regex>
 #include <set>
 
 namespace inferneo::gateway::http {
@@ -14,10 +13,9 @@ TEST(ResponseHead, of_a_plain_answer) {
   ResponseFraming framing;
   framing.content_length = 7;
   const std::string head = render_response_head(response, framing, "id-1");
-  EXPECT_TRUE(std::regex_match(
-      head,
-      std::regex("HTTP/1\\.1 200 OK\r\nDate: [^\r\n]+ GMT\r\nx-request-id: id-1\r\n"
-                 "Content-Type: text/plain\r\nContent-Length: 7\r\n\r\n")))
+  EXPECT_TRUE(head.starts_with("HTTP/1.1 200 OK\r\nDate: ")) << head;
+  EXPECT_TRUE(head.ends_with(
+      " GMT\r\nx-request-id: id-1\r\nContent-Type: text/plain\r\nContent-Length: 7\r\n\r\n"))
       << head;
 }
 
@@ -41,9 +39,12 @@ TEST(ResponseHead, retry_after_comes_with_429_and_503) {
       Response response;
       response.status = status;
       const std::string head = render_response_head(response, {}, "id");
-      std::smatch match;
-      ASSERT_TRUE(std::regex_search(head, match, std::regex("\r\nRetry-After: ([1-9])\r\n")));
-      seen.insert(match[1]);
+      const std::string_view name = "\r\nRetry-After: ";
+      const std::size_t at = head.find(name);
+      ASSERT_NE(at, std::string::npos);
+      const std::string value = head.substr(at + name.size(), 3);
+      ASSERT_TRUE(value[0] >= '1' && value[0] <= '9' && value.ends_with("\r\n")) << value;
+      seen.insert(value);
     }
     EXPECT_GT(seen.size(), 1U) << "clients that obey must not come back together";
   }

@@ -138,7 +138,10 @@ TEST_P(Starter, bf16_is_near_reference) {
               found.wrong_tokens,
               found.wrong_prompts);
   EXPECT_EQ(found.prompts, 16);
-  EXPECT_LT(found.logits, 1e-2);
+  // Activations stay exact; what is left is the rounding of keys and values, which weighs more in
+  // the draft because it has fewer heads to average over.
+  EXPECT_LT(found.logits, std::string(GetParam()) == "starter" ? 2e-3 : 3e-3);
+  EXPECT_EQ(found.wrong_tokens, 0);
 }
 
 std::vector<std::string> variant_names() {

@@ -11,8 +11,13 @@ constexpr int kTile = 16;   // rows of any tile, and tokens or outputs it covers
 constexpr int kStepK = 32;  // elements of k in a tile
 constexpr int kTileElements = kTile * kStepK;
 constexpr int64_t kStepsPerBlock = kBlock / kStepK;
-// Bound: a block of weights stays in 1.5 of the 2 MiB of L2 that every processor with AMX has.
-constexpr int64_t kAmxCacheRows = 384;
+// Bound: the packed tokens of a block take 1 MiB, half of the L2 of every processor with AMX. They
+// stay there while the weights go by once.
+constexpr int64_t kTokensPerBlock = 256;
+constexpr int64_t kPackedTile = kStepsPerBlock * kTileElements;  // elements of a packed token tile
+
+// Elements that packing fetches ahead: 8 cache lines, about the latency of L3 at 32 cycles a line.
+constexpr int64_t kPackAhead = 8 * kStepK;
 
 // Spec: Intel SDM vol. 1, 18.3 (tile configuration, palette 1).
 struct alignas(64) TileConfig {
@@ -23,13 +28,15 @@ struct alignas(64) TileConfig {
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
-// Tokens and outputs of one product of tiles, for one block of k.
+// One product of tiles: up to 32 outputs and 32 tokens, for one block of k.
 struct AmxProduct {
   const Bf16* w;       // first weight row at the block's first element
   int64_t w_stride;    // elements
   int64_t n_count;     // outputs, up to 2 * kTile
   const Bf16* tokens;  // Shape: [token tile][step][16 pairs][16 tokens][2]
   int64_t k_size;
+  const Bf16* next;    // weight rows to fetch into L2 meanwhile
+  int64_t next_count;  // of them; may be 0
 };
 
 // Packs up to kTile rows of x from element k on; missing tokens and elements are zero.
@@ -38,6 +45,10 @@ static inline void pack_tokens(
   for (int64_t k = 0; k < k_size; k += kStepK, packed += kTileElements) {
     const int64_t count = k_size - k < kStepK ? k_size - k : kStepK;
     Vec rows[kTile];
+    // Why: rows a power of two apart fall into one set of L1, which defeats the prefetchers.
+    for (int64_t i = 0; i < token_count; ++i) {
+      _mm_prefetch((const char*)(x + i * x_stride + k + kPackAhead), _MM_HINT_T1);
+    }
     INFERNEO_UNROLL
     for (int i = 0; i < kTile; ++i) {
       const Bf16* row = x + i * x_stride + k;
@@ -70,7 +81,7 @@ static inline void amx_step(const Bf16* w0, const Bf16* w1, int64_t w_stride, co
   _tile_loadd(4, w0, w_bytes);
   _tile_dpbf16ps(0, 4, 6);
   if constexpr (token_tiles == 2) {
-    _tile_loadd(7, tokens + kStepsPerBlock * kTileElements, 64);
+    _tile_loadd(7, tokens + kPackedTile, 64);
     _tile_dpbf16ps(1, 4, 7);
   }
   if constexpr (output_tiles == 2) {
@@ -93,6 +104,9 @@ void amx_product(const AmxProduct& p, float* sums) {
   if (p.n_count == output_tiles * kTile) {
     for (; k + kStepK <= p.k_size; k += kStepK, tokens += kTileElements) {
       amx_step<output_tiles, token_tiles>(p.w + k, second + k, p.w_stride, tokens);
+      for (int64_t i = 0; i < p.next_count; ++i) {
+        _mm_prefetch((const char*)(p.next + i * p.w_stride + k), _MM_HINT_T1);
+      }
     }
   }
   // What is left has weight rows that end early or tiles that reach past the last row.
@@ -148,50 +162,89 @@ static inline void add_sums(const float* sums,
   }
 }
 
-// Outputs [n, n_end) of up to 32 tokens from row m on, for the block of k at k.
-void amx_tokens(const LinearArgs& args, int64_t m, int64_t n, int64_t n_end, int64_t k) {
-  alignas(64) Bf16 packed[2 * kStepsPerBlock * kTileElements];
-  alignas(64) float sums[4 * kTile * kTile];
-  const int64_t token_count = args.m - m < 2 * kTile ? args.m - m : 2 * kTile;
-  const int64_t k_size = args.k - k < kBlock ? args.k - k : kBlock;
-  const Bf16* x = (const Bf16*)args.x + m * args.x_stride + k;
-  pack_tokens(x, args.x_stride, token_count, k_size, packed);
-  if (token_count > kTile) {
-    pack_tokens(x + kTile * args.x_stride,
-                args.x_stride,
-                token_count - kTile,
-                k_size,
-                packed + kStepsPerBlock * kTileElements);
+// A block of tokens and of k; `packed` holds the tokens.
+struct AmxBlock {
+  int64_t m;
+  int64_t m_count;
+  int64_t k;
+  int64_t k_size;
+  const Bf16* packed;  // Shape: [token tile][kPackedTile]
+};
+
+static inline void pack_block(const LinearArgs& args, const AmxBlock& block, Bf16* packed) {
+  const Bf16* x = (const Bf16*)args.x + block.m * args.x_stride + block.k;
+  for (int64_t m = 0; m < block.m_count; m += kTile) {
+    const int64_t count = block.m_count - m < kTile ? block.m_count - m : kTile;
+    pack_tokens(x + m * args.x_stride, args.x_stride, count, block.k_size, packed);
+    packed += kPackedTile;
   }
-  for (; n < n_end; n += 2 * kTile) {
-    const int64_t n_count = n_end - n < 2 * kTile ? n_end - n : 2 * kTile;
-    const Bf16* w = (const Bf16*)args.w + n * args.k + k;
-    amx_product_of({w, args.k, n_count, packed, k_size}, token_count, sums);
-    for (int64_t tile = 0; tile < 4; ++tile) {
-      const int64_t n_done = tile / 2 * kTile;
-      const int64_t m_done = tile % 2 * kTile;
-      if (n_done >= n_count || m_done >= token_count) continue;
-      const int64_t n_left = n_count - n_done < kTile ? n_count - n_done : kTile;
-      const int64_t m_left = token_count - m_done < kTile ? token_count - m_done : kTile;
-      add_sums(sums + tile * kTile * kTile,
-               args.y + (m + m_done) * args.y_stride + n + n_done,
-               args.y_stride,
-               k == 0 && args.bias != nullptr ? args.bias + n + n_done : nullptr,
-               k != 0 || args.accumulate,
-               n_left,
-               m_left);
+}
+
+// Outputs [n, n + n_count) of the tokens [m, m + m_count) of a block.
+static inline void amx_outputs(const LinearArgs& args,
+                               const AmxBlock& block,
+                               const AmxProduct& product,
+                               int64_t n,
+                               int64_t m,
+                               int64_t m_count) {
+  alignas(64) float sums[4 * kTile * kTile];
+  float* y = args.y + (block.m + m) * args.y_stride + n;
+  for (int64_t i = 0; i < m_count; ++i) {
+    __builtin_prefetch(y + i * args.y_stride, 1);
+    __builtin_prefetch(y + i * args.y_stride + kTile, 1);
+  }
+  amx_product_of(product, m_count, sums);
+  for (int64_t tile = 0; tile < 4; ++tile) {
+    const int64_t n_done = tile / 2 * kTile;
+    const int64_t m_done = tile % 2 * kTile;
+    if (n_done >= product.n_count || m_done >= m_count) continue;
+    const int64_t n_left = product.n_count - n_done < kTile ? product.n_count - n_done : kTile;
+    const int64_t m_left = m_count - m_done < kTile ? m_count - m_done : kTile;
+    add_sums(sums + tile * kTile * kTile,
+             y + m_done * args.y_stride + n_done,
+             args.y_stride,
+             block.k == 0 && args.bias != nullptr ? args.bias + n + n_done : nullptr,
+             block.k != 0 || args.accumulate,
+             n_left,
+             m_left);
+  }
+}
+
+static inline void amx_block(const LinearArgs& args, const AmxBlock& block) {
+  for (int64_t n = args.n_begin; n < args.n_end; n += 2 * kTile) {
+    const int64_t n_count = args.n_end - n < 2 * kTile ? args.n_end - n : 2 * kTile;
+    const int64_t n_after = args.n_end - n - n_count;  // rows that follow, of which 32 are fetched
+    const Bf16* w = (const Bf16*)args.w + n * args.k + block.k;
+    for (int64_t m = 0; m < block.m_count; m += 2 * kTile) {
+      const int64_t m_count = block.m_count - m < 2 * kTile ? block.m_count - m : 2 * kTile;
+      // Each product fetches its part of the next 32 weight rows.
+      const int64_t first = 2 * kTile * m / block.m_count;
+      const int64_t last = 2 * kTile * (m + m_count) / block.m_count;
+      AmxProduct product;
+      product.w = w;
+      product.w_stride = args.k;
+      product.n_count = n_count;
+      product.tokens = block.packed + m / kTile * kPackedTile;
+      product.k_size = block.k_size;
+      product.next = w + (n_count + first) * args.k;
+      product.next_count = n_after >= 2 * kTile ? last - first : 0;
+      amx_outputs(args, block, product, n, m, m_count);
     }
   }
 }
 
 void amx_linear(const LinearArgs& args) noexcept {
+  alignas(64) Bf16 packed[kTokensPerBlock / kTile * kPackedTile];
   const TileConfig config;
   _tile_loadconfig(&config);
-  for (int64_t n = args.n_begin; n < args.n_end; n += kAmxCacheRows) {
-    const int64_t n_end = n + kAmxCacheRows < args.n_end ? n + kAmxCacheRows : args.n_end;
+  for (int64_t m = 0; m < args.m; m += kTokensPerBlock) {
+    const int64_t m_count = args.m - m < kTokensPerBlock ? args.m - m : kTokensPerBlock;
     int64_t k = 0;
     do {
-      for (int64_t m = 0; m < args.m; m += 2 * kTile) amx_tokens(args, m, n, n_end, k);
+      const int64_t k_size = args.k - k < kBlock ? args.k - k : kBlock;
+      const AmxBlock block = {m, m_count, k, k_size, packed};
+      pack_block(args, block, packed);
+      amx_block(args, block);
       k += kBlock;
     } while (k < args.k);
   }
