@@ -81,7 +81,8 @@ void add_config_flag(Command& command, const ConfigKey& key) {
     flag->option = command.app->add_option(names, flag->values, described(key));
     flag->option->type_name(std::string(value_name(key)));
     if (key.kind != ConfigKind::kList) flag->option->expected(1);
-    flag->option->allow_extra_args(false);
+    // Why not for models: as plain arguments they come one after the other.
+    if (key.name != "models") flag->option->allow_extra_args(false);
   }
   flag->option->group(key.scope == ConfigScope::kServer ? "Server" : "Engine");
   command.flags.push_back(std::move(flag));

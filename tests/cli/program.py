@@ -21,7 +21,7 @@ def inferneo(*arguments, stdin="", env=None, timeout=120, cwd=None):
 
 
 def json_lines(text):
-    return [json.loads(line) for line in text.splitlines()]
+    return [json.loads(line) for line in text.split("\n") if line]
 
 
 def fixture_lines(name):

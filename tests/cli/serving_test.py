@@ -115,7 +115,7 @@ class Broken(unittest.TestCase):
         path = self.model / "config.json"
         config = json.loads(path.read_text())
         path.write_text(json.dumps({**config, "architectures": ["NopeForCausalLM"]}))
-        self.refused("NopeForCausalLM", "llama")
+        self.refused("NopeForCausalLM", "LlamaForCausalLM")
 
 
 class Drain(unittest.TestCase):

@@ -113,7 +113,8 @@ class Inspect(Folder):
         self.assertEqual(found["shape"]["kv_heads"], 2)
         self.assertEqual(found["tokenizer"]["vocab_size"], 4096)
         self.assertEqual(found["chat_template"], "yes")
-        self.assertEqual(found["memory"]["weight_copy_bytes"], 0)
+        memory = found["memory"]
+        self.assertLess(memory["weight_copy_bytes"], memory["weight_bytes"] / 100)
         text = inferneo("inspect", STARTER)
         self.assertEqual(text.returncode, 0)
         self.assertIn("7.3 million", text.stdout)
