@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/utf8.h"
+#include "text/template/printing.h"
 
 namespace inferneo::text {
 namespace {
@@ -128,7 +129,7 @@ void append_json(std::string& out, const Value& value) {
   } else if (const std::int64_t* number = value.as_int()) {
     append_piece(out, *number);
   } else if (const double* real = value.as_double(); real && std::isfinite(*real)) {
-    append_piece(out, *real);
+    out += jinja::float_text(*real);
   } else if (const std::string* text = value.as_string()) {
     append_text(out, *text);
   } else if (const Value::List* list = value.as_list()) {

@@ -100,24 +100,21 @@ class CompletionStream final : public Answer {
   explicit CompletionStream(AnswerOptions options)
       : options_(std::move(options)),
         usage_(options_),
-        prompt_logprobs_(options_.prompts.size()),
+        prompts_(options_.prompts.size()),
         begun_(choices_of(options_)),
         places_(choices_of(options_), TextPlaces(options_)) {}
 
   void add(std::size_t prompt, OutputDelta&& delta, std::string& out) override {
-    usage_.count(delta);
-    if (!delta.prompt_logprobs.empty()) {
-      prompt_logprobs_.at(prompt) = std::move(delta.prompt_logprobs);
+    PromptState& state = prompts_.at(prompt);
+    if (!delta.prompt_logprobs.empty()) state.logprobs = std::move(delta.prompt_logprobs);
+    // The prompt's log probabilities come with the first delta of choice 0, and every choice that
+    // echoes begins with them.
+    if (options_.echo && options_.logprobs && state.logprobs.empty()) {
+      state.held.push_back(std::move(delta));
+      return;
     }
-    const std::size_t index = choice_index(options_, prompt, delta.choice);
-    const bool finishes = delta.finish && is_complete(*delta.finish);
-    const bool has_content = !delta.text.empty() || !delta.logprobs.empty() ||
-                             (options_.return_token_ids && !delta.token_ids.empty());
-    if (!has_content && !finishes) return;
-    const bool first = !begun_.at(index);
-    begun_[index] = true;
-    if (first && options_.echo) write_echo(out, index, prompt);
-    write_chunk(out, index, prompt, delta, first);
+    write_delta(prompt, delta, out);
+    for (const OutputDelta& held : std::exchange(state.held, {})) write_delta(prompt, held, out);
   }
 
   void finish(const request::Usage& usage, std::string& out) override {
@@ -138,10 +135,28 @@ class CompletionStream final : public Answer {
   }
 
  private:
+  struct PromptState {
+    std::vector<TokenLogprob> logprobs;
+    std::vector<OutputDelta> held;
+  };
+
+  void write_delta(std::size_t prompt, const OutputDelta& delta, std::string& out) {
+    usage_.count(delta);
+    const std::size_t index = choice_index(options_, prompt, delta.choice);
+    const bool finishes = delta.finish && is_complete(*delta.finish);
+    const bool has_content = !delta.text.empty() || !delta.logprobs.empty() ||
+                             (options_.return_token_ids && !delta.token_ids.empty());
+    if (!has_content && !finishes) return;
+    const bool first = !begun_.at(index);
+    begun_[index] = true;
+    if (first && options_.echo) write_echo(out, index, prompt);
+    write_chunk(out, index, prompt, delta, first);
+  }
+
   void write_echo(std::string& out, std::size_t index, std::size_t prompt) {
     OutputDelta echo;
     write_frame(
-        out, index, options_.prompts[prompt].text, prompt_logprobs_[prompt], echo, prompt, false);
+        out, index, options_.prompts[prompt].text, prompts_[prompt].logprobs, echo, prompt, false);
   }
 
   void write_chunk(std::string& out,
@@ -189,7 +204,7 @@ class CompletionStream final : public Answer {
 
   const AnswerOptions options_;
   UsageCounter usage_;
-  std::vector<std::vector<TokenLogprob>> prompt_logprobs_;
+  std::vector<PromptState> prompts_;
   std::vector<bool> begun_;
   std::vector<TextPlaces> places_;
 };

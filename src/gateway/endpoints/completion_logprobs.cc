@@ -63,10 +63,11 @@ void write_list(JsonWriter& json,
 }  // namespace
 
 std::size_t TextPlaces::step(std::string_view bytes) {
-  const std::size_t place = characters_;
-  for (const char c : bytes) {
-    if ((static_cast<unsigned char>(c) & 0xC0U) != 0x80U) ++characters_;
-  }
+  const std::size_t place = characters_ + (unfinished_.empty() ? 0 : 1);
+  unfinished_ += bytes;
+  const std::size_t complete = utf8::complete_prefix_size(unfinished_);
+  for (std::size_t at = 0; at < complete; ++characters_) at += utf8::decode(unfinished_, at).size;
+  unfinished_.erase(0, complete);
   return place;
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "gateway/endpoints/answer.h"
@@ -13,8 +14,9 @@
 
 namespace inferneo::gateway::endpoints {
 
-// Counts characters (code points) of one choice's text, token by token. A token that begins inside
-// a character has the place after that character's start; a token without text adds nothing.
+// Counts characters (code points) of one choice's text, token by token, with U+FFFD for what is no
+// character, as the text has it. A token that begins inside a character has the place after that
+// character's start; a token without text adds nothing.
 class TextPlaces {
  public:
   explicit TextPlaces(const AnswerOptions& options) : options_(&options) {}
@@ -28,6 +30,7 @@ class TextPlaces {
 
   const AnswerOptions* options_;
   std::size_t characters_ = 0;
+  std::string unfinished_;  // bytes of a character that further tokens may complete
   std::size_t prompt_bytes_ = 0;
 };
 

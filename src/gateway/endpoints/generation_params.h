@@ -9,8 +9,8 @@
 #include <string>
 
 #include "gateway/endpoints/field.h"
+#include "manager/manager.h"
 #include "request/sampling_params.h"
-#include "runtime/runtime.h"
 
 namespace inferneo::gateway::endpoints {
 

@@ -157,8 +157,9 @@ Result<Object> Interpreter::evaluate_node(const Conditional& node, Scope& scope)
   ASSIGN_OR_RETURN(const Object test, evaluate(*node.test, scope));
   if (truth(test)) return evaluate(*node.value, scope);
   if (node.otherwise) return evaluate(*node.otherwise, scope);
-  return Object::undefined(
-      "the inline if-expression evaluated to false and no else section was defined.");
+  return Object::undefined(str("the inline if-expression on line ",
+                               node.line,
+                               " evaluated to false and no else section was defined."));
 }
 
 Result<Arguments> Interpreter::evaluate_arguments(const CallArguments& arguments, Scope& scope) {

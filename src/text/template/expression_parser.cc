@@ -128,6 +128,7 @@ Result<ExpressionPtr> ExpressionParser::parse_conditional() {
   if (!unknown.ok() && guard_count == 0 && !stream_.is_name("if")) return unknown;
   while (stream_.skip_name("if")) {
     Conditional node;
+    node.line = at.line;
     node.value = std::move(value);
     ++guard_count;
     Result<ExpressionPtr> test = parse_or();

@@ -381,8 +381,9 @@ Result<Object> slice(Evaluation& evaluation, const Object& object, const SliceBo
   const bool is_sliced = sequence && (sequence->kind == SequenceKind::kList ||
                                       sequence->kind == SequenceKind::kTuple ||
                                       sequence->kind == SequenceKind::kRange);
-  // As obj[slice] in jinja2: what cannot be sliced is undefined, not an error.
-  if (!is_sliced && !object.as_text()) return missing_item(object, Object());
+  if (!is_sliced && !object.as_text()) {
+    return invalid_argument(str("'", type_name(object), "' object cannot be sliced"));
+  }
   ASSIGN_OR_RETURN(const std::int64_t length, length_of(object));
   ASSIGN_OR_RETURN(const Steps steps, resolve(bounds, length));
   if (const Text* text = object.as_text()) return slice_text(evaluation, *text, steps);

@@ -51,7 +51,7 @@ Result<std::int64_t> length_of(const Object& object);
 
 // object[index], an undefined object when it is not there.
 Result<Object> subscript(Evaluation& evaluation, const Object& object, const Object& index);
-// object[start:stop:step]; an empty bound was left out.
+// object[start:stop:step]; an empty bound was left out. Failure for what is no text or list.
 struct SliceBounds {
   std::optional<std::int64_t> start, stop, step;
 };

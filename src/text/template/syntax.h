@@ -85,6 +85,7 @@ struct Concatenation {
   std::vector<ExpressionPtr> parts;
 };
 struct Conditional {
+  std::int32_t line = 1;
   ExpressionPtr value, test;
   ExpressionPtr otherwise;  // null when left out
 };

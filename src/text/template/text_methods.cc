@@ -81,7 +81,7 @@ std::vector<std::string_view> split_spaces(std::string_view text, std::int64_t c
   text = strip_left(text);
   while (!text.empty()) {
     if (count-- == 0) {
-      parts.push_back(strip_right(text));
+      parts.push_back(text);
       break;
     }
     std::size_t end = 0;
@@ -99,11 +99,12 @@ std::vector<std::string_view> split_spaces(std::string_view text, std::int64_t c
 std::vector<std::string_view> split_spaces_right(std::string_view text, std::int64_t count) {
   std::vector<std::string_view> parts = split_spaces(text, kAll);
   const auto wanted = static_cast<std::size_t>(count) + 1;
-  if (count < 0 || parts.size() <= wanted) return parts;
+  if (count < 0 || parts.size() < wanted) return parts;
+  // What is left of the splits is one part and keeps its leading white space.
   const std::size_t joined = parts.size() - wanted;
-  const char* begin = parts.front().data();
   const std::string_view last = parts[joined];
-  const std::string_view head(begin, static_cast<std::size_t>(last.data() + last.size() - begin));
+  const auto head =
+      text.substr(0, static_cast<std::size_t>(last.data() + last.size() - text.data()));
   parts.erase(parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(joined));
   parts.front() = head;
   return parts;
