@@ -27,8 +27,9 @@ packages_of() {
 missing_packages() {
   local packages installed
   mapfile -t packages
-  installed=$(dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' "${packages[@]}" 2>/dev/null |
-    sed -n 's/^ii *//p')
+  # Why `|| true`: dpkg-query fails when it has never heard of one of them.
+  installed=$({ dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' "${packages[@]}" 2>/dev/null ||
+    true; } | sed -n 's/^ii *//p')
   printf '%s\n' "${packages[@]}" | grep -vxF -f <(printf '%s\n' "$installed") || true
 }
 
