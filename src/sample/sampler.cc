@@ -20,24 +20,42 @@ namespace {
 // Below this the division would turn every other token into an exact zero anyway.
 constexpr float kGreedyTemperatureMax = 1e-5F;
 
-// The smallest id at which the running sum of the kept weights passes `point` of their sum.
-// `keeps(weight, id)` tells which ones count.
-template <typename Keeps>
-TokenId draw(std::span<const float> weights, double uniform, const Keeps& keeps) {
+// Weights summed at once while looking for the drawn one.
+constexpr std::size_t kPartCount = 64;
+
+// The first id at which the running sum of a part's weights passes `point`. Rounding can leave that
+// at the very end: then the last id that has a weight.
+TokenId draw_inside(std::span<const float> part, std::size_t first_id, double point) {
+  std::size_t last = 0;
+  double passed = 0;
+  for (std::size_t i = 0; i < part.size(); ++i) {
+    if (part[i] == 0.0F) continue;
+    last = i;
+    passed += static_cast<double>(part[i]);
+    if (passed > point) break;
+  }
+  return static_cast<TokenId>(first_id + last);
+}
+
+// The first id at which the running sum of the weights passes `uniform` of their total.
+TokenId draw(std::span<const float> weights, double uniform) {
   double total = 0;
-  for (std::size_t id = 0; id < weights.size(); ++id) {
-    if (keeps(weights[id], static_cast<TokenId>(id))) total += weights[id];
+  for (std::size_t i = 0; i < weights.size(); i += kPartCount) {
+    total += sum_of(weights.subspan(i, std::min(kPartCount, weights.size() - i)));
   }
   const double point = uniform * total;
   double passed = 0;
-  TokenId last = 0;
-  for (std::size_t id = 0; id < weights.size(); ++id) {
-    if (weights[id] == 0.0F || !keeps(weights[id], static_cast<TokenId>(id))) continue;
-    last = static_cast<TokenId>(id);
-    passed += weights[id];
-    if (passed > point) return last;
+  std::size_t last_part = 0;
+  for (std::size_t i = 0; i < weights.size(); i += kPartCount) {
+    const auto part = weights.subspan(i, std::min(kPartCount, weights.size() - i));
+    const double sum = sum_of(part);
+    if (sum == 0) continue;
+    if (passed + sum > point) return draw_inside(part, i, point - passed);
+    passed += sum;
+    last_part = i;
   }
-  return last;
+  const auto rest = weights.subspan(last_part);
+  return draw_inside(rest, last_part, std::numeric_limits<double>::infinity());
 }
 
 }  // namespace
@@ -126,14 +144,14 @@ std::optional<TokenId> Sampler::State::choose(std::span<float> logits,
 
 TokenId Sampler::State::draw_token(std::span<float> logits, float max) {
   const double total = exponentiate(logits, max, 1.0F / temperature);
-  const double uniform = uniform_at(seed, choice, position);
-  if (!truncation.active()) {
-    return draw(logits, uniform, [](float, TokenId) { return true; });
+  if (truncation.active()) {
+    const Candidate last = truncation.cut(logits, total);
+    const std::size_t tied = std::min(static_cast<std::size_t>(last.id) + 1, logits.size());
+    drop_below(logits.first(tied), last.weight);
+    // After the last candidate an equal weight is out as well.
+    drop_below(logits.subspan(tied), std::nextafter(last.weight, 2.0F));
   }
-  const Candidate last = truncation.cut(logits, total);
-  return draw(logits, uniform, [&](float weight, TokenId id) {
-    return !(last < Candidate{weight, id});
-  });
+  return draw(logits, uniform_at(seed, choice, position));
 }
 
 }  // namespace inferneo::sample

@@ -4,12 +4,28 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
+#include <new>
 #include <numeric>
 #include <random>
 #include <vector>
 
 #include "sample/rng.h"
+
+namespace {
+thread_local int allocation_count = 0;
+}
+
+// Counts what the code under test allocates. Not inlined, so that the compiler does not see the
+// pair and warn about malloc and free in it.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  ++allocation_count;
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace inferneo::sample {
 namespace {
@@ -344,6 +360,26 @@ TEST(Sampler, ids_outside_the_vocabulary_are_ignored) {
   Sampler sampler = make_sampler(params, 4, {-5, 100});
   std::vector<float> row = {4, 3, 2, 1};
   EXPECT_EQ(sampler.sample(row, std::vector<TokenId>{-1, 4}).id, 2);
+}
+
+TEST(Sampler, nothing_is_allocated_after_construction) {
+  std::mt19937 random(23);
+  SamplingParams params = random_params(random, 2000);
+  params.top_k = 100;
+  params.top_p = 0.9F;
+  params.repetition_penalty = 1.2F;
+  params.logprobs = 5;
+  params.max_tokens = 64;
+  Sampler sampler = make_sampler(params, 2000, {1, 2, 3});
+  const std::vector<float> row = random_row(random, 2000, 2);
+  std::vector<float> copy = row;
+  const std::vector<TokenId> banned = {7};
+  const int before = allocation_count;
+  for (int i = 0; i < 64; ++i) {
+    std::copy(row.begin(), row.end(), copy.begin());
+    ASSERT_TRUE(sampler.sample(copy, banned).finite);
+  }
+  EXPECT_EQ(allocation_count, before);
 }
 
 }  // namespace
