@@ -50,6 +50,7 @@ TEST(refusal, token_ids_outside_the_vocabulary) {
   const json bias =
       service.refusal(kChat, with(user_says("x"), {{"logit_bias", {{"4096", 1}}}}), 400);
   EXPECT_EQ(bias["param"], "logit_bias");
+  EXPECT_EQ(bias["message"].get<std::string>().rfind("'logit_bias': token id 4096", 0), 0U) << bias;
   service.refusal(kChat, with(user_says("x"), {{"stop_token_ids", {4096}}}), 400);
   service.refusal("/detokenize", {{"tokens", {4096}}}, 400);
   expect_alive(service);

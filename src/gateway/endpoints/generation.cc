@@ -102,7 +102,10 @@ void Generation::submit(std::vector<request::GenerateRequest> requests) {
       return;
     }
     if (!id.has_value()) {
-      fail(lock, id.error());
+      // The engine's refusals name their field as those of the binding do.
+      Status status = std::move(id).error();
+      const std::string field = status.where();
+      fail(lock, field.empty() ? std::move(status) : at_field(std::move(status), field));
       return;
     }
   }
