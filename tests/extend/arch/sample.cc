@@ -10,7 +10,9 @@ namespace {
 constexpr std::array<std::string_view, 1> kClassNames = {"SampleForCausalLM"};
 constexpr std::array<std::string_view, 1> kModelTypes = {"sample"};
 
-Result<BuiltModel> build(const formats::ModelMeta&, const tensor::WeightMap&, const BuildOptions&) {
+Result<BuiltModel> build(const formats::ModelMeta&,
+                         const tensor::WeightMap&,
+                         const graph::Arithmetic&) {
   return unsupported("the sample architecture computes nothing");
 }
 
