@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <fstream>
@@ -16,7 +17,7 @@ using testing::HasSubstr;
 class TemporaryFile {
  public:
   explicit TemporaryFile(const std::string& text)
-      : path_(testing::TempDir() + "/config_sources_test.yaml") {
+      : path_(testing::TempDir() + "/config_sources_test_" + std::to_string(::getpid()) + ".yaml") {
     std::ofstream(path_) << text;
   }
   ~TemporaryFile() { std::remove(path_.c_str()); }

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -11,7 +12,7 @@ namespace {
 
 class MachineTest : public testing::Test {
  protected:
-  MachineTest() : root_(testing::TempDir() + "/machine_test") {}
+  MachineTest() : root_(testing::TempDir() + "/machine_test_" + std::to_string(::getpid())) {}
   ~MachineTest() override { std::filesystem::remove_all(root_); }
   void write(const std::string& path, const std::string& text) const {
     std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -12,7 +13,7 @@ using testing::HasSubstr;
 
 class ModelSpecTest : public testing::Test {
  protected:
-  ModelSpecTest() : root_(testing::TempDir() + "/model_spec_test") {
+  ModelSpecTest() : root_(testing::TempDir() + "/model_spec_test_" + std::to_string(::getpid())) {
     std::filesystem::create_directories(root_ + "/a");
     std::filesystem::create_directories(root_ + "/b/a");
   }
