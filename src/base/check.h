@@ -11,8 +11,8 @@ namespace inferneo {
 
 }  // namespace inferneo
 
-#define CHECK(condition)                                                            \
-  (static_cast<bool>(condition) ? static_cast<void>(0)                              \
+#define CHECK(condition)                               \
+  (static_cast<bool>(condition) ? static_cast<void>(0) \
                                 : ::inferneo::check_failed(#condition, __FILE__, __LINE__))
 
 #if !defined(NDEBUG) || defined(INFERNEO_DCHECK)

@@ -17,8 +17,8 @@ bool json_lines = false;
 
 spdlog::logger& logger() {
   static const std::shared_ptr<spdlog::logger> instance = [] {
-    auto made = std::make_shared<spdlog::logger>(
-        "inferneo", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    auto made = std::make_shared<spdlog::logger>("inferneo",
+                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
     made->set_pattern("%Y-%m-%d %H:%M:%S.%e %-7l %v");
     return made;
   }();
@@ -48,8 +48,8 @@ std::string escaped(std::string_view text) {
 void write(spdlog::level::level_enum level, std::string_view component, std::string_view message) {
   if (!logger().should_log(level)) return;
   if (json_lines) {
-    logger().log(level, "\"component\":\"{}\",\"message\":\"{}\"", escaped(component),
-                 escaped(message));
+    logger().log(
+        level, "\"component\":\"{}\",\"message\":\"{}\"", escaped(component), escaped(message));
   } else {
     logger().log(level, "{}: {}", escaped(component), escaped(message));
   }
@@ -58,9 +58,11 @@ void write(spdlog::level::level_enum level, std::string_view component, std::str
 }  // namespace
 
 void configure(Level level, Format format) {
-  static constexpr spdlog::level::level_enum kLevels[] = {
-      spdlog::level::debug, spdlog::level::info, spdlog::level::warn, spdlog::level::err,
-      spdlog::level::off};
+  static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug,
+                                                          spdlog::level::info,
+                                                          spdlog::level::warn,
+                                                          spdlog::level::err,
+                                                          spdlog::level::off};
   logger().set_level(kLevels[static_cast<int>(level)]);
   logger().flush_on(spdlog::level::info);
   json_lines = format == Format::kJson || (format == Format::kAuto && ::isatty(2) == 0);

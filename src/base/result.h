@@ -62,14 +62,14 @@ class [[nodiscard]] Result {
 #define INFERNEO_CONCAT_INNER(a, b) a##b
 #define INFERNEO_CONCAT(a, b) INFERNEO_CONCAT_INNER(a, b)
 
-#define RETURN_IF_ERROR(expression)                                    \
-  do {                                                                 \
-    if (::inferneo::Status status_ = (expression); !status_.ok()) {    \
-      return status_;                                                  \
-    }                                                                  \
+#define RETURN_IF_ERROR(expression)                                 \
+  do {                                                              \
+    if (::inferneo::Status status_ = (expression); !status_.ok()) { \
+      return status_;                                               \
+    }                                                               \
   } while (false)
 
-#define ASSIGN_OR_RETURN(target, expression)                                                    \
+#define ASSIGN_OR_RETURN(target, expression) \
   INFERNEO_ASSIGN_OR_RETURN(INFERNEO_CONCAT(result_at_line_, __LINE__), target, expression)
 #define INFERNEO_ASSIGN_OR_RETURN(result, target, expression) \
   auto result = (expression);                                 \

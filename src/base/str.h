@@ -19,9 +19,8 @@ void append_piece(std::string& out, Bool value) {
 }
 
 template <typename Number>
-  requires((std::integral<Number> || std::floating_point<Number>) && !std::same_as<Number, bool> &&
-           !std::same_as<Number, char>)
-void append_piece(std::string& out, Number value) {
+requires((std::integral<Number> || std::floating_point<Number>)&&!std::same_as<Number, bool> &&
+         !std::same_as<Number, char>) void append_piece(std::string& out, Number value) {
   char digits[64];
   const auto end = std::to_chars(digits, digits + sizeof(digits), value).ptr;
   out.append(digits, end);

@@ -54,8 +54,8 @@ struct AttentionArgs {
   std::int32_t group = 0;  // query heads per key/value head
   std::int32_t head_dim = 0;
   std::int32_t block_size = 0;
-  float scale = 0;             // usually 1 / sqrt(head_dim)
-  float* scratch = nullptr;    // attention_scratch_floats(head_dim, group) floats, per thread
+  float scale = 0;           // usually 1 / sqrt(head_dim)
+  float* scratch = nullptr;  // attention_scratch_floats(head_dim, group) floats, per thread
 };
 using AttentionFn = void (*)(const AttentionArgs&) noexcept;
 
@@ -77,11 +77,16 @@ struct KernelTable {
   AttentionFn attention_bf16 = nullptr;  // bf16 keys and values, f32 arithmetic
 
   // y[i] = x[i] * weight[i] / sqrt(mean(x^2) + eps), one row of n.
-  void (*rms_norm)(const float* x, const float* weight, float eps, float* y, std::int64_t n) noexcept;
+  void (*rms_norm)(
+      const float* x, const float* weight, float eps, float* y, std::int64_t n) noexcept;
   // Rotates pairs (i, i + rotary_dim/2) of each head in place. Shape: x [heads][head_dim],
   // cos and sin [rotary_dim/2] of the row's position. Spec: RoFormer, half-split layout of HF.
-  void (*rope)(float* x, const float* cos, const float* sin, std::int64_t heads,
-               std::int64_t head_dim, std::int64_t rotary_dim) noexcept;
+  void (*rope)(float* x,
+               const float* cos,
+               const float* sin,
+               std::int64_t heads,
+               std::int64_t head_dim,
+               std::int64_t rotary_dim) noexcept;
   // y[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
   void (*silu_mul)(const float* gate, const float* up, float* y, std::int64_t n) noexcept;
   void (*add)(const float* a, const float* b, float* y, std::int64_t n) noexcept;
@@ -96,6 +101,12 @@ struct KernelTable {
   std::int64_t (*argmax)(const float* x, std::int64_t n, bool* all_finite) noexcept;
   // log(sum(exp(x))) with the maximum taken out.
   float (*log_sum_exp)(const float* x, std::int64_t n) noexcept;
+
+  // Keep the multiply-adds of linear_f32_f32 and linear_bf16_bf16 busy on registers alone, without
+  // loads, and return the floating-point operations done: the limits that products are compared
+  // with. One round is a few nanoseconds to a microsecond.
+  double (*spin_f32)(std::int64_t rounds) noexcept;
+  double (*spin_bf16)(std::int64_t rounds) noexcept;
 };
 
 const KernelTable& reference_table();

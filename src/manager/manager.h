@@ -38,8 +38,8 @@ class Lease {
  public:
   explicit Lease(std::shared_ptr<ServedModel> served) : served_(std::move(served)) {}
   [[nodiscard]] const ServedModel& model() const { return *served_; }
-  [[nodiscard]] Result<request::RequestId> submit(
-      request::GenerateRequest& request, std::shared_ptr<request::OutputSink> sink) const {
+  [[nodiscard]] Result<request::RequestId> submit(request::GenerateRequest& request,
+                                                  std::shared_ptr<request::OutputSink> sink) const {
     return served_->engine->submit(request, std::move(sink));
   }
   void cancel(request::RequestId id) const { served_->engine->cancel(id); }
@@ -52,7 +52,7 @@ struct ModelOptions {
   std::string name;  // empty: the last component of the path
   std::string path;
   runtime::LoadOptions load;
-  std::uint64_t kv_bytes = 0;  // size of the KV pool; 0 means a share of free memory
+  std::uint64_t kv_bytes = 0;    // size of the KV pool; 0 means a share of free memory
   engine::EngineOptions engine;  // kv_block_count and name are filled in by the manager
 };
 
@@ -78,7 +78,7 @@ class ModelManager {
   struct Health {
     bool ready = false;
     bool live = false;
-    std::string reason;          // empty when ready
+    std::string reason;            // empty when ready
     Duration last_progress_age{};  // oldest over all engines with pending work
   };
   [[nodiscard]] Health health() const;

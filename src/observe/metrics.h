@@ -37,10 +37,14 @@ class Gauge {
 
 class Histogram {
  public:
+  Histogram(const Histogram&) = delete;
+  Histogram& operator=(const Histogram&) = delete;
   // `bounds` ascending upper bounds; an infinite bucket is added. Borrowed for the lifetime.
   explicit Histogram(std::span<const double> bounds);
   void observe(double value) noexcept;
   [[nodiscard]] std::span<const double> bounds() const { return bounds_; }
+  // Observations in bucket `index` alone (not cumulative); index bounds().size() is the infinite
+  // one. A value equal to a bound belongs to that bound's bucket.
   [[nodiscard]] std::uint64_t bucket(std::size_t index) const;
   [[nodiscard]] double sum() const { return sum_.load(std::memory_order_relaxed); }
 
@@ -57,60 +61,78 @@ extern const std::span<const double> kTokenBuckets;
 extern const std::span<const double> kChoiceBuckets;
 extern const std::span<const double> kStepBuckets;
 
-// One enum per COUNTER_BY row: metrics::request_success::kStop is not needed by hand; counters of a
-// labelled row are indexed by the position of the value in the row.
+// A COUNTER_BY or INFO row has an enum of its label values (`request_success_label::stop`), which
+// indexes its members.
 struct ModelMetrics {
   ModelMetrics();
+  ModelMetrics(const ModelMetrics&) = delete;
+  ModelMetrics& operator=(const ModelMetrics&) = delete;
 #define GAUGE(scope, id, name, help) GAUGE_##scope(id)
 #define COUNTER(scope, id, name, help) COUNTER_##scope(id)
 #define COUNTER_BY(scope, id, name, help, label, ...) COUNTER_BY_##scope(id, __VA_ARGS__)
 #define HISTOGRAM(scope, id, name, help, buckets) HISTOGRAM_##scope(id, buckets)
+#define INFO(scope, id, name, help, ...) INFO_##scope(id, __VA_ARGS__)
 #define GAUGE_Model(id) Gauge id;
 #define COUNTER_Model(id) Counter id;
-#define COUNTER_BY_Model(id, ...)                \
-  enum class id##_label : std::uint8_t { __VA_ARGS__, kCount }; \
+#define COUNTER_BY_Model(id, ...)                            \
+  enum class id##_label : std::uint8_t{__VA_ARGS__, kCount}; \
   Counter id[static_cast<std::size_t>(id##_label::kCount)];
 #define HISTOGRAM_Model(id, buckets) Histogram id{buckets};
+#define INFO_Model(id, ...)                                     \
+  enum class id##_label : std::uint8_t { __VA_ARGS__, kCount }; \
+  Gauge id[static_cast<std::size_t>(id##_label::kCount)];
 #define GAUGE_Server(id)
 #define COUNTER_Server(id)
 #define COUNTER_BY_Server(id, ...)
 #define HISTOGRAM_Server(id, buckets)
+#define INFO_Server(id, ...)
 #include "observe/metrics.def"
 #undef GAUGE_Model
 #undef COUNTER_Model
 #undef COUNTER_BY_Model
 #undef HISTOGRAM_Model
+#undef INFO_Model
 #undef GAUGE_Server
 #undef COUNTER_Server
 #undef COUNTER_BY_Server
 #undef HISTOGRAM_Server
+#undef INFO_Server
 };
 
 struct ServerMetrics {
   ServerMetrics();
+  ServerMetrics(const ServerMetrics&) = delete;
+  ServerMetrics& operator=(const ServerMetrics&) = delete;
 #define GAUGE_Model(id)
 #define COUNTER_Model(id)
 #define COUNTER_BY_Model(id, ...)
 #define HISTOGRAM_Model(id, buckets)
+#define INFO_Model(id, ...)
 #define GAUGE_Server(id) Gauge id;
 #define COUNTER_Server(id) Counter id;
-#define COUNTER_BY_Server(id, ...)               \
-  enum class id##_label : std::uint8_t { __VA_ARGS__, kCount }; \
+#define COUNTER_BY_Server(id, ...)                           \
+  enum class id##_label : std::uint8_t{__VA_ARGS__, kCount}; \
   Counter id[static_cast<std::size_t>(id##_label::kCount)];
 #define HISTOGRAM_Server(id, buckets) Histogram id{buckets};
+#define INFO_Server(id, ...)                                    \
+  enum class id##_label : std::uint8_t { __VA_ARGS__, kCount }; \
+  Gauge id[static_cast<std::size_t>(id##_label::kCount)];
 #include "observe/metrics.def"
 #undef GAUGE_Model
 #undef COUNTER_Model
 #undef COUNTER_BY_Model
 #undef HISTOGRAM_Model
+#undef INFO_Model
 #undef GAUGE_Server
 #undef COUNTER_Server
 #undef COUNTER_BY_Server
 #undef HISTOGRAM_Server
+#undef INFO_Server
 #undef GAUGE
 #undef COUNTER
 #undef COUNTER_BY
 #undef HISTOGRAM
+#undef INFO
 };
 
 // A model's metrics with the name that becomes its label.
@@ -122,7 +144,7 @@ struct NamedModelMetrics {
 // The exposition text. Spec: Prometheus text format 0.0.4; counters gain "_total".
 std::string exposition(const ServerMetrics& server, std::span<const NamedModelMetrics> models);
 
-// One row per metric for the generated reference: name, kind, help.
+// One row per metric for the generated reference: name as exposed, kind, help.
 struct MetricRow {
   std::string_view name;
   std::string_view kind;

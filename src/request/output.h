@@ -53,9 +53,9 @@ struct Usage {
 };
 
 struct RequestTiming {
-  Duration queued{};         // submission to first scheduling
-  Duration first_token{};    // submission to first token
-  Duration total{};          // submission to end
+  Duration queued{};       // submission to first scheduling
+  Duration first_token{};  // submission to first token
+  Duration total{};        // submission to end
 };
 
 // Receives a request's output. Calls come in order and end with exactly one on_end.

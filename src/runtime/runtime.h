@@ -26,9 +26,9 @@ struct LoadOptions {
 
 // Bytes known before loading.
 struct MemoryPlan {
-  std::uint64_t weight_bytes = 0;      // mapped from files
+  std::uint64_t weight_bytes = 0;       // mapped from files
   std::uint64_t weight_copy_bytes = 0;  // of those, bytes that must be copied or converted
-  std::uint64_t kv_block_bytes = 0;    // one block of limits::kKvBlockSizeTokens tokens, all layers
+  std::uint64_t kv_block_bytes = 0;  // one block of limits::kKvBlockSizeTokens tokens, all layers
   std::uint64_t workspace_bytes_per_token = 0;  // of a step
 };
 

@@ -21,9 +21,9 @@ struct StepSequence {
 };
 
 struct StepPlan {
-  std::span<const TokenId> token_ids;         // Shape: [tokens], sequence after sequence
-  std::span<const StepSequence> sequences;    // in the order of token_ids
-  std::span<const std::int32_t> logit_rows;   // ascending indices into token_ids
+  std::span<const TokenId> token_ids;        // Shape: [tokens], sequence after sequence
+  std::span<const StepSequence> sequences;   // in the order of token_ids
+  std::span<const std::int32_t> logit_rows;  // ascending indices into token_ids
 };
 
 struct StepResult {

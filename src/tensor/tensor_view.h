@@ -33,9 +33,7 @@ class Shape {
     for (std::size_t i = 0; i < rank_; ++i) count *= dims_[i];
     return count;
   }
-  bool operator==(const Shape& other) const {
-    return rank_ == other.rank_ && dims_ == other.dims_;
-  }
+  bool operator==(const Shape& other) const { return rank_ == other.rank_ && dims_ == other.dims_; }
   // "[4096, 256]"
   [[nodiscard]] std::string to_string() const;
 

@@ -56,6 +56,7 @@ class Tokenizer {
   [[nodiscard]] bool strips_leading_space() const;
 
  private:
+  friend struct TokenizerParts;
   struct Impl;
   explicit Tokenizer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -38,10 +38,21 @@ struct Response {
   Headers headers;
 };
 
-// The OpenAI-shaped error of a failure: {"error":{"message","type","param","code"}}. The only place
-// that knows both StatusCode and HTTP status. `where` of the status becomes `param`.
+// The OpenAI-shaped error of a failure: {"error":{"message","type","param","code"}}, valid UTF-8,
+// at most limits::kErrorBodySizeMax bytes. The only place that knows both StatusCode and HTTP
+// status:
+//   invalid_argument, failed_precondition, unsupported 400   unauthenticated 401
+//   permission_denied 403   not_found 404   already_exists 409   cancelled 499
+//   corrupt_data, internal 500 (a fixed message: the details belong into the log)
+//   resource_exhausted, unavailable 503 (overloaded)   deadline_exceeded 504
+// `where` of the status becomes `param`, and some values of it say more:
+//   not_found "model"            code model_not_found
+//   resource_exhausted "quota"   429 rate_limit_error: the caller's own share is used up
+//   resource_exhausted "body"    413
+//   unsupported "content-type"   415
+//   unsupported "method"         405; the hint lists the methods for the Allow header ("GET, POST")
 Response error_response(const Status& status);
-// The same body for a failure that HTTP itself defines (404 route, 405, 408, 413, 415, 431).
+// The same body for a failure that HTTP itself defines (404 route, 408, 413, 431).
 Response http_error(int status, std::string_view message);
 // The error object alone, as a mid-stream frame carries it.
 std::string error_json(const Status& status);

@@ -1,6 +1,6 @@
 // The HTTP/1.1 server: sockets, parsing, limits, keep-alive, timeouts, streaming with backpressure.
-// It knows no endpoint: a Dispatcher decides early from the head, and handlers run on front threads,
-// never on the network thread.
+// It knows no endpoint: a Dispatcher decides early from the head, and handlers run on front
+// threads, never on the network thread.
 #pragma once
 
 #include <cstddef>
@@ -18,24 +18,28 @@
 
 namespace inferneo::gateway::http {
 
-// One request and the way to answer it. Shared by the connection and the handler; whoever holds it
-// may answer, from any thread.
+// One request and the way to answer it. Whoever holds it may answer, from any thread, also after
+// the server is gone (then without effect). When the last holder lets go without an answer the
+// client gets 500; a stream let go before end_stream() is sent as far as written and then cut, so
+// that it never looks complete: that is how a handler ends a stream that failed.
 class Exchange {
  public:
   virtual ~Exchange() = default;
   [[nodiscard]] virtual const Request& request() const = 0;
 
-  // Exactly one of respond() and start_stream() may be called, once.
+  // Exactly one of respond() and start_stream() may be called, once; later calls are dropped.
   virtual void respond(Response response) = 0;
-  // Sends the head with chunked encoding; write() then sends body bytes at once.
+  // Sends the head (of `head` the body is ignored) with chunked encoding, at once; write() then
+  // sends body bytes at once, several waiting writes as one.
   virtual void start_stream(Response head) = 0;
   // False when the client is gone or reads too slowly (then the stream is over). Never blocks.
   virtual bool write(std::string_view bytes) = 0;
   // Ends the body; the connection may be kept alive.
   virtual void end_stream() = 0;
 
-  // `callback` runs once, on a network thread, when the client leaves before the answer is complete
-  // (at once when it already has). At most one callback.
+  // `callback` runs once, on a network thread, when the client leaves or is given up before
+  // respond() or end_stream() (at once, on the calling thread, when it already has). It must not
+  // block and must not own this exchange. At most one callback.
   virtual void on_disconnect(UniqueFunction<void()> callback) = 0;
 };
 
@@ -43,7 +47,8 @@ class Dispatcher {
  public:
   virtual ~Dispatcher() = default;
   // Thread: io, must not block. Decides from the head alone. Returns an error to refuse early (the
-  // body is then not read), or the largest body to accept.
+  // body is then not read; see error_response() for 405, 413 and 415), or the largest body to
+  // accept. A HEAD request is presented as GET; its answer is sent without the body.
   virtual Result<std::size_t> admit(const RequestHead& head) = 0;
   // Thread: front. Answers now or keeps the exchange and answers later.
   virtual void dispatch(std::shared_ptr<Exchange> exchange) = 0;
@@ -63,7 +68,7 @@ struct ServerOptions {
   std::chrono::milliseconds write_stall_timeout = limits::kHttpWriteStallTimeout;
   std::size_t response_buffer_size_max = limits::kResponseBufferSizeMax;
   // Host header values accepted besides loopback names and the bound address; a foreign one gets
-  // 421, which defeats DNS rebinding.
+  // 421, which defeats DNS rebinding. An entry may name a port; "*" accepts every host.
   std::vector<std::string> allowed_hosts;
 };
 

@@ -1,0 +1,52 @@
+// An engine over one model that is measured: prefill of a prompt, decode of a batch, and the
+// engine's own time per step. Prompts are random ids; nothing is sampled from text and no prefix is
+// reused.
+// Thread: main. Ownership: shares the model, owns the engine.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <random>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "engine/engine.h"
+#include "observe/metrics.h"
+#include "runtime/runtime.h"
+
+namespace inferneo::app {
+
+struct DecodeRun {
+  double tokens_per_s = 0;     // of all sequences together
+  double host_s_per_step = 0;  // engine time outside the runner
+};
+
+class BenchEngine {
+ public:
+  // Up to `batch_max` sequences of `context_tokens` tokens, and a prefill of `prefill_tokens` in
+  // one step. `clock` must outlive the engine. Failures: as Engine::create.
+  static Result<std::unique_ptr<BenchEngine>> create(std::shared_ptr<const runtime::Model> model,
+                                                     std::int32_t batch_max,
+                                                     std::int32_t context_tokens,
+                                                     std::int32_t prefill_tokens,
+                                                     const Clock& clock);
+  BenchEngine(const BenchEngine&) = delete;
+  BenchEngine& operator=(const BenchEngine&) = delete;
+
+  // Seconds from the first scheduling of a prompt to its first token.
+  Result<double> prefill(std::int32_t tokens);
+  // `batch` sequences, each with a prompt of `prompt_tokens` and `tokens` tokens of answer.
+  Result<DecodeRun> decode(std::int32_t batch, std::int32_t prompt_tokens, std::int32_t tokens);
+
+ private:
+  explicit BenchEngine(std::shared_ptr<const runtime::Model> model) : model_(std::move(model)) {}
+
+  request::GenerateRequest random_request(std::int32_t prompt_tokens, std::int32_t tokens);
+
+  std::shared_ptr<const runtime::Model> model_;
+  observe::ModelMetrics metrics_;
+  std::unique_ptr<engine::Engine> engine_;
+  std::mt19937 random_{1};  // fixed, so that runs compare
+};
+
+}  // namespace inferneo::app

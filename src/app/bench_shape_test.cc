@@ -1,0 +1,31 @@
+#include "app/bench_shape.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace inferneo::app {
+namespace {
+
+TEST(bench_shape, the_1b_shape_has_the_size_of_its_model) {
+  const BenchShape shape = named_shape("1.1b").value();
+  // TinyLlama-1.1B has 1,100,048,384 parameters, of which the embedding (65,536,000) and the norms
+  // (92,160) are not read as matrices.
+  EXPECT_DOUBLE_EQ(weight_bytes_per_step(shape, 1.0), 1'100'048'384.0 - 65'536'000.0 - 92'160.0);
+  EXPECT_DOUBLE_EQ(kv_bytes_per_step(shape, 10, 2.0), 10.0 * 22 * 2 * 256 * 2);
+}
+
+TEST(bench_shape, prefill_counts_products_and_causal_attention) {
+  const BenchShape shape = {
+      .layers = 1, .hidden = 4, .ffn = 8, .heads = 2, .kv_heads = 1, .head_dim = 2, .vocab = 10};
+  const double linears = 4 * (2 * 4 + 2 * 2) + 3 * 4 * 8;
+  EXPECT_DOUBLE_EQ(prefill_flops(shape, 3), 2 * 3 * linears + 2 * 40 + 2 * 9 * 4);
+}
+
+TEST(bench_shape, an_unknown_shape_names_the_known_ones) {
+  const auto shape = named_shape("7b");
+  ASSERT_FALSE(shape.has_value());
+  EXPECT_THAT(shape.error().hint(), testing::HasSubstr("135m, 0.5b, 1.1b"));
+}
+
+}  // namespace
+}  // namespace inferneo::app

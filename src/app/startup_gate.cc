@@ -1,0 +1,20 @@
+#include "app/startup_gate.h"
+
+#include <algorithm>
+
+namespace inferneo::app {
+
+Result<std::size_t> StartupGate::admit(const gateway::http::RequestHead& head) {
+  static constexpr std::string_view kAlways[] = {"/health", "/metrics", "/version"};
+  if (!open_.load(std::memory_order_acquire) &&
+      std::ranges::find(kAlways, head.path) == std::end(kAlways)) {
+    return unavailable("the models are still loading").with_hint("retry in a few seconds");
+  }
+  return next_->admit(head);
+}
+
+void StartupGate::dispatch(std::shared_ptr<gateway::http::Exchange> exchange) {
+  next_->dispatch(std::move(exchange));
+}
+
+}  // namespace inferneo::app

@@ -1,0 +1,274 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+
+#include "arch/arch.h"
+#include "base/str.h"
+
+namespace inferneo::arch {
+namespace {
+
+using formats::ModelMeta;
+using tensor::DType;
+using tensor::Shape;
+using tensor::WeightMap;
+using testing::HasSubstr;
+
+ModelMeta small_meta() {
+  ModelMeta meta;
+  meta.architecture = "LlamaForCausalLM";
+  meta.vocab_size = 20;
+  meta.hidden_size = 16;
+  meta.ffn_size = 24;
+  meta.layer_count = 2;
+  meta.head_count = 4;
+  meta.kv_head_count = 2;
+  meta.context_tokens_max = 64;
+  return meta;
+}
+
+// Building reads no weight bytes, so the views need none.
+WeightMap small_weights(bool bias = false) {
+  WeightMap weights;
+  const auto add = [&](const std::string& name, const Shape& shape) {
+    weights.add(name, {DType::kBf16, shape, nullptr});
+  };
+  add("model.embed_tokens.weight", {20, 16});
+  add("model.norm.weight", {16});
+  add("lm_head.weight", {20, 16});
+  for (int layer = 0; layer < 2; ++layer) {
+    const std::string prefix = str("model.layers.", layer, ".");
+    add(prefix + "input_layernorm.weight", {16});
+    add(prefix + "post_attention_layernorm.weight", {16});
+    for (const auto& [name, out, in] : {std::tuple{"self_attn.q_proj", 16, 16},
+                                        {"self_attn.k_proj", 8, 16},
+                                        {"self_attn.v_proj", 8, 16},
+                                        {"self_attn.o_proj", 16, 16},
+                                        {"mlp.gate_proj", 24, 16},
+                                        {"mlp.up_proj", 24, 16},
+                                        {"mlp.down_proj", 16, 24}}) {
+      add(prefix + name + ".weight", {out, in});
+      if (bias) add(prefix + name + ".bias", {out});
+    }
+  }
+  return weights;
+}
+
+Status build(const ModelMeta& meta, const WeightMap& weights) {
+  const auto spec = find_arch(meta);
+  if (!spec) return spec.error();
+  return (*spec)->build(meta, weights, {}).status();
+}
+
+TEST(Llama, builds_from_complete_weights) {
+  EXPECT_TRUE(build(small_meta(), small_weights()).ok());
+  ModelMeta with_bias = small_meta();
+  with_bias.attention_bias = true;
+  with_bias.mlp_bias = true;
+  EXPECT_TRUE(build(with_bias, small_weights(true)).ok());
+  ModelMeta by_type = small_meta();
+  by_type.architecture.clear();
+  by_type.model_type = "llama";
+  EXPECT_TRUE(build(by_type, small_weights()).ok());
+}
+
+TEST(Llama, tied_head_may_be_stored_or_not) {
+  ModelMeta meta = small_meta();
+  WeightMap weights = small_weights();
+  weights.entries().erase("lm_head.weight");
+  EXPECT_THAT(build(meta, weights).message(), HasSubstr("\"lm_head.weight\""));
+  meta.tie_embeddings = true;
+  EXPECT_TRUE(build(meta, weights).ok());
+  EXPECT_TRUE(build(meta, small_weights()).ok());
+}
+
+TEST(Llama, stored_rotary_frequencies_are_passed_over) {
+  WeightMap weights = small_weights();
+  weights.add("model.layers.1.self_attn.rotary_emb.inv_freq", {DType::kF32, {2}, nullptr});
+  EXPECT_TRUE(build(small_meta(), weights).ok());
+}
+
+struct Broken {
+  const char* name;
+  std::function<void(ModelMeta&, WeightMap&)> damage;
+  StatusCode code;
+  const char* message;
+};
+
+class BrokenLlama : public testing::TestWithParam<Broken> {};
+
+TEST_P(BrokenLlama, is_refused) {
+  ModelMeta meta = small_meta();
+  WeightMap weights = small_weights();
+  GetParam().damage(meta, weights);
+  const Status status = build(meta, weights);
+  EXPECT_EQ(status.code(), GetParam().code) << status.to_string();
+  EXPECT_THAT(status.to_string(), HasSubstr(GetParam().message));
+}
+
+std::vector<Broken> broken_models() {
+  constexpr auto kCorrupt = StatusCode::kCorruptData;
+  constexpr auto kInvalid = StatusCode::kInvalidArgument;
+  constexpr auto kUnsupported = StatusCode::kUnsupported;
+  const auto rope = [](const std::function<void(formats::RopeMeta&)>& change) {
+    return [change](ModelMeta& meta, WeightMap&) { change(meta.rope); };
+  };
+  return {
+      {"missing_tensor",
+       [](ModelMeta&, WeightMap& weights) {
+         weights.entries().erase("model.layers.1.mlp.up_proj.weight");
+       },
+       kCorrupt,
+       "\"model.layers.1.mlp.up_proj.weight\" of shape [24, 16] is missing"},
+      {"missing_layer",
+       [](ModelMeta& meta, WeightMap&) { meta.layer_count = 3; },
+       kCorrupt,
+       "\"model.layers.2.input_layernorm.weight\" of shape [16] is missing"},
+      {"one_layer_too_many",
+       [](ModelMeta& meta, WeightMap&) { meta.layer_count = 1; },
+       kCorrupt,
+       "\"model.layers.1.input_layernorm.weight\" of shape [16] has no place"},
+      {"unexpected_tensor",
+       [](ModelMeta&, WeightMap& weights) {
+         weights.add("model.extra", {DType::kF32, {3}, nullptr});
+       },
+       kCorrupt,
+       "\"model.extra\" of shape [3] has no place"},
+      {"unexpected_bias",
+       [](ModelMeta&, WeightMap& weights) { weights = small_weights(true); },
+       kCorrupt,
+       "proj.bias\" of shape"},
+      {"missing_bias",
+       [](ModelMeta& meta, WeightMap&) { meta.attention_bias = true; },
+       kCorrupt,
+       "\"model.layers.0.self_attn.q_proj.bias\" of shape [16] is missing"},
+      {"wrong_shape",
+       [](ModelMeta& meta, WeightMap&) { meta.kv_head_count = 4; },
+       kCorrupt,
+       "\"model.layers.0.self_attn.k_proj.weight\" has the shape [8, 16], but config.json asks for "
+       "[16, 16]"},
+      {"wrong_rank",
+       [](ModelMeta&, WeightMap& weights) {
+         weights.entries().at("model.norm.weight").shape = Shape({4, 4});
+       },
+       kCorrupt,
+       "\"model.norm.weight\" has the shape [4, 4], but config.json asks for [16]"},
+      {"wrong_vocabulary",
+       [](ModelMeta& meta, WeightMap&) { meta.vocab_size = 21; },
+       kCorrupt,
+       "[20, 16], but config.json asks for [21, 16]"},
+      {"integer_weights",
+       [](ModelMeta&, WeightMap& weights) {
+         weights.entries().at("model.layers.0.mlp.up_proj.weight").dtype = DType::kI8;
+       },
+       kUnsupported,
+       "element type i8"},
+      {"f64_weights",
+       [](ModelMeta&, WeightMap& weights) {
+         weights.entries().at("model.norm.weight").dtype = DType::kF64;
+       },
+       kUnsupported,
+       "element type f64"},
+      {"gelu",
+       [](ModelMeta& meta, WeightMap&) { meta.activation = "gelu"; },
+       kUnsupported,
+       "hidden_act is \"gelu\""},
+      {"heads_do_not_divide",
+       [](ModelMeta& meta, WeightMap&) { meta.hidden_size = 18; },
+       kInvalid,
+       "hidden_size is 18, but must be a multiple of num_attention_heads"},
+      {"odd_head",
+       [](ModelMeta& meta, WeightMap&) { meta.head_dim = 5; },
+       kInvalid,
+       "head_dim is 5"},
+      {"unknown_rope",
+       rope([](auto& meta) { meta.type = "longrope"; }),
+       kUnsupported,
+       "\"longrope\" is not supported; the supported types are default, dynamic, linear, llama3, "
+       "yarn"},
+      {"linear_without_factor",
+       rope([](auto& meta) { meta.type = "linear"; }),
+       kInvalid,
+       "type linear needs factor"},
+      {"llama3_without_low",
+       rope([](auto& meta) {
+         meta.type = "llama3";
+         meta.factor = 2;
+       }),
+       kInvalid,
+       "needs low_freq_factor"},
+      {"llama3_reversed",
+       rope([](auto& meta) {
+         meta.type = "llama3";
+         meta.factor = 2;
+         meta.low_freq_factor = 4;
+         meta.high_freq_factor = 1;
+       }),
+       kInvalid,
+       "high_freq_factor is 1"},
+      {"yarn_theta_one",
+       rope([](auto& meta) {
+         meta.type = "yarn";
+         meta.factor = 2;
+         meta.theta = 1;
+       }),
+       kInvalid,
+       "rope_theta is 1"},
+      {"partial_rotary",
+       rope([](auto& meta) { meta.partial_rotary_factor = 0.5; }),
+       kUnsupported,
+       "partial_rotary_factor is 0.5"},
+      {"sliding_window",
+       [](ModelMeta& meta, WeightMap&) {
+         meta.architecture = "MistralForCausalLM";
+         meta.sliding_window = 32;
+       },
+       kUnsupported,
+       "sliding_window is 32"},
+      {"sliding_window_by_default",
+       [](ModelMeta& meta, WeightMap&) {
+         meta.architecture = "MistralForCausalLM";
+         meta.context_tokens_max = 8192;
+       },
+       kUnsupported,
+       "sliding_window is 4096"},
+      {"misspelt",
+       [](ModelMeta& meta, WeightMap&) { meta.architecture = "LLamaForCausalLM"; },
+       kUnsupported,
+       "nearest supported name is LlamaForCausalLM"},
+      {"own_code",
+       [](ModelMeta& meta, WeightMap&) {
+         meta.architecture = "SomethingElse";
+         meta.has_own_code = true;
+       },
+       kUnsupported,
+       "never run"},
+      {"unknown",
+       [](ModelMeta& meta, WeightMap&) { meta.architecture = "GPT2LMHeadModel"; },
+       kUnsupported,
+       "supported: LlamaForCausalLM MistralForCausalLM"},
+      {"no_name",
+       [](ModelMeta& meta, WeightMap&) { meta.architecture.clear(); },
+       kInvalid,
+       "neither architectures nor model_type"},
+  };
+}
+
+INSTANTIATE_TEST_SUITE_P(Models,
+                         BrokenLlama,
+                         testing::ValuesIn(broken_models()),
+                         [](const auto& each) { return std::string(each.param.name); });
+
+TEST(Llama, mistral_without_an_effective_window_is_the_same) {
+  ModelMeta meta = small_meta();
+  meta.architecture = "MistralForCausalLM";
+  meta.sliding_window = 0;
+  EXPECT_TRUE(build(meta, small_weights()).ok());
+  meta.sliding_window = 64;
+  EXPECT_TRUE(build(meta, small_weights()).ok());
+}
+
+}  // namespace
+}  // namespace inferneo::arch

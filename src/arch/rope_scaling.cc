@@ -1,0 +1,187 @@
+#include "arch/rope_scaling.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numbers>
+#include <utility>
+
+#include "base/str.h"
+
+namespace inferneo::arch {
+namespace {
+
+using formats::RopeMeta;
+using graph::Rope;
+
+constexpr double kTau = 2 * std::numbers::pi;
+
+Status missing(const RopeMeta& meta, std::string_view key) {
+  return invalid_argument(str("rope_scaling of type ", meta.type, " needs ", key))
+      .with_where(str("rope_scaling.", key));
+}
+
+// theta^(2i / dim). Why through float: torch computes the exponent and the power in f32.
+std::vector<float> position_frequencies(double theta, std::int64_t dim) {
+  std::vector<float> frequencies;
+  for (std::int64_t i = 0; i < dim; i += 2) {
+    const float exponent = static_cast<float>(i) / static_cast<float>(dim);
+    frequencies.push_back(std::pow(static_cast<float>(theta), exponent));
+  }
+  return frequencies;
+}
+
+std::vector<float> default_frequencies(double theta, std::int64_t dim) {
+  std::vector<float> frequencies = position_frequencies(theta, dim);
+  for (float& frequency : frequencies) frequency = 1.0F / frequency;
+  return frequencies;
+}
+
+Result<Rope> make_linear(const RopeMeta& meta, std::int64_t dim, std::int64_t) {
+  if (!meta.factor) return missing(meta, "factor");
+  Rope rope{default_frequencies(meta.theta, dim), 1};
+  for (float& frequency : rope.inverse_frequencies) frequency /= static_cast<float>(*meta.factor);
+  return rope;
+}
+
+Result<Rope> make_default(const RopeMeta& meta, std::int64_t dim, std::int64_t) {
+  return Rope{default_frequencies(meta.theta, dim), 1};
+}
+
+// Dynamic scaling changes nothing up to max_position_embeddings, which is where our contexts end.
+Result<Rope> make_dynamic(const RopeMeta& meta, std::int64_t dim, std::int64_t context) {
+  if (!meta.factor) return missing(meta, "factor");
+  return make_default(meta, dim, context);
+}
+
+Result<Rope> make_llama3(const RopeMeta& meta, std::int64_t dim, std::int64_t context) {
+  if (!meta.factor) return missing(meta, "factor");
+  if (!meta.low_freq_factor) return missing(meta, "low_freq_factor");
+  if (!meta.high_freq_factor) return missing(meta, "high_freq_factor");
+  const auto factor = static_cast<float>(*meta.factor);
+  const double low = *meta.low_freq_factor;
+  const double high = *meta.high_freq_factor;
+  if (high <= low) {
+    return invalid_argument(str("rope_scaling.high_freq_factor is ",
+                                high,
+                                ", but must be above low_freq_factor ",
+                                low))
+        .with_where("rope_scaling.high_freq_factor");
+  }
+  const auto original = static_cast<double>(meta.original_context_tokens.value_or(context));
+  Rope rope{default_frequencies(meta.theta, dim), 1};
+  for (float& frequency : rope.inverse_frequencies) {
+    const float wavelength = static_cast<float>(kTau) / frequency;
+    const bool is_long = wavelength > static_cast<float>(original / low);
+    const bool is_short = wavelength < static_cast<float>(original / high);
+    if (is_long) {
+      frequency /= factor;
+    } else if (!is_short) {
+      const float smooth = (static_cast<float>(original) / wavelength - static_cast<float>(low)) /
+                           static_cast<float>(high - low);
+      frequency = (1.0F - smooth) * frequency / factor + smooth * frequency;
+    }
+  }
+  return rope;
+}
+
+double yarn_mscale(double scale, double mscale) {
+  return scale <= 1 ? 1.0 : 0.1 * mscale * std::log(scale) + 1.0;
+}
+
+double yarn_attention_factor(const RopeMeta& meta, double factor) {
+  if (meta.attention_factor) return *meta.attention_factor;
+  const double mscale = meta.mscale.value_or(0);
+  const double mscale_all_dim = meta.mscale_all_dim.value_or(0);
+  if (mscale > 0 && mscale_all_dim > 0) {
+    return yarn_mscale(factor, mscale) / yarn_mscale(factor, mscale_all_dim);
+  }
+  return yarn_mscale(factor, 1);
+}
+
+// The first and last pair between which YaRN goes over from keeping to interpolating.
+std::pair<double, double> yarn_range(const RopeMeta& meta, std::int64_t dim, double original) {
+  // Why zero means the default: transformers writes `value or default`.
+  const double fast = meta.beta_fast.value_or(0) > 0 ? *meta.beta_fast : 32.0;
+  const double slow = meta.beta_slow.value_or(0) > 0 ? *meta.beta_slow : 1.0;
+  const auto pair_of = [&](double rotations) {
+    return static_cast<double>(dim) * std::log(original / (rotations * kTau)) /
+           (2 * std::log(meta.theta));
+  };
+  double low = pair_of(fast);
+  double high = pair_of(slow);
+  if (meta.truncate) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, static_cast<double>(dim - 1));
+  if (low == high) high += 0.001;
+  return {low, high};
+}
+
+Result<Rope> make_yarn(const RopeMeta& meta, std::int64_t dim, std::int64_t context) {
+  const auto original = static_cast<double>(meta.original_context_tokens.value_or(context));
+  const double factor = meta.factor.value_or(static_cast<double>(context) / original);
+  if (meta.theta <= 1) {
+    return invalid_argument(str("rope_theta is ", meta.theta, ", but yarn needs more than 1"))
+        .with_where("rope_theta");
+  }
+  const auto [low, high] = yarn_range(meta, dim, original);
+  Rope rope{position_frequencies(meta.theta, dim),
+            static_cast<float>(yarn_attention_factor(meta, factor))};
+  for (std::size_t i = 0; i < rope.inverse_frequencies.size(); ++i) {
+    float& frequency = rope.inverse_frequencies[i];
+    const float kept = 1.0F / frequency;
+    const float interpolated = 1.0F / (static_cast<float>(factor) * frequency);
+    const float ramp = std::clamp(
+        (static_cast<float>(i) - static_cast<float>(low)) / static_cast<float>(high - low),
+        0.0F,
+        1.0F);
+    const float keep = 1.0F - ramp;
+    frequency = interpolated * (1.0F - keep) + kept * keep;
+  }
+  return rope;
+}
+
+struct Kind {
+  std::string_view name;
+  Result<Rope> (*make)(const RopeMeta& meta, std::int64_t dim, std::int64_t context);
+};
+constexpr std::array<Kind, 5> kKinds = {{
+    {"default", make_default},
+    {"dynamic", make_dynamic},
+    {"linear", make_linear},
+    {"llama3", make_llama3},
+    {"yarn", make_yarn},
+}};
+
+}  // namespace
+
+Result<Rope> make_rope(const RopeMeta& meta,
+                       std::int64_t head_dim,
+                       std::int64_t context_tokens_max) {
+  if (meta.partial_rotary_factor != 1.0) {
+    return unsupported(str("partial_rotary_factor is ",
+                           meta.partial_rotary_factor,
+                           "; only 1 is supported for this architecture"))
+        .with_where("partial_rotary_factor");
+  }
+  if (head_dim % 2 != 0) {
+    return invalid_argument(
+               str("head_dim is ", head_dim, ", but rotary embeddings need an even number"))
+        .with_where("head_dim");
+  }
+  std::string names;
+  for (const Kind& kind : kKinds) {
+    if (kind.name == meta.type) return kind.make(meta, head_dim, context_tokens_max);
+    names += str(names.empty() ? "" : ", ", kind.name);
+  }
+  return unsupported(str("rope_scaling of type \"",
+                         printable(meta.type),
+                         "\" is not supported; the supported types are ",
+                         names))
+      .with_where("rope_scaling.rope_type");
+}
+
+}  // namespace inferneo::arch

@@ -1,0 +1,56 @@
+#include "device/cpu.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/str.h"
+#include "base/thread.h"
+#include "device/team.h"
+
+namespace inferneo::device {
+
+struct CpuDevice::Impl {
+  Impl(const kernels::KernelTable& chosen, int thread_count) : table(chosen), team(thread_count) {}
+
+  const kernels::KernelTable& table;
+  Team team;
+};
+
+Result<std::unique_ptr<CpuDevice>> CpuDevice::create(const CpuOptions& options) {
+  if (options.thread_count < 0 || options.thread_count > kTeamSizeMax) {
+    return Status(StatusCode::kInvalidArgument,
+                  str("thread count ", options.thread_count, " is outside 0 .. ", kTeamSizeMax),
+                  "use 0 for all usable processors");
+  }
+  const kernels::KernelTable* table = kernels::find_table(options.isa.c_str());
+  if (table == nullptr) {
+    std::string names;
+    for (const kernels::KernelTable* supported : kernels::supported_tables()) {
+      if (!names.empty()) names += ", ";
+      names += supported->name;
+    }
+    return Status(StatusCode::kInvalidArgument,
+                  str("no instruction set \"", printable(options.isa), "\" on this machine"),
+                  str("this machine supports ", names));
+  }
+  const int thread_count =
+      options.thread_count > 0 ? options.thread_count : std::min(usable_cpu_count(), kTeamSizeMax);
+  return std::unique_ptr<CpuDevice>(new CpuDevice(std::make_unique<Impl>(*table, thread_count)));
+}
+
+CpuDevice::CpuDevice(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+CpuDevice::~CpuDevice() = default;
+
+const kernels::KernelTable& CpuDevice::kernels() const { return impl_->table; }
+
+int CpuDevice::thread_count() const { return impl_->team.size(); }
+
+void CpuDevice::parallel_for(std::int64_t item_count,
+                             std::int64_t grain,
+                             Body body,
+                             void* context) noexcept {
+  impl_->team.run(item_count, grain, body, context);
+}
+
+}  // namespace inferneo::device

@@ -1,0 +1,33 @@
+// What this machine can do at most, measured now: the figures that benchmark results are given as a
+// share of. Shared machines change from minute to minute, so measure in the same run.
+// Thread: any; uses the device's threads and holds no state.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+#include "base/result.h"
+#include "device/cpu.h"
+
+namespace inferneo::device {
+
+struct LimitsOptions {
+  // Read in turn by all threads. Why so large: it must not fit the last-level cache (32 to 480
+  // MiB).
+  std::size_t buffer_bytes = std::size_t{1} << 30;
+  std::chrono::milliseconds time_per_limit{300};
+};
+
+// Rates of all threads together, the best of several tries. Why the best: other work on the machine
+// only lowers a rate.
+struct Limits {
+  double read_bytes_per_s = 0;
+  double f32_flop_per_s = 0;   // multiply and add count as two
+  double bf16_flop_per_s = 0;  // of the instruction that the table's linear_bf16_bf16 is made of
+  double empty_section_s = 0;  // CpuDevice::parallel_for without work, median
+};
+
+// Failures: resource_exhausted when the buffer does not fit in memory.
+Result<Limits> measure_limits(CpuDevice& cpu, const LimitsOptions& options);
+
+}  // namespace inferneo::device

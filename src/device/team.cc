@@ -1,0 +1,190 @@
+#include "device/team.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/check.h"
+#include "base/str.h"
+#include "base/thread.h"
+
+namespace inferneo::device {
+namespace {
+
+constexpr std::uint32_t kInsideMask = 0xffff;
+constexpr std::uint32_t kOpen = 1U << 16;
+constexpr std::uint32_t kGeneration = 1U << 17;
+
+// Bound: how long a thread spins before it parks. Why: the gap between two sections of a decode
+// step is a few microseconds, a park and wake costs 5 to 50; between steps the processor is free
+// for others.
+constexpr std::chrono::microseconds kSpinTime{40};
+
+void pause_briefly() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb" ::: "memory");
+#endif
+}
+
+// Spins until `done()` or the bound; returns whether done.
+template <typename Done>
+bool spin_until(const Done& done) {
+  const auto end = std::chrono::steady_clock::now() + kSpinTime;
+  do {
+    for (int i = 0; i < 32; ++i) {
+      if (done()) return true;
+      pause_briefly();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return done();
+}
+
+// Processors of the affinity mask, in order.
+std::vector<int> allowed_processors() {
+  std::vector<int> processors;
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  if (sched_getaffinity(0, sizeof(mask), &mask) != 0) return processors;
+  for (int i = 0; i < CPU_SETSIZE; ++i) {
+    if (CPU_ISSET(i, &mask)) processors.push_back(i);
+  }
+  return processors;
+}
+
+void pin_to(std::jthread& thread, int processor) {
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  CPU_SET(processor, &mask);
+  // Best effort: a container may forbid it, and the team works unpinned.
+  (void)pthread_setaffinity_np(thread.native_handle(), sizeof(mask), &mask);
+}
+
+std::uint64_t pack(std::uint64_t next, std::uint64_t end) { return next | (end << 32); }
+
+}  // namespace
+
+Team::Team(int size) : size_(size), shares_(std::make_unique<Share[]>(static_cast<size_t>(size))) {
+  CHECK(size >= 1 && size <= kTeamSizeMax);
+  const std::vector<int> processors = allowed_processors();
+  for (int worker = 1; worker < size; ++worker) {
+    threads_.emplace_back([this, worker] { work_until_stopped(worker); });
+    if (static_cast<std::size_t>(size) <= processors.size()) {
+      pin_to(threads_.back(), processors[static_cast<std::size_t>(worker)]);
+    }
+  }
+}
+
+Team::~Team() {
+  stopping_.store(true, std::memory_order_release);
+  gate_.fetch_add(kGeneration, std::memory_order_release);
+  gate_.notify_all();
+}
+
+void Team::run(std::int64_t item_count, std::int64_t grain, Body body, void* context) noexcept {
+  if (item_count <= 0) return;
+  if (size_ == 1 || item_count <= grain) {
+    const std::lock_guard lock(turn_);
+    body(context, 0, item_count, 0);
+    return;
+  }
+  const std::lock_guard lock(turn_);
+  open_section(item_count, grain, body, context);
+  work(0);
+  close_section();
+}
+
+void Team::open_section(std::int64_t item_count, std::int64_t grain, Body body, void* context) {
+  CHECK(grain > 0);
+  // A unit index takes 32 bits; sections beyond that get coarser units.
+  while ((item_count - 1) / grain >= INT32_MAX) grain *= 2;
+  section_ = {item_count, grain, body, context};
+  const std::int64_t unit_count = (item_count + grain - 1) / grain;
+  piece_size_min_ = static_cast<std::uint64_t>((unit_count / size_ + 7) / 8);
+  for (int worker = 0; worker < size_; ++worker) {
+    const auto begin = static_cast<std::uint64_t>(unit_count * worker / size_);
+    const auto end = static_cast<std::uint64_t>(unit_count * (worker + 1) / size_);
+    shares_[static_cast<std::size_t>(worker)].range.store(pack(begin, end),
+                                                          std::memory_order_relaxed);
+  }
+  gate_.fetch_add(kGeneration | kOpen, std::memory_order_release);
+  gate_.notify_all();
+}
+
+// All units are taken when the caller gets here, so only workers that are inside hold any.
+void Team::close_section() {
+  gate_.fetch_sub(kOpen, std::memory_order_acq_rel);
+  const auto empty = [this] { return (gate_.load(std::memory_order_acquire) & kInsideMask) == 0; };
+  while (!spin_until(empty)) {
+    const std::uint32_t left = left_.load(std::memory_order_acquire);
+    if (empty()) return;
+    left_.wait(left, std::memory_order_acquire);
+  }
+}
+
+void Team::work_until_stopped(int worker) {
+  set_thread_name(str("compute-", worker));
+  std::uint32_t seen = 0;  // generation of the last section this worker took part in
+  while (!stopping_.load(std::memory_order_acquire)) {
+    std::uint32_t gate = gate_.load(std::memory_order_acquire);
+    const auto worth_entering = [&] {
+      gate = gate_.load(std::memory_order_acquire);
+      return ((gate & kOpen) != 0 && gate / kGeneration != seen) ||
+             stopping_.load(std::memory_order_relaxed);
+    };
+    if (!spin_until(worth_entering)) {
+      gate_.wait(gate, std::memory_order_acquire);
+      continue;
+    }
+    if ((gate & kOpen) == 0 ||
+        !gate_.compare_exchange_strong(gate, gate + 1, std::memory_order_acq_rel)) {
+      continue;
+    }
+    seen = gate / kGeneration;
+    work(worker);
+    const std::uint32_t before = gate_.fetch_sub(1, std::memory_order_acq_rel);
+    if ((before & (kOpen | kInsideMask)) == 1) {
+      left_.fetch_add(1, std::memory_order_acq_rel);
+      left_.notify_one();
+    }
+  }
+}
+
+void Team::work(int worker) noexcept {
+  // The own share goes in a piece of three quarters and two of an eighth: few calls, long
+  // contiguous reads, and a tail that others can take when this processor is slow.
+  while (take(worker, 2, worker)) {
+  }
+  for (int i = 1; i < size_; ++i) {
+    const int victim = (worker + i) % size_;
+    while (take(victim, 1, worker)) {
+    }
+  }
+}
+
+// Runs the next piece of a share: all that is left but 1 / 2^keep_shift of it. False when the share
+// is used up.
+bool Team::take(int share, std::uint32_t keep_shift, int worker) noexcept {
+  std::atomic<std::uint64_t>& range = shares_[static_cast<std::size_t>(share)].range;
+  std::uint64_t old = range.load(std::memory_order_relaxed);
+  std::uint64_t next = 0;
+  std::uint64_t piece_end = 0;
+  do {
+    next = old & 0xffffffff;
+    const std::uint64_t end = old >> 32;
+    if (next >= end) return false;
+    piece_end = end - ((end - next) >> keep_shift);
+    if (piece_end - next < piece_size_min_) piece_end = std::min(end, next + piece_size_min_);
+  } while (
+      !range.compare_exchange_weak(old, pack(piece_end, old >> 32), std::memory_order_relaxed));
+  const std::int64_t begin = static_cast<std::int64_t>(next) * section_.grain;
+  const std::int64_t end =
+      std::min(static_cast<std::int64_t>(piece_end) * section_.grain, section_.item_count);
+  section_.body(section_.context, begin, end, worker);
+  return true;
+}
+
+}  // namespace inferneo::device

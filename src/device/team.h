@@ -1,0 +1,69 @@
+// A team of threads that run one parallel section after another.
+// Each worker has its own contiguous share of the items and takes it in shrinking pieces; one that
+// runs dry takes pieces of the others' shares. Taking part is optional: a worker that the operating
+// system wakes too late finds no work and delays nobody.
+// Thread: run() from any thread, sections take turns; the rest from the thread that made it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace inferneo::device {
+
+inline constexpr int kTeamSizeMax = 256;
+
+class Team {
+ public:
+  using Body = void (*)(void* context, std::int64_t begin, std::int64_t end, int worker) noexcept;
+
+  // Starts size - 1 threads "compute-1" .. ; the caller of run() is worker 0.
+  explicit Team(int size);
+  ~Team();
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
+
+  [[nodiscard]] int size() const { return size_; }
+
+  // See CpuDevice::parallel_for. Must not be called from inside a body.
+  void run(std::int64_t item_count, std::int64_t grain, Body body, void* context) noexcept;
+
+ private:
+  // A worker's share, in units of grain items: the next free unit in the low half, the end in the
+  // high half. Alone in its cache lines (two, for the adjacent-line prefetcher).
+  struct alignas(128) Share {
+    std::atomic<std::uint64_t> range{0};
+  };
+
+  struct Section {
+    std::int64_t item_count = 0;
+    std::int64_t grain = 0;
+    Body body = nullptr;
+    void* context = nullptr;
+  };
+
+  void work_until_stopped(int worker);
+  void open_section(std::int64_t item_count, std::int64_t grain, Body body, void* context);
+  void close_section();
+  void work(int worker) noexcept;
+  bool take(int share, std::uint32_t keep_shift, int worker) noexcept;
+
+  const int size_;
+  std::unique_ptr<Share[]> shares_;
+  // Written only while no section is open and nobody is inside.
+  Section section_;
+  std::uint64_t piece_size_min_ = 1;  // units
+  std::mutex turn_;                   // held for the length of a section
+
+  // Generation of the section, one bit for open, and the number of threads inside (the caller not
+  // counted).
+  alignas(128) std::atomic<std::uint32_t> gate_{0};
+  alignas(128) std::atomic<std::uint32_t> left_{0};  // counts workers that were last to leave
+  std::atomic<bool> stopping_{false};
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace inferneo::device

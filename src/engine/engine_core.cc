@@ -1,0 +1,366 @@
+#include "engine/engine_core.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/str.h"
+
+namespace inferneo::engine {
+namespace {
+
+using request::FinishReason;
+
+// Why: prompt scoring may not make the runner hold a row of logits for each token of a step; with a
+// vocabulary of 150,000 these are 38 MB.
+constexpr std::int32_t kPromptRowCountMax = 64;
+
+SchedulerOptions scheduler_options(const CoreOptions& options) {
+  return {options.step_token_count_max,
+          options.running_sequence_count_max,
+          options.waiting_request_count_max,
+          kPromptRowCountMax};
+}
+
+bool contains(std::span<const TokenId> ids, TokenId id) {
+  return std::ranges::find(ids, id) != ids.end();
+}
+
+std::int32_t token_count_max(const ActiveRequest& request) {
+  return request.prompt_count() + request.request.sampling.max_tokens;
+}
+
+std::int32_t blocks_max(const ActiveRequest& request) {
+  return kv::KvCache::blocks_for(token_count_max(request));
+}
+
+// End tokens that the sequence's next token must not be, because min_tokens holds.
+std::span<const TokenId> banned_ids(const Sequence& sequence) {
+  const ActiveRequest& request = *sequence.request;
+  const std::int32_t generated = sequence.token_count() - request.prompt_count();
+  if (generated >= request.request.sampling.min_tokens) return {};
+  return request.end_ids;
+}
+
+}  // namespace
+
+runtime::RunnerOptions EngineCore::runner_options(const CoreOptions& options) {
+  return {options.kv_block_count,
+          options.step_token_count_max,
+          options.running_sequence_count_max,
+          options.running_sequence_count_max + kPromptRowCountMax};
+}
+
+EngineCore::EngineCore(const CoreOptions& options,
+                       const runtime::ModelInfo& model,
+                       runtime::GenerativeRunner& runner,
+                       const Clock& clock,
+                       observe::ModelMetrics& metrics)
+    : options_(options),
+      model_(model),
+      runner_(runner),
+      clock_(clock),
+      metrics_(metrics),
+      cache_(options.kv_block_count, options.prefix_cache, options.entropy),
+      scheduler_(scheduler_options(options), cache_),
+      batch_(runner_options(options)),
+      row_copy_(static_cast<std::size_t>(model.vocab_size)),
+      entropy_(options.entropy) {
+  requests_.reserve(static_cast<std::size_t>(options.waiting_request_count_max) +
+                    static_cast<std::size_t>(options.running_sequence_count_max));
+  // A step without ends, as in steady decoding, has one event a row.
+  events_.reserve(static_cast<std::size_t>(runner_options(options).logit_row_count_max));
+  metrics_.kv_blocks.set(options.kv_block_count);
+  metrics_.kv_bytes.set(static_cast<double>(model.memory.kv_block_bytes) * options.kv_block_count);
+}
+
+void EngineCore::add(ActiveRequest& request) {
+  request.arrival = arrival_count_++;
+  request.sequences.resize(static_cast<std::size_t>(request.request.choice_count));
+  for (std::size_t i = 0; i < request.sequences.size(); ++i) {
+    request.sequences[i].request = &request;
+    request.sequences[i].choice = static_cast<std::int32_t>(i);
+  }
+  request.unfinished_count = request.request.choice_count;
+  request.sequences[0].tokens = request.request.prompt;
+  const request::SamplingParams& sampling = request.request.sampling;
+  cache_.open(request.sequences[0].table, request.request.cache_salt, blocks_max(request));
+  request.end_ids = sampling.stop_token_ids;
+  if (!sampling.ignore_eos) {
+    request.end_ids.insert(
+        request.end_ids.end(), model_.eos_token_ids.begin(), model_.eos_token_ids.end());
+  }
+  next_deadline_ = std::min(next_deadline_, request.request.deadline);
+  requests_.push_back(&request);
+  scheduler_.enqueue(request.sequences[0]);
+  // It may have been cancelled before it was known here.
+  if (request.cancelled.load(std::memory_order_acquire)) signal();
+}
+
+std::span<const TokenEvent> EngineCore::step() {
+  events_.clear();
+  const TimePoint now = clock_.now();
+  obey_signals(now);
+  if (has_work()) {
+    scheduler_.schedule();
+    begin_admitted(now);
+    run_step(now);
+  }
+  update_gauges();
+  DCHECK(cache_.consistent());
+  return events_;
+}
+
+void EngineCore::obey_signals(TimePoint now) {
+  const std::uint64_t signals = signal_count_.load(std::memory_order_acquire);
+  if (signals == signals_seen_ && now < next_deadline_) return;
+  signals_seen_ = signals;
+  next_deadline_ = TimePoint::max();
+  // From the back, because an ended request leaves the list.
+  for (std::size_t i = requests_.size(); i-- > 0;) {
+    ActiveRequest& request = *requests_[i];
+    const TimePoint deadline = request.request.deadline;
+    obey_signals(request, now);
+    if (!request.ended) next_deadline_ = std::min(next_deadline_, deadline);
+  }
+}
+
+void EngineCore::obey_signals(ActiveRequest& request, TimePoint now) {
+  if (request.cancelled.load(std::memory_order_acquire)) {
+    end(request, FinishReason::kAbort, cancelled("the request was cancelled"));
+    return;
+  }
+  if (now >= request.request.deadline) {
+    end(request,
+        FinishReason::kAbort,
+        deadline_exceeded(str("the request did not finish before its deadline, ",
+                              to_seconds(now - request.submitted_at),
+                              " s after it was submitted")));
+    return;
+  }
+  const std::uint32_t stopped = request.stopped_choices.load(std::memory_order_acquire);
+  if (stopped == 0) return;
+  for (Sequence& sequence : request.sequences) {
+    if ((stopped >> sequence.choice & 1U) == 0 || request.ended) continue;
+    if (sequence.state != SequenceState::kFinished) finish(sequence);
+  }
+}
+
+void EngineCore::begin_admitted(TimePoint now) {
+  for (Sequence* sequence : scheduler_.admitted()) {
+    if (!sequence->request->started) begin(*sequence->request, now);
+  }
+  const std::uint64_t preemptions = scheduler_.preemption_count();
+  metrics_.preemptions.add(preemptions - preemptions_counted_);
+  preemptions_counted_ = preemptions;
+}
+
+void EngineCore::begin(ActiveRequest& request, TimePoint now) {
+  Sequence& first = request.sequences[0];
+  request.started = true;
+  first.tokens.reserve(static_cast<std::size_t>(token_count_max(request)));
+  request.first_scheduled_at = now;
+  request.cached_prompt_tokens = first.computed;
+  first.sampler.emplace(make_sampler(request, 0));
+  metrics_.queue_time.observe(to_seconds(now - request.submitted_at));
+  metrics_.prompt_tokens.add(static_cast<std::uint64_t>(request.prompt_count()));
+  if (options_.prefix_cache && request.prompt_rows_wanted() == 0) {
+    metrics_.prefix_cache_queries.add(static_cast<std::uint64_t>(request.prompt_count()));
+    metrics_.prefix_cache_hits.add(static_cast<std::uint64_t>(first.computed));
+  }
+}
+
+void EngineCore::run_step(TimePoint started_at) {
+  const runtime::StepPlan& plan = batch_.build(scheduler_.running());
+  // Invariant: with any sequence waiting or running, the first in order can compute a token.
+  CHECK(!plan.token_ids.empty());
+  const TimePoint submitted_at = clock_.now();
+  const runtime::StepResult result = runner_.wait(runner_.submit(plan));
+  const TimePoint done_at = clock_.now();
+  for (Sequence* sequence : scheduler_.running()) {
+    sequence->computed += sequence->scheduled;
+    sequence->scheduled = 0;
+  }
+  take_rows(result.logits, done_at);
+  metrics_.steps.add();
+  metrics_.step_tokens.observe(batch_.token_count());
+  metrics_.step_host_time.observe(
+      to_seconds((submitted_at - started_at) + (clock_.now() - done_at)));
+}
+
+void EngineCore::take_rows(std::span<const float> logits, TimePoint now) {
+  const auto vocab = static_cast<std::size_t>(model_.vocab_size);
+  for (std::size_t i = 0; i < batch_.rows().size(); ++i) {
+    const RowOwner& owner = batch_.rows()[i];
+    if (owner.sequence->request->ended) continue;
+    const std::span<const float> row = logits.subspan(i * vocab, vocab);
+    if (owner.position + 1 < owner.sequence->token_count()) {
+      take_prompt_row(*owner.sequence, owner.position, row);
+    } else {
+      // The sampler may use the row as scratch memory. It lies in the runner's own buffer, which
+      // the runner fills anew in each step.
+      take_row(*owner.sequence, {const_cast<float*>(row.data()), row.size()}, now);
+    }
+  }
+}
+
+void EngineCore::take_prompt_row(Sequence& sequence,
+                                 std::int32_t position,
+                                 std::span<const float> row) {
+  ActiveRequest& request = *sequence.request;
+  const TokenId next = sequence.tokens[static_cast<std::size_t>(position) + 1];
+  TokenEvent event;
+  event.kind = TokenEvent::Kind::kPromptToken;
+  event.has_logprob = true;
+  event.request = &request;
+  event.sampled = sample::score_row(row, next, *request.request.sampling.prompt_logprobs);
+  if (!event.sampled.finite) {
+    fail_not_finite(request);
+    return;
+  }
+  request.prompt_rows_scored = position + 1;
+  events_.push_back(event);
+}
+
+void EngineCore::take_row(Sequence& sequence, std::span<float> row, TimePoint now) {
+  ActiveRequest& request = *sequence.request;
+  const bool shared_row = !request.forked && request.sequences.size() > 1;
+  if (shared_row) std::ranges::copy(row, row_copy_.begin());
+  const sample::Sampled sampled = sequence.sampler->sample(row, banned_ids(sequence));
+  if (!sampled.finite) {
+    fail_not_finite(request);
+    return;
+  }
+  // Only now: a finite row has attended to all of these blocks, so none of them is poisoned.
+  cache_.commit(sequence.table, sequence.tokens, sequence.computed);
+  if (!request.forked) {
+    fork(request, row, now);
+    if (request.ended) return;
+  }
+  append(sequence, sampled, now);
+}
+
+// The prompt is computed: the other choices are born with its full blocks. The tokens of the last,
+// partly filled block are computed again by each, because blocks cannot be copied.
+void EngineCore::fork(ActiveRequest& request, std::span<float> row, TimePoint now) {
+  request.forked = true;
+  const Sequence& first = request.sequences[0];
+  const std::int32_t full = request.prompt_count() / limits::kKvBlockSizeTokens;
+  for (std::size_t i = 1; i < request.sequences.size(); ++i) {
+    Sequence& sequence = request.sequences[i];
+    sequence.tokens.reserve(static_cast<std::size_t>(token_count_max(request)));
+    sequence.tokens = request.request.prompt;
+    cache_.open(sequence.table, request.request.cache_salt, blocks_max(request));
+    cache_.share(first.table, full, sequence.table);
+    sequence.computed = full * limits::kKvBlockSizeTokens;
+    sequence.sampler.emplace(make_sampler(request, sequence.choice));
+    scheduler_.start(sequence);
+    std::ranges::copy(row_copy_, row.begin());
+    const sample::Sampled sampled = sequence.sampler->sample(row, banned_ids(sequence));
+    if (!sampled.finite) {
+      fail_not_finite(request);
+      return;
+    }
+    append(sequence, sampled, now);
+  }
+}
+
+void EngineCore::append(Sequence& sequence, const sample::Sampled& sampled, TimePoint now) {
+  ActiveRequest& request = *sequence.request;
+  const request::SamplingParams& sampling = request.request.sampling;
+  const std::int32_t generated = sequence.token_count() - request.prompt_count();
+  sequence.tokens.push_back(sampled.id);
+  metrics_.generation_tokens.add();
+  measure_latency(sequence, now);
+
+  TokenEvent event;
+  event.kind = TokenEvent::Kind::kToken;
+  event.has_logprob = sampling.logprobs.has_value();
+  event.request = &request;
+  event.choice = sequence.choice;
+  event.sampled = sampled;
+  const bool is_end_id = generated >= sampling.min_tokens && contains(request.end_ids, sampled.id);
+  if (is_end_id) {
+    const bool kept = sampling.include_stop && contains(sampling.stop_token_ids, sampled.id);
+    event.hidden = !kept;
+    event.finish = FinishReason::kStop;
+  } else {
+    event.finish = FinishReason::kLength;
+  }
+  event.ends_choice = is_end_id || generated + 1 == sampling.max_tokens;
+  events_.push_back(event);
+  if (event.ends_choice) finish(sequence);
+}
+
+void EngineCore::measure_latency(Sequence& sequence, TimePoint now) {
+  ActiveRequest& request = *sequence.request;
+  if (request.first_token_at == TimePoint{}) {
+    request.first_token_at = now;
+    metrics_.time_to_first_token.observe(to_seconds(now - request.submitted_at));
+    metrics_.prefill_time.observe(to_seconds(now - request.first_scheduled_at));
+  }
+  if (sequence.last_token_at != TimePoint{}) {
+    metrics_.inter_token_latency.observe(to_seconds(now - sequence.last_token_at));
+  }
+  sequence.last_token_at = now;
+}
+
+void EngineCore::finish(Sequence& sequence) {
+  scheduler_.remove(sequence);
+  cache_.close(sequence.table);
+  sequence.sampler.reset();
+  ActiveRequest& request = *sequence.request;
+  if (--request.unfinished_count == 0) end(request, FinishReason::kStop, ok_status());
+}
+
+void EngineCore::fail_not_finite(ActiveRequest& request) {
+  metrics_.corrupted_requests.add();
+  for (Sequence& sequence : request.sequences) cache_.discard(sequence.table);
+  end(request,
+      FinishReason::kError,
+      internal_error("the model computed logits that are not finite for this request"));
+}
+
+void EngineCore::end(ActiveRequest& request, FinishReason reason, Status status) {
+  for (Sequence& sequence : request.sequences) {
+    if (sequence.state == SequenceState::kFinished) continue;
+    scheduler_.remove(sequence);
+    cache_.close(sequence.table);
+  }
+  request.ended = true;
+  request.ended_at = clock_.now();
+  request.end_reason = reason;
+  request.end_status = std::move(status);
+  *std::ranges::find(requests_, &request) = requests_.back();
+  requests_.pop_back();
+  TokenEvent event;
+  event.kind = TokenEvent::Kind::kEnd;
+  event.request = &request;
+  events_.push_back(event);
+}
+
+void EngineCore::update_gauges() {
+  const kv::BlockPool& pool = cache_.pool();
+  metrics_.requests_running.set(static_cast<double>(scheduler_.running().size()));
+  metrics_.requests_waiting.set(static_cast<double>(scheduler_.waiting().size()));
+  metrics_.kv_blocks_used.set(pool.used());
+  metrics_.kv_blocks_cached.set(pool.cached());
+  metrics_.kv_cache_usage.set(static_cast<double>(pool.used()) / pool.total());
+  metrics_.last_step_age_seconds.set(0);
+}
+
+sample::Sampler EngineCore::make_sampler(const ActiveRequest& request, std::int32_t choice) {
+  return sample::Sampler(
+      request.request.sampling, choice, next_entropy(), model_.vocab_size, request.request.prompt);
+}
+
+// Spec: splitmix64 (Sebastiano Vigna, public domain).
+std::uint64_t EngineCore::next_entropy() {
+  entropy_ += 0x9e3779b97f4a7c15ULL;
+  std::uint64_t value = entropy_;
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
+  return value ^ (value >> 31);
+}
+
+}  // namespace inferneo::engine

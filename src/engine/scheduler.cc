@@ -1,0 +1,186 @@
+#include "engine/scheduler.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace inferneo::engine {
+namespace {
+
+void insert_in_order(std::vector<Sequence*>& queue, Sequence& sequence) {
+  const auto at = std::ranges::upper_bound(
+      queue, &sequence, [](const Sequence* a, const Sequence* b) { return runs_before(*a, *b); });
+  queue.insert(at, &sequence);
+}
+
+}  // namespace
+
+Scheduler::Scheduler(const SchedulerOptions& options, kv::KvCache& cache)
+    : options_(options), cache_(cache) {
+  const auto running = static_cast<std::size_t>(options.running_sequence_count_max);
+  running_.reserve(running);
+  admitted_.reserve(running);
+  // Preempted sequences wait beside the requests that were never admitted.
+  waiting_.reserve(running + static_cast<std::size_t>(options.waiting_request_count_max));
+}
+
+void Scheduler::enqueue(Sequence& sequence) {
+  sequence.state = SequenceState::kWaiting;
+  insert_in_order(waiting_, sequence);
+}
+
+void Scheduler::start(Sequence& sequence) {
+  sequence.state = SequenceState::kRunning;
+  insert_in_order(running_, sequence);
+}
+
+void Scheduler::remove(Sequence& sequence) {
+  if (sequence.state == SequenceState::kRunning) {
+    slots_used_ -= slots_of(sequence);
+    running_.erase(std::ranges::find(running_, &sequence));
+  } else if (sequence.state == SequenceState::kWaiting) {
+    waiting_.erase(std::ranges::find(waiting_, &sequence));
+    if (blocked_ == &sequence) blocked_ = nullptr;
+  }
+  sequence.scheduled = 0;
+  sequence.state = SequenceState::kFinished;
+}
+
+void Scheduler::schedule() {
+  admitted_.clear();
+  token_budget_ = options_.step_token_count_max;
+  prompt_row_budget_ = options_.prompt_row_count_max;
+  if (empty()) return;
+  // Why: with fewer tokens a step than sequences, the others could keep the first in order from
+  // ever computing its prompt. One token is kept for it until it has been served.
+  const bool first_waits =
+      running_.empty() || (!waiting_.empty() && runs_before(*waiting_.front(), *running_.front()));
+  const bool first_decodes = !first_waits && running_.front()->pending() == 1;
+  if (!first_decodes) --token_budget_;
+  schedule_running(/*decode=*/true);
+  if (!first_decodes && !first_waits) ++token_budget_;
+  schedule_running(/*decode=*/false);
+  if (first_waits) ++token_budget_;
+  admit_waiting();
+}
+
+void Scheduler::schedule_running(bool decode) {
+  // Preemption takes from the end of running_, so what lies before `i` stays where it is.
+  for (std::size_t i = 0; i < running_.size(); ++i) {
+    if ((running_[i]->pending() == 1) == decode) schedule_chunk(*running_[i]);
+  }
+}
+
+// Gives the sequence a share of the budget and makes room for it. When blocks are missing, the last
+// in order loses its own, which may be the sequence itself.
+void Scheduler::schedule_chunk(Sequence& sequence) {
+  const std::int32_t count = chunk_size(sequence);
+  if (count <= 0) return;
+  while (!cache_.extend(sequence.table, sequence.computed + count)) {
+    const bool itself = running_.back() == &sequence;
+    preempt_last();
+    if (itself) return;
+  }
+  sequence.scheduled = count;
+  token_budget_ -= count;
+  prompt_row_budget_ -= prompt_rows_of(sequence, count);
+}
+
+void Scheduler::admit_waiting() {
+  while (!waiting_.empty() && token_budget_ > 0 && admit(*waiting_.front())) {
+  }
+}
+
+// Why nobody overtakes a head that does not fit: a stream of small requests would starve it.
+bool Scheduler::admit(Sequence& sequence) {
+  const std::int32_t slots = slots_of(sequence);
+  while (slots_used_ + slots > options_.running_sequence_count_max) {
+    if (!preempt_for(sequence)) return false;
+  }
+  if (!find_blocks(sequence)) return false;
+  waiting_.erase(waiting_.begin());
+  slots_used_ += slots;
+  start(sequence);
+  admitted_.push_back(&sequence);
+  schedule_chunk(sequence);
+  return true;
+}
+
+// Adopts what the prefix cache has and takes blocks for all other known tokens. One more block than
+// these must be there, so that the first decode step does not preempt at once.
+bool Scheduler::find_blocks(Sequence& sequence) {
+  if (blocked_ == &sequence && cache_.pool().available() <= blocked_available_) return false;
+  const ActiveRequest& request = *sequence.request;
+  const std::int32_t count = sequence.token_count();
+  const bool scores_prompt =
+      sequence.choice == 0 && request.prompt_rows_scored < request.prompt_rows_wanted();
+  if (!scores_prompt) {
+    // Why one token less: the logits of the last token have to be computed.
+    sequence.computed =
+        cache_.match(sequence.table, sequence.tokens, (count - 1) / limits::kKvBlockSizeTokens);
+  }
+  const std::int32_t at_most = kv::KvCache::blocks_for(std::int64_t{request.prompt_count()} +
+                                                       request.request.sampling.max_tokens - 1);
+  const std::int32_t needed = std::min(kv::KvCache::blocks_for(count) + 1, at_most) -
+                              static_cast<std::int32_t>(sequence.table.blocks.size());
+  while (needed > cache_.pool().available()) {
+    if (preempt_for(sequence)) continue;
+    cache_.release(sequence.table);
+    sequence.computed = 0;
+    blocked_ = &sequence;
+    blocked_available_ = cache_.pool().available();
+    return false;
+  }
+  blocked_ = nullptr;
+  CHECK(cache_.extend(sequence.table, count));
+  return true;
+}
+
+// Takes from a running sequence of strictly lower priority; false when there is none.
+bool Scheduler::preempt_for(const Sequence& sequence) {
+  if (running_.empty() ||
+      running_.back()->request->request.priority >= sequence.request->request.priority) {
+    return false;
+  }
+  preempt_last();
+  return true;
+}
+
+void Scheduler::preempt_last() {
+  Sequence& victim = *running_.back();
+  running_.pop_back();
+  slots_used_ -= slots_of(victim);
+  token_budget_ += victim.scheduled;
+  prompt_row_budget_ += prompt_rows_of(victim, victim.scheduled);
+  cache_.release(victim.table);
+  victim.scheduled = 0;
+  victim.computed = 0;
+  ++preemption_count_;
+  std::erase(admitted_, &victim);
+  enqueue(victim);
+}
+
+std::int32_t Scheduler::chunk_size(const Sequence& sequence) const {
+  const std::int32_t count = std::min(sequence.pending(), token_budget_);
+  const ActiveRequest& request = *sequence.request;
+  if (prompt_rows_of(sequence, count) <= prompt_row_budget_) return count;
+  return std::max(sequence.computed, request.prompt_rows_scored) + prompt_row_budget_ -
+         sequence.computed;
+}
+
+// Rows that score prompt tokens among the next `count` positions of the sequence.
+std::int32_t Scheduler::prompt_rows_of(const Sequence& sequence, std::int32_t count) {
+  const ActiveRequest& request = *sequence.request;
+  if (sequence.choice != 0) return 0;
+  const std::int32_t begin = std::max(sequence.computed, request.prompt_rows_scored);
+  const std::int32_t end = std::min(sequence.computed + count, request.prompt_rows_wanted());
+  return std::max(0, end - begin);
+}
+
+// Before its choices are born, the first sequence holds a slot for each, so that none of them has
+// to wait while it shares blocks.
+std::int32_t Scheduler::slots_of(const Sequence& sequence) {
+  return sequence.request->forked ? 1 : sequence.request->request.choice_count;
+}
+
+}  // namespace inferneo::engine

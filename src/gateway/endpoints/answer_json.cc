@@ -1,0 +1,100 @@
+#include "gateway/endpoints/answer_json.h"
+
+#include "base/str.h"
+
+namespace inferneo::gateway::endpoints {
+namespace {
+
+void write_prompt_alternative(
+    JsonWriter& json, TokenId id, float logprob, std::string_view bytes, std::size_t rank) {
+  json.key(str(id));
+  json.begin_object();
+  json.key("logprob");
+  json.number(finite_logprob(logprob));
+  json.key("rank");
+  // A chosen token outside the listed alternatives has no known rank.
+  if (rank > 0) {
+    json.integer(rank);
+  } else {
+    json.null();
+  }
+  json.member("decoded_token", bytes);
+  json.end_object();
+}
+
+}  // namespace
+
+void begin_frame(std::string& out) { out += "data: "; }
+void end_frame(std::string& out) { out += "\n\n"; }
+
+void write_identity(JsonWriter& json, std::string_view object, const AnswerIdentity& identity) {
+  json.member("id", identity.id);
+  json.member("object", object);
+  json.member("created", identity.created_unix_seconds);
+  json.member("model", identity.model);
+  json.member("system_fingerprint", identity.fingerprint);
+}
+
+bool is_complete(request::FinishReason reason) {
+  return reason == request::FinishReason::kStop || reason == request::FinishReason::kLength;
+}
+
+std::string_view finish_reason_name(request::FinishReason reason) {
+  return reason == request::FinishReason::kLength ? "length" : "stop";
+}
+
+void write_finish_reason(JsonWriter& json, std::optional<request::FinishReason> reason) {
+  json.key("finish_reason");
+  if (reason && is_complete(*reason)) {
+    json.string(finish_reason_name(*reason));
+  } else {
+    json.null();
+  }
+}
+
+void write_usage(JsonWriter& json, const request::Usage& usage) {
+  json.begin_object();
+  json.member("prompt_tokens", usage.prompt_tokens);
+  json.member("completion_tokens", usage.completion_tokens);
+  json.member("total_tokens", usage.prompt_tokens + usage.completion_tokens);
+  json.key("prompt_tokens_details");
+  json.begin_object();
+  json.member("cached_tokens", usage.cached_prompt_tokens);
+  json.end_object();
+  json.end_object();
+}
+
+void write_token_ids(JsonWriter& json, std::string_view name, std::span<const TokenId> ids) {
+  json.key(name);
+  json.begin_array();
+  for (const TokenId id : ids) json.integer(id);
+  json.end_array();
+}
+
+float finite_logprob(float logprob) {
+  constexpr float kLogprobMin = -9999.0F;
+  return logprob > kLogprobMin ? logprob : kLogprobMin;
+}
+
+void write_prompt_logprobs(JsonWriter& json, std::span<const request::TokenLogprob> logprobs) {
+  json.key("prompt_logprobs");
+  json.begin_array();
+  for (const request::TokenLogprob& token : logprobs) {
+    if (!token.logprob) {
+      json.null();
+      continue;
+    }
+    json.begin_object();
+    bool chosen_listed = false;
+    for (std::size_t i = 0; i < token.top.size(); ++i) {
+      const request::TokenAlternative& other = token.top[i];
+      chosen_listed = chosen_listed || other.id == token.id;
+      write_prompt_alternative(json, other.id, other.logprob, other.bytes, i + 1);
+    }
+    if (!chosen_listed) write_prompt_alternative(json, token.id, *token.logprob, token.bytes, 0);
+    json.end_object();
+  }
+  json.end_array();
+}
+
+}  // namespace inferneo::gateway::endpoints

@@ -1,0 +1,65 @@
+#include <utility>
+
+#include "gateway/endpoints/chat_request.h"
+#include "gateway/endpoints/endpoint.h"
+#include "gateway/endpoints/generation.h"
+#include "gateway/endpoints/json_reader.h"
+#include "gateway/endpoints/prompts.h"
+
+namespace inferneo::gateway::endpoints {
+namespace {
+
+Result<GenerationJob> prepare(const Services& services,
+                              const http::Request& http_request,
+                              TimePoint started_at) {
+  ASSIGN_OR_RETURN(text::Value::Dict body, parse_json_object(http_request.body));
+  ASSIGN_OR_RETURN(ChatRequest chat, bind_chat_request(std::move(body)));
+  ASSIGN_OR_RETURN(manager::Lease lease, services.manager->acquire(chat.model));
+  const manager::ServedModel& model = lease.model();
+  ASSIGN_OR_RETURN(const std::string text, render_chat(model, std::move(chat.prompt)));
+  ASSIGN_OR_RETURN(std::vector<TokenId> ids,
+                   encode(model, text, chat.add_special_tokens.value_or(false)));
+  ASSIGN_OR_RETURN(request::GenerateRequest request,
+                   make_generate_request(model, chat, std::move(ids), 0, "messages"));
+  AnswerOptions options;
+  options.identity = make_identity("chatcmpl-", model);
+  options.prompts.push_back({.text = {}, .ids = request.prompt});
+  options.choice_count = chat.choice_count;
+  options.logprobs = chat.logprobs;
+  options.prompt_logprobs = chat.prompt_logprobs.has_value();
+  options.return_token_ids = chat.return_token_ids;
+  options.include_usage = chat.include_usage;
+  options.continuous_usage = chat.continuous_usage;
+  options.skip_special_tokens = chat.skip_special_tokens;
+  options.tokenizer = model.tokenizer.get();
+  GenerationJob job{.lease = std::move(lease),
+                    .requests = {},
+                    .answer = chat.stream ? make_chat_stream(std::move(options))
+                                          : make_chat_answer(std::move(options)),
+                    .stream = chat.stream,
+                    .started_at = started_at};
+  job.requests.push_back(std::move(request));
+  return job;
+}
+
+void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
+  Result<GenerationJob> job = prepare(services, exchange->request(), services.clock->now());
+  if (!job.has_value()) {
+    exchange->respond(http::error_response(job.error()));
+    return;
+  }
+  start_generation(services, std::move(exchange), *std::move(job));
+}
+
+}  // namespace
+
+extern const Endpoint kChatCompletionsEndpoint;
+const Endpoint kChatCompletionsEndpoint{
+    .method = "POST",
+    .path = "/v1/chat/completions",
+    .summary = "The model's reply to a conversation, whole or streamed",
+    .handle = handle,
+    .fields = chat_field_rows,
+};
+
+}  // namespace inferneo::gateway::endpoints

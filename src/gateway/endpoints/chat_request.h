@@ -1,0 +1,43 @@
+// The body of POST /v1/chat/completions, bound and checked.
+// Thread: any (values).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "gateway/endpoints/generation_params.h"
+#include "text/value.h"
+
+namespace inferneo::gateway::endpoints {
+
+// What the chat template is to render; also part of /tokenize.
+struct ChatPrompt {
+  text::Value messages;
+  text::Value tools;               // null when none are to be shown
+  text::Value template_arguments;  // dict or null
+  std::optional<bool> add_generation_prompt;
+  bool continue_final_message = false;
+};
+
+struct ChatRequest : GenerationParams {
+  ChatPrompt prompt;
+  std::optional<std::int32_t> max_completion_tokens;
+  bool logprobs = false;
+  std::optional<std::int32_t> top_logprobs;
+  bool hide_tools = false;  // tool_choice is "none"
+};
+
+// Failures: invalid_argument or unsupported whose where() is the field.
+Result<ChatRequest> bind_chat_request(text::Value::Dict body);
+// Rows of the reference.
+std::vector<FieldRow> chat_field_rows();
+
+// Binders of the prompt's fields, shared with /tokenize.
+Status bind_messages(text::Value& value, ChatPrompt& prompt);
+Status bind_tools(text::Value& value, ChatPrompt& prompt);
+Status bind_template_arguments(text::Value& value, ChatPrompt& prompt);
+// Failures: invalid_argument when no messages were given or the flags contradict each other.
+Status check_chat_prompt(const ChatPrompt& prompt);
+
+}  // namespace inferneo::gateway::endpoints

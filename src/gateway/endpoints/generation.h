@@ -1,0 +1,36 @@
+// One client request in progress: its engine requests (one per prompt), the answer that grows from
+// their deltas, and the exchange that carries it. Ends exactly once: complete, failed, or abandoned
+// because the client left.
+// Thread: started on a front thread; deltas come on the model's output thread, a disconnect on a
+// network thread.
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "gateway/endpoints/answer.h"
+#include "gateway/endpoints/endpoint.h"
+#include "request/generate_request.h"
+
+namespace inferneo::gateway::endpoints {
+
+struct GenerationJob {
+  manager::Lease lease;
+  std::vector<request::GenerateRequest> requests;  // one per prompt
+  std::unique_ptr<Answer> answer;
+  bool stream = false;
+  TimePoint started_at;
+};
+
+// Submits the requests and answers the exchange, now or later. A refusal by the engine becomes an
+// error response and cancels what was already submitted.
+void start_generation(const Services& services,
+                      std::shared_ptr<http::Exchange> exchange,
+                      GenerationJob job);
+
+// Identity of an answer: a random id after `prefix`, the time, the model and what runs it.
+AnswerIdentity make_identity(std::string_view prefix, const manager::ServedModel& model);
+
+}  // namespace inferneo::gateway::endpoints

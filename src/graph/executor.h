@@ -1,0 +1,62 @@
+// Runs a program step after step on a CPU device. Owns the workspace and the key/value cache; after
+// creation nothing is allocated. Every result element is computed by kernels whose order of
+// additions does not depend on the split, so results are bit-identical for any batch composition,
+// chunking and thread count.
+// Thread: one engine thread. Ownership: program, constants and device are borrowed and must outlive
+// it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/result.h"
+#include "device/cpu.h"
+#include "graph/constants.h"
+#include "graph/program.h"
+
+namespace inferneo::graph {
+
+// A run of consecutive tokens of one sequence.
+struct SequenceSlice {
+  std::int32_t token_begin = 0;
+  std::int32_t token_count = 0;
+  std::int32_t context_before = 0;        // position of its first token
+  const std::uint32_t* blocks = nullptr;  // block i holds positions [i * 16, (i + 1) * 16)
+};
+
+struct Step {
+  std::span<const std::int32_t> token_ids;
+  std::span<const SequenceSlice> sequences;  // in the order of token_ids
+  std::span<const std::int32_t> logit_rows;  // indices into token_ids
+};
+
+struct StepLimits {
+  std::int32_t token_count_max = 0;
+  std::int32_t sequence_count_max = 0;
+  std::int32_t logit_row_count_max = 0;
+  std::int32_t kv_block_count = 0;
+};
+
+class Executor {
+ public:
+  // Failures: resource_exhausted with the numbers.
+  static Result<std::unique_ptr<Executor>> create(const Program& program,
+                                                  const Constants& constants,
+                                                  device::CpuDevice& device,
+                                                  const StepLimits& limits);
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+  ~Executor();
+
+  // Shape of the result: [logit_rows][vocabulary], valid until the next run. The step is trusted:
+  // ids are in the vocabulary, sizes within the limits, blocks in the cache.
+  std::span<const float> run(const Step& step) noexcept;
+
+ private:
+  class Impl;
+  explicit Executor(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace inferneo::graph

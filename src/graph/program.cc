@@ -1,0 +1,168 @@
+#include "graph/program.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/check.h"
+#include "base/str.h"
+
+namespace inferneo::graph {
+namespace {
+
+using tensor::DType;
+using tensor::TensorView;
+
+bool is_weight_type(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBf16;
+}
+
+template <typename F>
+void for_each_value(const Op& op, F&& f) {
+  struct Visitor {
+    F& f;
+    void operator()(const EmbedOp& op) { f(op.out); }
+    void operator()(const RmsNormOp& op) { f(op.in), f(op.out); }
+    void operator()(const LinearOp& op) {
+      f(op.in);
+      for (const LinearPart& part : op.parts) f(part.out);
+    }
+    void operator()(const GatedLinearOp& op) { f(op.in), f(op.gate.out), f(op.up.out), f(op.out); }
+    void operator()(const StoreKvOp& op) { f(op.q), f(op.k), f(op.v); }
+    void operator()(const AttentionOp& op) { f(op.q), f(op.out); }
+    void operator()(const GatherRowsOp& op) { f(op.in), f(op.out); }
+  };
+  std::visit(Visitor{f}, op);
+}
+
+}  // namespace
+
+ProgramBuilder::ProgramBuilder(const AttentionShape& attention,
+                               Rope rope,
+                               const Arithmetic& arithmetic) {
+  program_.attention = attention;
+  program_.rope = std::move(rope);
+  program_.arithmetic = arithmetic;
+  const auto rotary = static_cast<std::int64_t>(program_.rope.inverse_frequencies.size()) * 2;
+  expect(rotary > 0 && rotary <= attention.head_dim, "rotary width");
+  expect(attention.kv_heads > 0 && attention.heads % attention.kv_heads == 0, "head counts");
+  expect(arithmetic.kv == DType::kF32 || arithmetic.kv == DType::kBf16, "cache type");
+}
+
+void ProgramBuilder::expect(bool condition, std::string_view what) {
+  if (condition || !status_.ok()) return;
+  status_ = internal_error(str("operation ", program_.ops.size(), ": wrong ", what));
+}
+
+const Value& ProgramBuilder::value(ValueId id) const {
+  CHECK(id >= 0 && static_cast<std::size_t>(id) < program_.values.size());
+  return program_.values[static_cast<std::size_t>(id)];
+}
+
+ValueId ProgramBuilder::add_value(Rows rows, std::int64_t width) {
+  program_.values.push_back({rows, width, kNone, kNone});
+  return static_cast<ValueId>(program_.values.size()) - 1;
+}
+
+ConstantId ProgramBuilder::add_constant(const TensorView& view, std::int64_t width) {
+  expect(is_weight_type(view.dtype), "type of a vector");
+  expect(view.shape == tensor::Shape({width}), "shape of a vector");
+  program_.constants.push_back(view);
+  return static_cast<ConstantId>(program_.constants.size()) - 1;
+}
+
+void ProgramBuilder::add_op(Op op) {
+  const auto index = static_cast<std::int32_t>(program_.ops.size());
+  for_each_value(op, [&](ValueId id) {
+    Value& touched = program_.values[static_cast<std::size_t>(id)];
+    if (touched.first_op == kNone) touched.first_op = index;
+    touched.last_op = index;
+  });
+  program_.ops.push_back(std::move(op));
+}
+
+ValueId ProgramBuilder::embed(const TensorView& table) {
+  expect(is_weight_type(table.dtype) && table.shape.rank() == 2, "embedding table");
+  const ValueId out = add_value(Rows::kTokens, table.shape[1]);
+  add_op(EmbedOp{table, out});
+  return out;
+}
+
+ValueId ProgramBuilder::rms_norm(ValueId in, const TensorView& weight, float eps) {
+  const Value source = value(in);
+  const ConstantId constant = add_constant(weight, source.width);
+  const ValueId out = add_value(source.rows, source.width);
+  add_op(RmsNormOp{in, constant, eps, out});
+  return out;
+}
+
+LinearPart ProgramBuilder::add_part(ValueId in, const Weight& weight, ValueId out) {
+  const TensorView& matrix = weight.matrix;
+  const Value source = value(in);
+  expect(is_weight_type(matrix.dtype) && matrix.shape.rank() == 2, "matrix");
+  expect(matrix.shape[1] == source.width, "matrix width");
+  LinearPart part{matrix, kNone, out, false};
+  if (weight.bias != nullptr) part.bias = add_constant(*weight.bias, matrix.shape[0]);
+  if (out == kNone) part.out = add_value(source.rows, matrix.shape[0]);
+  expect(value(part.out).width == matrix.shape[0] && value(part.out).rows == source.rows,
+         "linear output");
+  return part;
+}
+
+std::vector<ValueId> ProgramBuilder::linear(ValueId in, std::initializer_list<Weight> weights) {
+  LinearOp op{in, {}};
+  std::vector<ValueId> outs;
+  for (const Weight& weight : weights) {
+    op.parts.push_back(add_part(in, weight, kNone));
+    outs.push_back(op.parts.back().out);
+  }
+  add_op(std::move(op));
+  return outs;
+}
+
+void ProgramBuilder::linear_add(ValueId sum, ValueId in, const Weight& weight) {
+  LinearOp op{in, {add_part(in, weight, sum)}};
+  op.parts.front().accumulate = true;
+  add_op(std::move(op));
+}
+
+ValueId ProgramBuilder::gated_linear(ValueId in, const Weight& gate, const Weight& up) {
+  GatedLinearOp op{in, add_part(in, gate, kNone), add_part(in, up, kNone), kNone};
+  const Value& product = value(op.gate.out);
+  expect(product.width == value(op.up.out).width, "gate and up widths");
+  op.out = add_value(product.rows, product.width);
+  const ValueId out = op.out;
+  add_op(std::move(op));
+  return out;
+}
+
+ValueId ProgramBuilder::attention(std::int32_t layer, ValueId q, ValueId k, ValueId v) {
+  const AttentionShape& shape = program_.attention;
+  const std::int64_t width = shape.heads * shape.head_dim;
+  expect(layer >= 0 && layer < shape.layers, "layer");
+  expect(value(q).width == width, "query width");
+  expect(value(k).width == shape.kv_heads * shape.head_dim, "key width");
+  expect(value(v).width == value(k).width, "value width");
+  add_op(StoreKvOp{layer, q, k, v});
+  const ValueId out = add_value(Rows::kTokens, width);
+  const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.head_dim)));
+  add_op(AttentionOp{layer, q, out, scale});
+  return out;
+}
+
+ValueId ProgramBuilder::gather_logit_rows(ValueId in) {
+  const Value source = value(in);
+  expect(source.rows == Rows::kTokens, "gather input");
+  const ValueId out = add_value(Rows::kLogits, source.width);
+  add_op(GatherRowsOp{in, out});
+  return out;
+}
+
+Result<Program> ProgramBuilder::finish(ValueId logits) && {
+  expect(value(logits).rows == Rows::kLogits, "logits");
+  if (!status_.ok()) return status_;
+  program_.logits = logits;
+  return std::move(program_);
+}
+
+}  // namespace inferneo::graph

@@ -1,0 +1,294 @@
+// Attention by online softmax over tiles of kKeyTile keys. A tile of keys is transposed once in
+// scratch, so that scores come as vectors over keys, and serves up to kQueryTile query rows (heads
+// of a group at consecutive positions).
+// Included inside the anonymous namespace and target region of an instruction set.
+//
+// Invariant: a row sees its keys in tiles that begin at multiples of kKeyTile, in order. A score is
+// one sum over the head's dimensions in order; a tile's weights are added by a fixed tree; an
+// output element adds its keys in order. Masked keys take part in none of these, not even as zeros,
+// because 0 times a NaN of another row's key would not be 0.
+
+struct F32Cache {
+  using T = float;
+  static inline Vec load_full(const float* p) { return load(p); }
+  static inline Vec load_tail(const float* p, int64_t n) { return load_part(p, n); }
+};
+
+struct Bf16Cache {
+  using T = Bf16;
+  static inline Vec load_full(const Bf16* p) { return load_bf16(p); }
+  static inline Vec load_tail(const Bf16* p, int64_t n) { return load_bf16_part(p, n); }
+};
+
+// Scratch of a call, cut into its parts. Rows of q and out are `width` floats, zero-padded.
+struct AttentionState {
+  float* q;       // Shape: [kQueryTile][width], scaled
+  float* out;     // Shape: [kQueryTile][width]
+  float* scores;  // Shape: [kQueryTile][kKeyTile]
+  float* most;    // Shape: [kQueryTile], largest score so far
+  float* sum;     // Shape: [kQueryTile], sum of weights so far
+  float* keys;    // Shape: [width][kKeyTile], transposed
+  int64_t width;  // head_dim rounded up to whole vectors
+  int64_t head_dim;
+};
+
+// One row of the tile: a head of a position.
+struct QueryRow {
+  int64_t row;  // of the chunk
+  int64_t head;
+  int64_t position;  // sees keys 0 .. position
+};
+
+static inline QueryRow query_row(const AttentionArgs& args, int64_t index) {
+  const int64_t row = args.row_begin + index / args.group;
+  const int64_t head = (int64_t)args.kv_head * args.group + index % args.group;
+  return {row, head, args.context_before + row};
+}
+
+template <typename Cache>
+static inline const typename Cache::T* cache_row(const AttentionArgs& args,
+                                                 const void* cache,
+                                                 int64_t position) {
+  const int64_t block = args.blocks[position / args.block_size];
+  const int64_t slot = position % args.block_size;
+  const int64_t row = (block * args.kv_heads + args.kv_head) * args.block_size + slot;
+  return (const typename Cache::T*)cache + row * args.head_dim;
+}
+
+// Transposes keys [begin, begin + count) into state.keys; columns beyond count become zero.
+template <typename Cache>
+void transpose_keys(const AttentionArgs& args,
+                    const AttentionState& state,
+                    int64_t begin,
+                    int64_t count) {
+  for (int64_t j = 0; j < kKeyTile; j += kLanes) {
+    const typename Cache::T* rows[kLanes];
+    for (int64_t i = 0; i < kLanes; ++i) {
+      rows[i] = j + i < count ? cache_row<Cache>(args, args.k_cache, begin + j + i) : nullptr;
+    }
+    for (int64_t d = 0; d < state.width; d += kLanes) {
+      const int64_t left = state.head_dim - d;
+      Vec block[kLanes];
+      INFERNEO_UNROLL
+      for (int i = 0; i < kLanes; ++i) {
+        block[i] = rows[i] == nullptr ? zero()
+                   : left >= kLanes   ? Cache::load_full(rows[i] + d)
+                                      : Cache::load_tail(rows[i] + d, left);
+      }
+      transpose(block);
+      INFERNEO_UNROLL
+      for (int i = 0; i < kLanes; ++i) store(state.keys + (d + i) * kKeyTile + j, block[i]);
+    }
+  }
+}
+
+// Scores of `rows` query rows against all keys of the tile, kScoreVectors vectors at a time.
+template <int rows>
+void score_rows(const AttentionState& state, int64_t first) {
+  const float* q = state.q + first * state.width;
+  for (int64_t j = 0; j < kKeyTile; j += kScoreVectors * kLanes) {
+    Vec acc[rows][kScoreVectors];
+    INFERNEO_UNROLL
+    for (int r = 0; r < rows; ++r) {
+      INFERNEO_UNROLL
+      for (int v = 0; v < kScoreVectors; ++v) acc[r][v] = zero();
+    }
+    for (int64_t d = 0; d < state.head_dim; ++d) {
+      Vec key[kScoreVectors];
+      INFERNEO_UNROLL
+      for (int v = 0; v < kScoreVectors; ++v)
+        key[v] = load(state.keys + d * kKeyTile + j + v * kLanes);
+      INFERNEO_UNROLL
+      for (int r = 0; r < rows; ++r) {
+        const Vec query = set(q[r * state.width + d]);
+        INFERNEO_UNROLL
+        for (int v = 0; v < kScoreVectors; ++v) acc[r][v] = fma(query, key[v], acc[r][v]);
+      }
+    }
+    INFERNEO_UNROLL
+    for (int r = 0; r < rows; ++r) {
+      INFERNEO_UNROLL
+      for (int v = 0; v < kScoreVectors; ++v) {
+        store(state.scores + (first + r) * kKeyTile + j + v * kLanes, acc[r][v]);
+      }
+    }
+  }
+}
+
+// Turns a row's first `count` scores into weights and rescales what the row has so far.
+void soften_row(const AttentionState& state, int64_t r, int64_t count) {
+  float* scores = state.scores + r * kKeyTile;
+  const Vec lowest = set(-__builtin_inff());
+  Vec most = set(state.most[r]);
+  for (int64_t j = 0; j < count; j += kLanes) {
+    const int here = part(j, count);
+    Vec s = load(scores + j);
+    if (here < kLanes) {
+      s = keep_first(s, here, lowest);
+      store(scores + j, s);
+    }
+    most = max(most, s);
+  }
+  const float before = state.most[r];
+  const float after = reduce_max(most);
+  // Why: while every score is -infinity, subtracting it would make NaNs of weights that are 0.
+  const Vec shift = set(after == -__builtin_inff() ? 0.0f : after);
+  Vec sum = zero();
+  for (int64_t j = 0; j < count; j += kLanes) {
+    const Vec weights = exp_lanes(sub(load(scores + j), shift));
+    store(scores + j, weights);
+    sum = add(sum, weights);
+  }
+  if (before == after) {
+    state.sum[r] += reduce_add(sum);
+    return;
+  }
+  const Vec rescale = exp_lanes(sub(set(before), shift));
+  float lanes[kLanes];
+  store(lanes, rescale);
+  state.most[r] = after;
+  state.sum[r] = state.sum[r] * lanes[0] + reduce_add(sum);
+  float* out = state.out + r * state.width;
+  for (int64_t d = 0; d < state.width; d += kLanes) store(out + d, mul(load(out + d), rescale));
+}
+
+// out += weights * values for keys [begin, end) of the tile, `rows` rows and `vectors` vectors of
+// dimensions from d on.
+template <typename Cache, int rows, int vectors>
+inline void weigh_block(const AttentionState& state,
+                        const typename Cache::T* const* values,
+                        int64_t first,
+                        int64_t begin,
+                        int64_t end,
+                        int64_t d) {
+  Vec acc[rows][vectors];
+  float* out = state.out + first * state.width + d;
+  INFERNEO_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    INFERNEO_UNROLL
+    for (int v = 0; v < vectors; ++v) acc[r][v] = load(out + r * state.width + v * kLanes);
+  }
+  const int64_t left = state.head_dim - d;
+  const float* weights = state.scores + first * kKeyTile;
+  for (int64_t j = begin; j < end; ++j) {
+    Vec value[vectors];
+    INFERNEO_UNROLL
+    for (int v = 0; v < vectors; ++v) {
+      value[v] = vectors == 1 && left < kLanes ? Cache::load_tail(values[j] + d, left)
+                                               : Cache::load_full(values[j] + d + v * kLanes);
+    }
+    INFERNEO_UNROLL
+    for (int r = 0; r < rows; ++r) {
+      const Vec weight = set(weights[r * kKeyTile + j]);
+      INFERNEO_UNROLL
+      for (int v = 0; v < vectors; ++v) acc[r][v] = fma(weight, value[v], acc[r][v]);
+    }
+  }
+  INFERNEO_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    INFERNEO_UNROLL
+    for (int v = 0; v < vectors; ++v) store(out + r * state.width + v * kLanes, acc[r][v]);
+  }
+}
+
+template <typename Cache, int rows>
+void weigh_rows(const AttentionState& state,
+                const typename Cache::T* const* values,
+                int64_t first,
+                int64_t begin,
+                int64_t end) {
+  if (begin >= end) return;
+  int64_t d = 0;
+  for (; d + 4 * kLanes <= state.head_dim; d += 4 * kLanes) {
+    weigh_block<Cache, rows, 4>(state, values, first, begin, end, d);
+  }
+  for (; d < state.head_dim; d += kLanes) {
+    weigh_block<Cache, rows, 1>(state, values, first, begin, end, d);
+  }
+}
+
+// Scores and weights of `rows` rows that start at `first`, whose keys in this tile number
+// counts[0] <= counts[1] <= ...
+template <typename Cache, int rows>
+void attend_rows(const AttentionState& state,
+                 const typename Cache::T* const* values,
+                 int64_t first,
+                 const int64_t* counts) {
+  score_rows<rows>(state, first);
+  for (int r = 0; r < rows; ++r) soften_row(state, first + r, counts[r]);
+  weigh_rows<Cache, rows>(state, values, first, 0, counts[0]);
+  for (int r = 1; r < rows; ++r) {
+    weigh_rows<Cache, 1>(state, values, first + r, counts[0], counts[r]);
+  }
+}
+
+// One tile of keys for the query rows [index, index + row_count) of the call.
+template <typename Cache>
+void attend_tile(const AttentionArgs& args,
+                 const AttentionState& state,
+                 int64_t index,
+                 int64_t row_count,
+                 int64_t key_begin) {
+  int64_t counts[kQueryTile];
+  int64_t first = row_count;  // first row that sees any of these keys
+  for (int64_t r = row_count - 1; r >= 0; --r) {
+    const int64_t visible = query_row(args, index + r).position + 1 - key_begin;
+    counts[r] = visible < kKeyTile ? visible : kKeyTile;
+    if (visible > 0) first = r;
+  }
+  const int64_t key_count = counts[row_count - 1];
+  transpose_keys<Cache>(args, state, key_begin, key_count);
+  const typename Cache::T* values[kKeyTile];
+  for (int64_t j = 0; j < key_count; ++j) {
+    values[j] = cache_row<Cache>(args, args.v_cache, key_begin + j);
+  }
+  int64_t r = first;
+  for (; r + kAttendRows <= row_count; r += kAttendRows) {
+    attend_rows<Cache, kAttendRows>(state, values, r, counts + r);
+  }
+  for (; r + 2 <= row_count; r += 2) attend_rows<Cache, 2>(state, values, r, counts + r);
+  for (; r < row_count; ++r) attend_rows<Cache, 1>(state, values, r, counts + r);
+}
+
+static inline AttentionState attention_state(const AttentionArgs& args) {
+  AttentionState state;
+  state.head_dim = args.head_dim;
+  state.width = (args.head_dim + kLanes - 1) / kLanes * kLanes;
+  state.q = args.scratch;
+  state.out = state.q + kQueryTile * state.width;
+  state.scores = state.out + kQueryTile * state.width;
+  state.most = state.scores + kQueryTile * kKeyTile;
+  state.sum = state.most + kQueryTile;
+  state.keys = state.sum + kQueryTile;
+  return state;
+}
+
+template <typename Cache>
+void attention(const AttentionArgs& args) noexcept {
+  const AttentionState state = attention_state(args);
+  const int64_t total = (int64_t)(args.row_end - args.row_begin) * args.group;
+  for (int64_t index = 0; index < total; index += kQueryTile) {
+    const int64_t row_count = total - index < kQueryTile ? total - index : kQueryTile;
+    for (int64_t r = 0; r < row_count; ++r) {
+      const QueryRow at = query_row(args, index + r);
+      const float* q = args.q + at.row * args.q_stride + at.head * args.head_dim;
+      for (int64_t d = 0; d < state.head_dim; ++d) state.q[r * state.width + d] = q[d] * args.scale;
+      for (int64_t d = 0; d < state.width; ++d) state.out[r * state.width + d] = 0;
+      state.most[r] = -__builtin_inff();
+      state.sum[r] = 0;
+    }
+    const int64_t key_end = query_row(args, index + row_count - 1).position + 1;
+    for (int64_t key = 0; key < key_end; key += kKeyTile) {
+      attend_tile<Cache>(args, state, index, row_count, key);
+    }
+    for (int64_t r = 0; r < row_count; ++r) {
+      const QueryRow at = query_row(args, index + r);
+      float* out = args.out + at.row * args.out_stride + at.head * args.head_dim;
+      const Vec sum = set(state.sum[r]);
+      for (int64_t d = 0; d < state.head_dim; d += kLanes) {
+        const Vec quotient = div(load(state.out + r * state.width + d), sum);
+        store_some(out + d, quotient, part(d, state.head_dim));
+      }
+    }
+  }
+}

@@ -1,0 +1,25 @@
+#include "kernels/cpu/isa/isa_tables.h"
+
+#include <cstddef>
+
+#include "kernels/cpu/isa/cpu_features.h"
+
+namespace inferneo::kernels {
+
+std::array<const KernelTable*, 4> supported_isa_tables() {
+  const CpuFeatures features = detect_cpu_features();
+  std::array<const KernelTable*, 4> tables{};
+  std::size_t count = 0;
+#if defined(__x86_64__)
+  if (features.avx2) tables[count++] = &kAvx2Table;
+  if (features.avx512_bf16 && !features.fast_bf16_dot) tables[count++] = &kAvx512Bf16Table;
+  if (features.avx512) tables[count++] = &kAvx512Table;
+  if (features.avx512_bf16 && features.fast_bf16_dot) tables[count++] = &kAvx512Bf16Table;
+  if (features.amx_bf16) tables[count++] = &kAmxTable;
+#elif defined(__aarch64__)
+  if (features.neon) tables[count++] = &kNeonTable;
+#endif
+  return tables;
+}
+
+}  // namespace inferneo::kernels

@@ -1,0 +1,205 @@
+// The reference table: plain loops in the order of the formulas, at the baseline instruction set.
+// Sums run in double where the interface does not fix the type, so that the error which a test
+// measures is the other table's.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "kernels/kernel_table.h"
+
+namespace inferneo::kernels {
+namespace {
+
+float from_f32(float x) { return x; }
+
+float from_bf16(Bf16 x) { return std::bit_cast<float>(static_cast<std::uint32_t>(x) << 16); }
+
+// Spec: IEEE 754-2019, binary16: 1 sign, 5 exponent and 10 fraction bits.
+float from_f16(F16 x) {
+  const bool negative = (x >> 15) != 0;
+  const int exponent = (x >> 10) & 0x1f;
+  const int fraction = x & 0x3ff;
+  float magnitude = 0;
+  if (exponent == 0x1f) {
+    magnitude = fraction == 0 ? std::numeric_limits<float>::infinity()
+                              : std::numeric_limits<float>::quiet_NaN();
+  } else if (exponent == 0) {
+    magnitude = std::ldexp(static_cast<float>(fraction), -24);
+  } else {
+    magnitude = std::ldexp(static_cast<float>(fraction + 0x400), exponent - 25);
+  }
+  return negative ? -magnitude : magnitude;
+}
+
+Bf16 to_bf16(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  // Why: rounding could carry a NaN's fraction away; setting its quiet bit keeps it a NaN.
+  if (std::isnan(x)) return static_cast<Bf16>((bits >> 16) | 0x40);
+  return static_cast<Bf16>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+template <typename X, typename W, float (*from_x)(X), float (*from_w)(W)>
+void linear(const LinearArgs& args) noexcept {
+  const auto* x = static_cast<const X*>(args.x);
+  const auto* w = static_cast<const W*>(args.w);
+  for (std::int64_t m = 0; m < args.m; ++m) {
+    for (std::int64_t n = args.n_begin; n < args.n_end; ++n) {
+      float sum = 0;
+      for (std::int64_t k = 0; k < args.k; ++k) {
+        sum += from_x(x[m * args.x_stride + k]) * from_w(w[n * args.k + k]);
+      }
+      if (args.bias != nullptr) sum += args.bias[n];
+      float& y = args.y[m * args.y_stride + n];
+      y = args.accumulate ? y + sum : sum;
+    }
+  }
+}
+
+template <typename T>
+const T* cache_row(const AttentionArgs& args, const void* cache, std::int32_t position) {
+  const std::int64_t block = args.blocks[position / args.block_size];
+  const std::int64_t slot = position % args.block_size;
+  const std::int64_t row = (block * args.kv_heads + args.kv_head) * args.block_size + slot;
+  return static_cast<const T*>(cache) + row * args.head_dim;
+}
+
+// Two passes over the keys: the largest score, then the weighted sum of the values.
+template <typename T, float (*from)(T)>
+void attend_one(const AttentionArgs& args, const float* q, std::int32_t position, float* out) {
+  const auto score = [&](std::int32_t key) {
+    const T* k = cache_row<T>(args, args.k_cache, key);
+    float sum = 0;
+    for (std::int32_t d = 0; d < args.head_dim; ++d) sum += q[d] * from(k[d]);
+    return sum * args.scale;
+  };
+  float largest = -std::numeric_limits<float>::infinity();
+  for (std::int32_t key = 0; key <= position; ++key) largest = std::max(largest, score(key));
+  float sum = 0;
+  std::fill_n(out, args.head_dim, 0.0F);
+  for (std::int32_t key = 0; key <= position; ++key) {
+    const float weight = std::exp(score(key) - largest);
+    const T* v = cache_row<T>(args, args.v_cache, key);
+    for (std::int32_t d = 0; d < args.head_dim; ++d) out[d] += weight * from(v[d]);
+    sum += weight;
+  }
+  for (std::int32_t d = 0; d < args.head_dim; ++d) out[d] /= sum;
+}
+
+template <typename T, float (*from)(T)>
+void attention(const AttentionArgs& args) noexcept {
+  for (std::int32_t row = args.row_begin; row < args.row_end; ++row) {
+    for (std::int32_t g = 0; g < args.group; ++g) {
+      const std::int64_t head = static_cast<std::int64_t>(args.kv_head) * args.group + g;
+      attend_one<T, from>(args,
+                          args.q + row * args.q_stride + head * args.head_dim,
+                          args.context_before + row,
+                          args.out + row * args.out_stride + head * args.head_dim);
+    }
+  }
+}
+
+void rms_norm(const float* x, const float* weight, float eps, float* y, std::int64_t n) noexcept {
+  double squares = 0;
+  for (std::int64_t i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * x[i];
+  const auto mean = static_cast<float>(squares / static_cast<double>(n));
+  const float scale = 1 / std::sqrt(mean + eps);
+  for (std::int64_t i = 0; i < n; ++i) y[i] = x[i] * scale * weight[i];
+}
+
+void rope(float* x,
+          const float* cos,
+          const float* sin,
+          std::int64_t heads,
+          std::int64_t head_dim,
+          std::int64_t rotary_dim) noexcept {
+  const std::int64_t half = rotary_dim / 2;
+  for (std::int64_t head = 0; head < heads; ++head, x += head_dim) {
+    for (std::int64_t i = 0; i < half; ++i) {
+      const float a = x[i];
+      const float b = x[i + half];
+      x[i] = a * cos[i] - b * sin[i];
+      x[i + half] = b * cos[i] + a * sin[i];
+    }
+  }
+}
+
+void silu_mul(const float* gate, const float* up, float* y, std::int64_t n) noexcept {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
+}
+
+void add(const float* a, const float* b, float* y, std::int64_t n) noexcept {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
+}
+
+void f32_to_bf16(const float* x, Bf16* y, std::int64_t n) noexcept {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = to_bf16(x[i]);
+}
+
+void bf16_to_f32(const Bf16* x, float* y, std::int64_t n) noexcept {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = from_bf16(x[i]);
+}
+
+void f16_to_f32(const F16* x, float* y, std::int64_t n) noexcept {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = from_f16(x[i]);
+}
+
+std::int64_t argmax(const float* x, std::int64_t n, bool* all_finite) noexcept {
+  *all_finite = true;
+  std::int64_t best = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (!std::isfinite(x[i])) *all_finite = false;
+    if (x[i] > x[best]) best = i;
+  }
+  return best;
+}
+
+float log_sum_exp(const float* x, std::int64_t n) noexcept {
+  float largest = -std::numeric_limits<float>::infinity();
+  for (std::int64_t i = 0; i < n; ++i) largest = std::max(largest, x[i]);
+  // Why: inf - inf is NaN, but the sum itself is well defined (infinity, or zero).
+  if (std::isinf(largest)) largest = 0;
+  double sum = 0;
+  for (std::int64_t i = 0; i < n; ++i) sum += std::exp(static_cast<double>(x[i]) - largest);
+  return static_cast<float>(std::log(sum) + largest);
+}
+
+double spin(std::int64_t rounds) noexcept {
+  volatile float factor = 0.5F;
+  const float x = factor;
+  float sums[8] = {};
+  for (std::int64_t i = 0; i < rounds; ++i) {
+    for (float& sum : sums) sum += x * x;
+  }
+  for (const float sum : sums) factor = sum;
+  return 16.0 * static_cast<double>(rounds);
+}
+
+constexpr KernelTable kReference = {
+    .name = "reference",
+    .native_bf16_dot = false,
+    .linear_f32_f32 = linear<float, float, from_f32, from_f32>,
+    .linear_f32_f16 = linear<float, F16, from_f32, from_f16>,
+    .linear_f32_bf16 = linear<float, Bf16, from_f32, from_bf16>,
+    .linear_bf16_bf16 = linear<Bf16, Bf16, from_bf16, from_bf16>,
+    .attention_f32 = attention<float, from_f32>,
+    .attention_bf16 = attention<Bf16, from_bf16>,
+    .rms_norm = rms_norm,
+    .rope = rope,
+    .silu_mul = silu_mul,
+    .add = add,
+    .f32_to_bf16 = f32_to_bf16,
+    .bf16_to_f32 = bf16_to_f32,
+    .f16_to_f32 = f16_to_f32,
+    .argmax = argmax,
+    .log_sum_exp = log_sum_exp,
+    .spin_f32 = spin,
+    .spin_bf16 = spin,
+};
+
+}  // namespace
+
+const KernelTable& reference_table() { return kReference; }
+
+}  // namespace inferneo::kernels

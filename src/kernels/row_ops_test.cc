@@ -1,0 +1,223 @@
+// Operations on single rows, of every supported table against the reference.
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "kernels/kernel_table.h"
+#include "kernels/test_values.h"
+
+namespace inferneo::kernels {
+namespace {
+
+using testing::close;
+using testing::kOddSizes;
+using testing::random_floats;
+using testing::same_bits;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+// Magnitudes of every kind, at the front of an otherwise ordinary row.
+std::vector<float> special_floats(std::int64_t n, std::uint32_t seed) {
+  std::vector<float> x = random_floats(n, seed);
+  const float special[] = {kInfinity, -kInfinity, kNan,     0.0F,     -0.0F,   1e-40F, -3e-45F,
+                           3.4e38F,   -3.4e38F,   1.5e-38F, 65504.0F, 6.1e-5F, 88.8F,  -88.8F,
+                           -104.0F,   100.0F,     -1000.0F, 1000.0F,  1.0F,    -1.0F};
+  std::size_t i = seed % 3;
+  for (const float value : special) {
+    if (i < x.size()) x[i] = value;
+    i += 1 + seed % 2;
+  }
+  return x;
+}
+
+TEST(RowOps, conversions_equal_the_reference_bit_for_bit) {
+  std::vector<F16> halves(65536);
+  for (std::size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<F16>(i);
+  std::mt19937 engine(9);
+  std::vector<float> bits(100'003);
+  for (float& x : bits) x = std::bit_cast<float>(static_cast<std::uint32_t>(engine()));
+  for (const KernelTable* table : supported_tables()) {
+    const auto all = static_cast<std::int64_t>(halves.size());
+    std::vector<float> expected(halves.size());
+    std::vector<float> actual(halves.size());
+    reference_table().f16_to_f32(halves.data(), expected.data(), all);
+    table->f16_to_f32(halves.data(), actual.data(), all);
+    for (std::size_t i = 0; i < halves.size(); ++i) {
+      ASSERT_TRUE(same_bits(expected[i], actual[i])) << table->name << " f16 " << i;
+    }
+    table->bf16_to_f32(halves.data(), actual.data(), all);
+    for (std::size_t i = 0; i < halves.size(); ++i) {
+      ASSERT_EQ(std::bit_cast<std::uint32_t>(actual[i]) >> 16, i) << table->name;
+    }
+    for (const std::int64_t n : kOddSizes) {
+      for (const std::vector<float>& x : {special_floats(n, 1), special_floats(n, 2), bits}) {
+        const auto count = static_cast<std::int64_t>(x.size());
+        std::vector<Bf16> expected_bf16(x.size() + 1, 0x1234);
+        std::vector<Bf16> actual_bf16(x.size() + 1, 0x1234);
+        reference_table().f32_to_bf16(x.data(), expected_bf16.data(), count);
+        table->f32_to_bf16(x.data(), actual_bf16.data(), count);
+        ASSERT_EQ(expected_bf16, actual_bf16) << table->name << " n " << n;
+      }
+    }
+  }
+}
+
+TEST(RowOps, bf16_rounds_to_nearest_even_and_keeps_nan) {
+  const std::vector<float> x = {std::bit_cast<float>(0x3f808000U),  // tie, even below
+                                std::bit_cast<float>(0x3f818000U),  // tie, even above
+                                std::bit_cast<float>(0x3f808001U),
+                                std::bit_cast<float>(0x7f7fffffU),  // overflows to infinity
+                                std::bit_cast<float>(0x7f800001U),  // NaN in the lowest bit only
+                                std::bit_cast<float>(0x00008001U)};
+  for (const KernelTable* table : supported_tables()) {
+    std::vector<Bf16> y(x.size());
+    table->f32_to_bf16(x.data(), y.data(), static_cast<std::int64_t>(x.size()));
+    EXPECT_EQ(y, (std::vector<Bf16>{0x3f80, 0x3f82, 0x3f81, 0x7f80, 0x7fc0, 0x0001}))
+        << table->name;
+  }
+}
+
+TEST(RowOps, rms_norm_agrees_with_the_reference) {
+  for (const KernelTable* table : supported_tables()) {
+    for (const std::int64_t n : kOddSizes) {
+      const std::vector<float> x = random_floats(n + 1, 1);
+      const std::vector<float> weight = random_floats(n + 1, 2);
+      std::vector<float> expected(x.size(), 7.0F);
+      std::vector<float> actual(x.size(), 7.0F);
+      reference_table().rms_norm(x.data() + 1, weight.data() + 1, 1e-5F, expected.data(), n);
+      table->rms_norm(x.data() + 1, weight.data() + 1, 1e-5F, actual.data(), n);
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        // Bound: the mean of up to 300 squares and four roundings after it.
+        ASSERT_TRUE(close(expected[i], actual[i], 4e-6 * std::abs(expected[i])))
+            << table->name << " n " << n;
+      }
+    }
+    const std::vector<float> x = {1, kNan, 2};
+    std::vector<float> y(3);
+    table->rms_norm(x.data(), x.data(), 1e-5F, y.data(), 3);
+    for (const float value : y) EXPECT_TRUE(std::isnan(value)) << table->name;
+  }
+}
+
+TEST(RowOps, rope_agrees_with_the_reference_and_leaves_the_rest_alone) {
+  for (const KernelTable* table : supported_tables()) {
+    for (const std::int64_t head_dim : {2, 6, 16, 34, 64, 100}) {
+      for (const std::int64_t rotary_dim : {head_dim, head_dim / 4 * 2}) {
+        const std::int64_t heads = 3;
+        std::vector<float> expected = random_floats(heads * head_dim + 1, 3);
+        std::vector<float> actual = expected;
+        const std::vector<float> cos = random_floats(rotary_dim / 2, 4);
+        const std::vector<float> sin = random_floats(rotary_dim / 2, 5);
+        reference_table().rope(
+            expected.data() + 1, cos.data(), sin.data(), heads, head_dim, rotary_dim);
+        table->rope(actual.data() + 1, cos.data(), sin.data(), heads, head_dim, rotary_dim);
+        for (std::size_t i = 0; i < actual.size(); ++i) {
+          ASSERT_TRUE(close(expected[i], actual[i], 2.5e-7)) << table->name;
+        }
+      }
+    }
+  }
+}
+
+TEST(RowOps, silu_mul_agrees_with_the_reference) {
+  for (const KernelTable* table : supported_tables()) {
+    for (const std::int64_t n : kOddSizes) {
+      for (const std::uint32_t seed : {1U, 2U, 3U}) {
+        std::vector<float> gate = special_floats(n, seed);
+        if (seed == 3) {
+          for (float& g : gate) g *= 20;
+        }
+        const std::vector<float> up = random_floats(n, 8);
+        std::vector<float> expected(gate.size());
+        std::vector<float> actual(gate.size());
+        reference_table().silu_mul(gate.data(), up.data(), expected.data(), n);
+        table->silu_mul(gate.data(), up.data(), actual.data(), n);
+        for (std::size_t i = 0; i < gate.size(); ++i) {
+          // Bound: exp within 2 units in the last place, three roundings; 1e-37 where the
+          // reference's or our exponential overflows a step earlier.
+          ASSERT_TRUE(close(expected[i], actual[i], 6e-7 * std::abs(expected[i]) + 1e-36))
+              << table->name << " gate " << gate[i] << " up " << up[i] << ": " << expected[i]
+              << " and " << actual[i];
+        }
+      }
+    }
+  }
+}
+
+TEST(RowOps, add_equals_the_reference) {
+  for (const KernelTable* table : supported_tables()) {
+    for (const std::int64_t n : kOddSizes) {
+      const std::vector<float> a = special_floats(n, 1);
+      const std::vector<float> b = special_floats(n, 2);
+      std::vector<float> y(a.size() + 1, 3.0F);
+      table->add(a.data(), b.data(), y.data(), n);
+      for (std::size_t i = 0; i < a.size(); ++i) ASSERT_TRUE(same_bits(a[i] + b[i], y[i]));
+      EXPECT_EQ(y.back(), 3.0F);
+    }
+  }
+}
+
+TEST(RowOps, argmax_finds_the_first_of_equals) {
+  for (const KernelTable* table : supported_tables()) {
+    for (const std::int64_t n : {1, 2, 15, 16, 17, 64, 100, 1023, 1024, 1025, 5000}) {
+      std::vector<float> x = random_floats(n, 11);
+      for (const std::int64_t at : {std::int64_t{0}, n / 3, n - 1}) {
+        std::vector<float> y = x;
+        y[static_cast<std::size_t>(at)] = 2;
+        y[static_cast<std::size_t>(n - 1)] = 2;
+        bool finite = false;
+        EXPECT_EQ(table->argmax(y.data(), n, &finite), at) << table->name << " n " << n;
+        EXPECT_TRUE(finite);
+        for (const float bad : {kInfinity, -kInfinity, kNan}) {
+          y[static_cast<std::size_t>(at)] = bad;
+          (void)table->argmax(y.data(), n, &finite);
+          EXPECT_FALSE(finite) << table->name << " n " << n << " " << bad;
+        }
+      }
+    }
+    const std::vector<float> zeros = {-0.0F, 0.0F, -0.0F};
+    bool finite = false;
+    EXPECT_EQ(table->argmax(zeros.data(), 3, &finite), 0) << table->name;
+    const std::vector<float> lowest(40, std::numeric_limits<float>::lowest());
+    EXPECT_EQ(table->argmax(lowest.data(), 40, &finite), 0) << table->name;
+    EXPECT_TRUE(finite);
+  }
+}
+
+TEST(RowOps, log_sum_exp_agrees_with_the_reference) {
+  for (const KernelTable* table : supported_tables()) {
+    for (const std::int64_t n : {1, 2, 15, 16, 17, 64, 100, 1025, 50'000}) {
+      for (const float spread : {1.0F, 30.0F, 1000.0F}) {
+        std::vector<float> x = random_floats(n, 12);
+        for (float& value : x) value = value * spread + 5;
+        const float expected = reference_table().log_sum_exp(x.data(), n);
+        // Bound: a relative error of the sum is an absolute one of its logarithm.
+        EXPECT_TRUE(
+            close(expected, table->log_sum_exp(x.data(), n), 2e-6 + 2e-7 * std::abs(expected)))
+            << table->name << " n " << n;
+        x[static_cast<std::size_t>(n / 2)] = kNan;
+        EXPECT_TRUE(std::isnan(table->log_sum_exp(x.data(), n))) << table->name;
+        x[static_cast<std::size_t>(n / 2)] = kInfinity;
+        EXPECT_EQ(table->log_sum_exp(x.data(), n), kInfinity) << table->name;
+      }
+    }
+    const std::vector<float> nothing(20, -kInfinity);
+    EXPECT_EQ(table->log_sum_exp(nothing.data(), 20), -kInfinity) << table->name;
+  }
+}
+
+TEST(Tables, reference_is_first_and_names_are_unique) {
+  const auto tables = supported_tables();
+  ASSERT_FALSE(tables.empty());
+  EXPECT_EQ(tables.front(), &reference_table());
+  EXPECT_EQ(find_table(""), tables.back());
+  EXPECT_EQ(find_table(nullptr), tables.back());
+  EXPECT_EQ(find_table("avx1024"), nullptr);
+  for (const KernelTable* table : tables) EXPECT_EQ(find_table(table->name), table);
+}
+
+}  // namespace
+}  // namespace inferneo::kernels

@@ -1,0 +1,51 @@
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+#include "kernels/cpu/attention_shape.h"
+#include "kernels/cpu/isa/isa_tables.h"
+#include "kernels/kernel_table.h"
+
+namespace inferneo::kernels {
+namespace {
+
+constexpr std::size_t kTableCountMax = 8;
+
+struct TableList {
+  std::array<const KernelTable*, kTableCountMax> tables{};
+  std::size_t count = 0;
+};
+
+TableList probe_tables() {
+  TableList list;
+  list.tables[list.count++] = &reference_table();
+  for (const KernelTable* table : supported_isa_tables()) {
+    if (table != nullptr && list.count < kTableCountMax) list.tables[list.count++] = table;
+  }
+  return list;
+}
+
+}  // namespace
+
+std::span<const KernelTable* const> supported_tables() {
+  static const TableList list = probe_tables();
+  return std::span(list.tables).first(list.count);
+}
+
+const KernelTable* find_table(const char* name) {
+  const auto tables = supported_tables();
+  const std::string_view wanted = name == nullptr ? "" : name;
+  if (wanted.empty()) return tables.back();
+  for (const KernelTable* table : tables) {
+    if (wanted == table->name) return table;
+  }
+  return nullptr;
+}
+
+// Query, output and score rows of a tile, its running maximum and sum, and one transposed key tile.
+std::int64_t attention_scratch_floats(std::int32_t head_dim, std::int32_t /*group*/) {
+  const std::int64_t width = padded_head_dim(head_dim);
+  return 2 * kQueryTile * width + kQueryTile * (kKeyTile + 2) + width * kKeyTile;
+}
+
+}  // namespace inferneo::kernels

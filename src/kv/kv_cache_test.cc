@@ -1,0 +1,178 @@
+#include "kv/kv_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+namespace inferneo::kv {
+namespace {
+
+std::vector<std::int32_t> tokens(std::int32_t count, std::int32_t first = 0) {
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(count));
+  std::iota(ids.begin(), ids.end(), first);
+  return ids;
+}
+
+// A table that closes itself, holding `ids` computed and committed.
+class Held {
+ public:
+  Held(KvCache& cache, const std::vector<std::int32_t>& ids, std::string_view salt = "")
+      : cache_(cache), ids_(ids) {
+    cache.open(table, salt, 100);
+    matched = cache.match(table, ids, 100);
+    extended = cache.extend(table, static_cast<std::int32_t>(ids.size()));
+  }
+  ~Held() { cache_.close(table); }
+  void commit() { cache_.commit(table, ids_, static_cast<std::int32_t>(ids_.size())); }
+
+  BlockTable table;
+  std::int32_t matched = 0;
+  bool extended = false;
+
+ private:
+  KvCache& cache_;
+  std::vector<std::int32_t> ids_;
+};
+
+TEST(BlockPool, free_blocks_go_before_cached_ones_and_those_in_order_of_use) {
+  BlockPool pool(3);
+  const BlockId a = *pool.acquire();
+  const BlockId b = *pool.acquire();
+  const BlockId c = *pool.acquire();
+  EXPECT_FALSE(pool.acquire().has_value());
+  pool.release(b, true);
+  pool.release(a, true);
+  pool.release(c, false);
+  EXPECT_EQ(pool.used() + pool.cached() + pool.free(), pool.total());
+  EXPECT_EQ(*pool.acquire(), c);
+  EXPECT_EQ(*pool.acquire(), b);
+  EXPECT_EQ(*pool.acquire(), a);
+  EXPECT_TRUE(pool.consistent());
+}
+
+TEST(BlockPool, forgotten_content_makes_a_cached_block_free) {
+  BlockPool pool(2);
+  const BlockId a = *pool.acquire();
+  pool.release(a, true);
+  pool.forget(a);
+  EXPECT_EQ(pool.cached(), 0);
+  EXPECT_EQ(*pool.acquire(), a);
+}
+
+TEST(KvCache, blocks_for_rounds_up) {
+  EXPECT_EQ(KvCache::blocks_for(0), 0);
+  EXPECT_EQ(KvCache::blocks_for(1), 1);
+  EXPECT_EQ(KvCache::blocks_for(16), 1);
+  EXPECT_EQ(KvCache::blocks_for(17), 2);
+}
+
+TEST(KvCache, released_prefix_is_found_again) {
+  KvCache cache(8, true, 1);
+  {
+    Held first(cache, tokens(40));
+    first.commit();
+  }
+  EXPECT_EQ(cache.pool().cached(), 2);
+  EXPECT_EQ(cache.pool().free(), 6);
+  const Held second(cache, tokens(40));
+  EXPECT_EQ(second.matched, 32);
+  EXPECT_TRUE(cache.consistent());
+}
+
+TEST(KvCache, uncommitted_blocks_are_not_found) {
+  KvCache cache(8, true, 1);
+  { Held first(cache, tokens(40)); }
+  const Held second(cache, tokens(40));
+  EXPECT_EQ(second.matched, 0);
+}
+
+TEST(KvCache, a_different_token_ends_the_match) {
+  KvCache cache(8, true, 1);
+  std::vector<std::int32_t> other = tokens(48);
+  other[20] = 99;
+  {
+    Held first(cache, tokens(48));
+    first.commit();
+  }
+  const Held second(cache, other);
+  EXPECT_EQ(second.matched, 16);
+}
+
+TEST(KvCache, salts_are_apart_and_their_roots_go) {
+  KvCache cache(8, true, 1);
+  {
+    Held first(cache, tokens(32), "a");
+    first.commit();
+    const Held second(cache, tokens(32), "b");
+    EXPECT_EQ(second.matched, 0);
+    EXPECT_EQ(cache.index().root_count(), 2);
+  }
+  EXPECT_EQ(cache.index().root_count(), 1);
+  const Held all(cache, tokens(128, 1000));
+  EXPECT_TRUE(all.extended);
+  EXPECT_EQ(cache.index().size(), 0);
+}
+
+TEST(KvCache, equal_content_is_held_once) {
+  KvCache cache(8, true, 1);
+  Held first(cache, tokens(32));
+  Held second(cache, tokens(32));
+  EXPECT_EQ(cache.pool().used(), 4);
+  first.commit();
+  second.commit();
+  EXPECT_EQ(cache.pool().used(), 2);
+  EXPECT_EQ(first.table.blocks, second.table.blocks);
+}
+
+TEST(KvCache, eviction_takes_leaves_first) {
+  KvCache cache(4, true, 1);
+  {
+    Held first(cache, tokens(48));
+    first.commit();
+  }
+  const Held other(cache, tokens(32, 500));
+  EXPECT_TRUE(other.extended);
+  EXPECT_EQ(cache.index().size(), 2);
+  BlockTable table;
+  cache.open(table, "", 4);
+  EXPECT_EQ(cache.match(table, tokens(48), 4), 32);
+  cache.close(table);
+}
+
+TEST(KvCache, extend_is_all_or_nothing) {
+  KvCache cache(3, true, 1);
+  Held first(cache, tokens(20));
+  EXPECT_FALSE(cache.extend(first.table, 64));
+  EXPECT_EQ(first.table.blocks.size(), 2U);
+  EXPECT_TRUE(cache.extend(first.table, 48));
+}
+
+TEST(KvCache, discarding_takes_everything_built_on_it) {
+  KvCache cache(16, true, 1);
+  {
+    Held longer(cache, tokens(64));
+    longer.commit();
+  }
+  Held running(cache, tokens(48));
+  Held bad(cache, tokens(20));
+  EXPECT_EQ(bad.matched, 16);
+  cache.discard(bad.table);
+  EXPECT_EQ(cache.index().size(), 0);
+  EXPECT_TRUE(cache.consistent());
+  // The one that still runs on these blocks keeps them, but nothing of it enters the index again.
+  running.commit();
+  EXPECT_EQ(cache.index().size(), 0);
+  EXPECT_EQ(cache.pool().used(), 3);
+}
+
+TEST(KvCache, without_prefix_cache_nothing_stays) {
+  KvCache cache(8, false, 1);
+  {
+    Held first(cache, tokens(32));
+    first.commit();
+  }
+  EXPECT_EQ(cache.pool().free(), 8);
+}
+
+}  // namespace
+}  // namespace inferneo::kv

@@ -1,0 +1,210 @@
+#include "manager/memory.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <fstream>
+#include <limits>
+#include <optional>
+#include <string_view>
+
+#include "base/limits.h"
+#include "base/str.h"
+
+namespace inferneo::manager {
+namespace {
+
+constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
+
+// A model that cannot hold this many tokens is of no use to anybody.
+constexpr std::int32_t kContextTokensUseful = 256;
+// Why half: the rest is for other models, the page cache and the operating system.
+constexpr double kFreeMemoryShare = 0.5;
+// A pool that nobody sized stays in proportion to its model: four times the weights, but enough for
+// a small model to serve a full batch.
+constexpr std::uint64_t kKvBytesDefaultFloor = 256ULL * 1024 * 1024;
+constexpr std::uint64_t kKvWeightRatio = 4;
+
+// The number behind `key` in "key value" lines ("MemAvailable:  123 kB").
+std::optional<std::uint64_t> read_keyed_number(const std::string& path, std::string_view key) {
+  std::ifstream file(path);
+  std::string name;
+  std::uint64_t value = 0;
+  for (std::string rest; file >> name >> value; std::getline(file, rest)) {
+    if (name == key) return value;
+  }
+  return std::nullopt;
+}
+
+// A file that holds one number; "max" and missing files are no limit.
+std::optional<std::uint64_t> read_number(const std::string& path) {
+  std::ifstream file(path);
+  std::uint64_t value = 0;
+  if (!(file >> value)) return std::nullopt;
+  return value;
+}
+
+struct CgroupFiles {
+  const char* limit;
+  const char* usage;
+  const char* inactive_key;
+};
+constexpr CgroupFiles kVersion1{
+    "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"};
+constexpr CgroupFiles kVersion2{"memory.max", "memory.current", "inactive_file"};
+
+// What the group at `dir` still grants.
+std::uint64_t group_headroom(const std::string& dir, const CgroupFiles& files) {
+  const auto limit = read_number(str(dir, "/", files.limit));
+  const auto usage = read_number(str(dir, "/", files.usage));
+  if (!limit || !usage) return kUnlimited;
+  const std::uint64_t cache =
+      read_keyed_number(str(dir, "/memory.stat"), files.inactive_key).value_or(0);
+  const std::uint64_t used = *usage - std::min(cache, *usage);
+  return *limit > used ? *limit - used : 0;
+}
+
+// The smallest headroom from `path` up to the root of the hierarchy. Inside a container the path of
+// the outer world may not exist below the mount; the root then is the container's own group.
+std::uint64_t hierarchy_headroom(const std::string& root,
+                                 std::string path,
+                                 const CgroupFiles& files) {
+  std::uint64_t headroom = group_headroom(root, files);
+  while (!path.empty() && path != "/") {
+    headroom = std::min(headroom, group_headroom(root + path, files));
+    path.resize(path.find_last_of('/'));
+  }
+  return headroom;
+}
+
+// Sums of sizes that files and options name may not wrap around.
+std::uint64_t add_saturating(std::uint64_t a, std::uint64_t b) {
+  return a > kUnlimited - b ? kUnlimited : a + b;
+}
+
+std::uint64_t workspace_bytes(const runtime::MemoryPlan& plan, const KvPoolRequest& request) {
+  return plan.workspace_bytes_per_token *
+         static_cast<std::uint64_t>(std::max(request.step_token_count_max, 1));
+}
+
+std::uint64_t blocks_of(std::int32_t tokens) {
+  return (static_cast<std::uint64_t>(tokens) + limits::kKvBlockSizeTokens - 1) /
+         limits::kKvBlockSizeTokens;
+}
+
+std::int32_t tokens_useful(const KvPoolRequest& request) {
+  return std::min(
+      request.context_tokens_max > 0 ? request.context_tokens_max : kContextTokensUseful,
+      kContextTokensUseful);
+}
+
+std::uint64_t needed_bytes(const runtime::MemoryPlan& plan,
+                           const KvPoolRequest& request,
+                           std::uint64_t kv_bytes) {
+  return add_saturating(add_saturating(plan.weight_bytes, kv_bytes),
+                        workspace_bytes(plan, request));
+}
+
+Status too_little(const runtime::MemoryPlan& plan,
+                  const KvPoolRequest& request,
+                  std::uint64_t kv_bytes) {
+  const std::uint64_t workspace = workspace_bytes(plan, request);
+  return resource_exhausted(str("not enough memory: weights ",
+                                format_bytes(plan.weight_bytes),
+                                ", KV cache ",
+                                format_bytes(kv_bytes),
+                                " and workspace ",
+                                format_bytes(workspace),
+                                " need ",
+                                format_bytes(plan.weight_bytes + kv_bytes + workspace),
+                                ", but ",
+                                format_bytes(request.available_bytes),
+                                " are available"))
+      .with_hint(
+          "free memory, raise the container's memory limit, choose a smaller KV cache, or serve a "
+          "smaller model");
+}
+
+}  // namespace
+
+std::uint64_t available_memory_bytes(const MemorySources& sources) {
+  std::uint64_t available = kUnlimited;
+  if (const auto kilobytes = read_keyed_number(sources.meminfo, "MemAvailable:")) {
+    available = *kilobytes * 1024;
+  }
+  // Spec: cgroups(7), lines "id:controllers:path"; version 2 has id 0 and no controllers.
+  std::ifstream file(sources.self_cgroup);
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t first = line.find(':');
+    const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    const std::string path = line.substr(second + 1);
+    if (!path.starts_with('/')) continue;
+    if (controllers == ",,") {
+      available = std::min(available, hierarchy_headroom(sources.cgroup_root, path, kVersion2));
+    } else if (controllers.find(",memory,") != std::string::npos) {
+      available =
+          std::min(available, hierarchy_headroom(sources.cgroup_root + "/memory", path, kVersion1));
+    }
+  }
+  return available;
+}
+
+Status check_memory(const runtime::MemoryPlan& plan, const KvPoolRequest& request) {
+  const std::uint64_t kv_bytes = request.kv_bytes != 0
+                                     ? request.kv_bytes
+                                     : blocks_of(tokens_useful(request)) * plan.kv_block_bytes;
+  if (needed_bytes(plan, request, kv_bytes) > request.available_bytes) {
+    return too_little(plan, request, kv_bytes);
+  }
+  return ok_status();
+}
+
+Result<KvPool> size_kv_pool(const runtime::MemoryPlan& plan, const KvPoolRequest& request) {
+  RETURN_IF_ERROR(check_memory(plan, request));
+  if (plan.kv_block_bytes == 0 || request.context_tokens_max <= 0) {
+    return invalid_argument("the model has no key/value cache to size");
+  }
+  const std::uint64_t context_blocks = blocks_of(request.context_tokens_max);
+  std::uint64_t blocks = request.kv_bytes / plan.kv_block_bytes;
+  if (request.kv_bytes == 0) {
+    const std::uint64_t free =
+        request.available_bytes - plan.weight_bytes - workspace_bytes(plan, request);
+    const auto share = static_cast<std::uint64_t>(static_cast<double>(free) * kFreeMemoryShare);
+    const std::uint64_t proportion =
+        std::max(kKvBytesDefaultFloor, kKvWeightRatio * plan.weight_bytes);
+    // One full context is worth more than the proportion; the share of free memory is a hard bound.
+    blocks = std::max(std::min(share, proportion) / plan.kv_block_bytes,
+                      std::min(context_blocks, share / plan.kv_block_bytes));
+  }
+  const std::uint64_t usable =
+      context_blocks * static_cast<std::uint64_t>(std::max(request.sequence_count_max, 1));
+  blocks = std::min(
+      {blocks, usable, static_cast<std::uint64_t>(std::numeric_limits<std::int32_t>::max())});
+  if (blocks < blocks_of(tokens_useful(request))) {
+    return too_little(plan, request, blocks_of(tokens_useful(request)) * plan.kv_block_bytes);
+  }
+  KvPool pool;
+  pool.block_count = static_cast<std::int32_t>(blocks);
+  pool.context_tokens_max = static_cast<std::int32_t>(std::min(
+      static_cast<std::uint64_t>(request.context_tokens_max), blocks * limits::kKvBlockSizeTokens));
+  return pool;
+}
+
+std::string format_bytes(std::uint64_t bytes) {
+  constexpr std::array<std::string_view, 5> kUnits{"B", "KiB", "MiB", "GiB", "TiB"};
+  std::size_t unit = 0;
+  double value = static_cast<double>(bytes);
+  while (value >= 1024 && unit + 1 < kUnits.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  char digits[32];
+  const auto end =
+      std::to_chars(digits, digits + sizeof(digits), value, std::chars_format::fixed, unit ? 1 : 0);
+  return str(
+      std::string_view(digits, static_cast<std::size_t>(end.ptr - digits)), " ", kUnits[unit]);
+}
+
+}  // namespace inferneo::manager

@@ -1,0 +1,228 @@
+#include "runtime/fake_runtime.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/limits.h"
+#include "base/str.h"
+
+namespace inferneo::runtime {
+namespace {
+
+constexpr std::int32_t kBlockSize = limits::kKvBlockSizeTokens;
+
+// Spec: splitmix64 (Sebastiano Vigna, public domain).
+std::uint64_t mix(std::uint64_t value) {
+  value += 0x9e3779b97f4a7c15ULL;
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
+  return value ^ (value >> 31);
+}
+
+// Uniform in [0, 1).
+double unit(std::uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1.0p-53; }
+
+}  // namespace
+
+FakeModel::FakeModel(const FakeModelOptions& options) : options_(options) {
+  info_.architecture = "fake";
+  info_.path = "fake";
+  info_.vocab_size = options.vocab_size;
+  info_.context_tokens_max = options.context_tokens_max;
+  info_.layer_count = 1;
+  info_.isa = "none";
+  info_.eos_token_ids = {options.eos_token_id};
+  info_.memory.kv_block_bytes = kBlockSize * 2 * sizeof(std::int32_t);
+}
+
+Result<std::unique_ptr<GenerativeRunner>> FakeModel::make_runner(
+    const RunnerOptions& options) const {
+  return std::unique_ptr<GenerativeRunner>(make_fake_runner(options));
+}
+
+std::unique_ptr<FakeRunner> FakeModel::make_fake_runner(const RunnerOptions& options) const {
+  return std::make_unique<FakeRunner>(*this, options);
+}
+
+void FakeModel::logits_after(std::span<const TokenId> tokens, std::span<float> out) const {
+  std::uint64_t state = mix(options_.seed);
+  bool poisoned = false;
+  for (const TokenId token : tokens) {
+    state = mix(state ^ static_cast<std::uint32_t>(token));
+    poisoned |= token == options_.poison_token_id;
+  }
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    out[i] = static_cast<float>(8.0 * unit(mix(state + i)) - 4.0);
+  }
+  const bool ends = unit(mix(state ^ 0x5eed)) < options_.eos_probability;
+  out[static_cast<std::size_t>(options_.eos_token_id)] = ends ? 12.0F : -12.0F;
+  // It comes from a prompt only, so that a test decides who is poisoned.
+  if (options_.poison_token_id >= 0) out[static_cast<std::size_t>(options_.poison_token_id)] = -12;
+  if (poisoned) out[state % out.size()] = std::numeric_limits<float>::quiet_NaN();
+}
+
+std::vector<TokenId> FakeModel::greedy_continuation(std::vector<TokenId> tokens,
+                                                    std::int32_t token_count,
+                                                    bool ignore_eos) const {
+  std::vector<float> row(static_cast<std::size_t>(options_.vocab_size));
+  std::vector<TokenId> continuation;
+  while (static_cast<std::int32_t>(continuation.size()) < token_count) {
+    logits_after(tokens, row);
+    const auto best = static_cast<TokenId>(std::ranges::max_element(row) - row.begin());
+    tokens.push_back(best);
+    continuation.push_back(best);
+    if (best == options_.eos_token_id && !ignore_eos) break;
+  }
+  return continuation;
+}
+
+FakeRunner::FakeRunner(const FakeModel& model, const RunnerOptions& options)
+    : model_(&model),
+      options_(options),
+      slots_(static_cast<std::size_t>(options.kv_block_count) * kBlockSize),
+      logits_(static_cast<std::size_t>(options.logit_row_count_max) *
+              static_cast<std::size_t>(model.options().vocab_size)),
+      writer_(static_cast<std::size_t>(options.kv_block_count), -1),
+      random_state_(model.options().seed) {
+  visible_.reserve(static_cast<std::size_t>(model.options().context_tokens_max) + 1);
+}
+
+GenerativeRunner::Ticket FakeRunner::submit(const StepPlan& plan) noexcept {
+  ++step_count_;
+  row_count_ = 0;
+  token_count_ = static_cast<std::int32_t>(plan.token_ids.size());
+  tokens_seen_max_ = std::max(tokens_seen_max_, token_count_);
+  if (!check_plan(plan)) return step_count_;
+  check_written_once(plan);
+  for (const StepSequence& sequence : plan.sequences) {
+    for (std::int32_t i = 0; i < sequence.token_count; ++i) {
+      const std::int32_t position = sequence.context_before + i;
+      slot(sequence, position) = {
+          plan.token_ids[static_cast<std::size_t>(sequence.token_begin + i)], position};
+    }
+  }
+  const auto vocab = static_cast<std::size_t>(model_->options().vocab_size);
+  std::size_t at = 0;
+  for (const std::int32_t row : plan.logit_rows) {
+    while (row >= plan.sequences[at].token_begin + plan.sequences[at].token_count) ++at;
+    const StepSequence& sequence = plan.sequences[at];
+    fill_row(sequence,
+             sequence.context_before + row - sequence.token_begin,
+             std::span(logits_).subspan(row_count_ * vocab, vocab));
+    ++row_count_;
+  }
+  return step_count_;
+}
+
+StepResult FakeRunner::wait(Ticket /*ticket*/) noexcept {
+  const FakeModelOptions& options = model_->options();
+  if (options.clock != nullptr) {
+    options.clock->advance(options.step_duration + options.token_duration * token_count_);
+  }
+  const auto vocab = static_cast<std::size_t>(options.vocab_size);
+  return {std::span<const float>(logits_).first(row_count_ * vocab)};
+}
+
+FakeRunner::Slot& FakeRunner::slot(const StepSequence& sequence, std::int32_t position) {
+  const kv::BlockId block = sequence.blocks[static_cast<std::size_t>(position / kBlockSize)];
+  return slots_[static_cast<std::size_t>(block) * kBlockSize +
+                static_cast<std::size_t>(position % kBlockSize)];
+}
+
+bool FakeRunner::check_plan(const StepPlan& plan) {
+  if (token_count_ > options_.step_token_count_max)
+    violate("more tokens than step_token_count_max");
+  if (plan.sequences.size() > static_cast<std::size_t>(options_.sequence_count_max)) {
+    violate("more sequences than sequence_count_max");
+  }
+  if (plan.logit_rows.size() > static_cast<std::size_t>(options_.logit_row_count_max)) {
+    violate("more logit rows than logit_row_count_max");
+  }
+  std::int32_t begin = 0;
+  for (const StepSequence& sequence : plan.sequences) {
+    if (sequence.token_begin != begin) violate("tokens of the sequences do not adjoin");
+    if (!violation_.empty() || !check_sequence(plan, sequence)) return false;
+    begin += sequence.token_count;
+  }
+  if (begin != token_count_) violate("tokens that belong to no sequence");
+  std::int32_t previous = -1;
+  for (const std::int32_t row : plan.logit_rows) {
+    if (row <= previous || row >= token_count_) violate("logit rows not ascending or out of range");
+    previous = row;
+  }
+  return violation_.empty();
+}
+
+bool FakeRunner::check_sequence(const StepPlan& plan, const StepSequence& sequence) {
+  if (sequence.token_count < 1 || sequence.context_before < 0) {
+    violate("a sequence without tokens or with a negative context");
+    return false;
+  }
+  const std::int32_t end = sequence.context_before + sequence.token_count;
+  if (static_cast<std::int32_t>(sequence.blocks.size()) * kBlockSize < end) {
+    violate("a block table that does not cover the tokens");
+    return false;
+  }
+  for (const kv::BlockId block : sequence.blocks) {
+    if (block >= static_cast<kv::BlockId>(options_.kv_block_count)) violate("block out of range");
+  }
+  for (std::int32_t i = 0; i < sequence.token_count; ++i) {
+    const TokenId token = plan.token_ids[static_cast<std::size_t>(sequence.token_begin + i)];
+    if (token < 0 || token >= model_->options().vocab_size) violate("token id out of vocabulary");
+  }
+  if (!violation_.empty()) return false;
+  for (std::int32_t position = 0; position < sequence.context_before; ++position) {
+    if (slot(sequence, position).position != position) {
+      violate(str("position ",
+                  position,
+                  " reads a slot that holds position ",
+                  slot(sequence, position).position));
+      return false;
+    }
+  }
+  return true;
+}
+
+// A block written by one sequence may not be visible to another one of the same step.
+void FakeRunner::check_written_once(const StepPlan& plan) {
+  for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
+    const StepSequence& sequence = plan.sequences[i];
+    const std::int32_t last = sequence.context_before + sequence.token_count - 1;
+    for (std::int32_t at = sequence.context_before / kBlockSize; at <= last / kBlockSize; ++at) {
+      std::int32_t& writer = writer_[sequence.blocks[static_cast<std::size_t>(at)]];
+      if (writer >= 0) violate("a block that two sequences write in one step");
+      writer = static_cast<std::int32_t>(i);
+    }
+  }
+  for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
+    for (const kv::BlockId block : plan.sequences[i].blocks) {
+      if (writer_[block] >= 0 && writer_[block] != static_cast<std::int32_t>(i)) {
+        violate("a block that one sequence writes while another reads it");
+      }
+    }
+  }
+  for (const StepSequence& sequence : plan.sequences) {
+    for (const kv::BlockId block : sequence.blocks) writer_[block] = -1;
+  }
+}
+
+void FakeRunner::fill_row(const StepSequence& sequence,
+                          std::int32_t position,
+                          std::span<float> row) {
+  visible_.clear();
+  for (std::int32_t i = 0; i <= position; ++i) visible_.push_back(slot(sequence, i).token);
+  model_->logits_after(visible_, row);
+  if (model_->options().fault_probability > 0 &&
+      next_random() < model_->options().fault_probability) {
+    ++fault_count_;
+    row[0] = std::numeric_limits<float>::quiet_NaN();
+  }
+}
+
+void FakeRunner::violate(std::string what) {
+  if (violation_.empty()) violation_ = str("step ", step_count_, ": ", what);
+}
+
+double FakeRunner::next_random() { return unit(mix(++random_state_)); }
+
+}  // namespace inferneo::runtime

@@ -1,0 +1,102 @@
+// A model without weights for tests of everything above the runtime. Where a real runner writes
+// keys and values, it writes the token id and its position, and the next logits are a pure function
+// of what it reads back through the block table. So a wrong table, a stale block or a block shared
+// in error shows as different tokens, and fake_logits() is the oracle for what is right.
+// Every plan is checked; the first broken rule is kept for the test to report.
+// Thread: a model any; a runner one engine thread. Ownership: the clock and the faults outlive it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/manual_clock.h"
+#include "runtime/runtime.h"
+
+namespace inferneo::runtime {
+
+struct FakeModelOptions {
+  std::int32_t vocab_size = 64;
+  std::int32_t context_tokens_max = 4096;
+  TokenId eos_token_id = 1;
+  // Chance that the end token is the most likely one at a position.
+  double eos_probability = 0.05;
+  std::uint64_t seed = 1;  // "the weights"
+  // Rows that can see this token are not finite, and it is never likely; negative for none.
+  TokenId poison_token_id = -1;
+  // Chance that a row is not finite for no reason in its content (a memory fault).
+  double fault_probability = 0;
+  // Duration of a step: fixed part and part per token. Moves `clock` when there is one.
+  Duration step_duration{};
+  Duration token_duration{};
+  ManualClock* clock = nullptr;
+};
+
+class FakeRunner;
+
+class FakeModel final : public Model {
+ public:
+  explicit FakeModel(const FakeModelOptions& options);
+  [[nodiscard]] const ModelInfo& info() const override { return info_; }
+  Result<std::unique_ptr<GenerativeRunner>> make_runner(
+      const RunnerOptions& options) const override;
+  // The same with its own type, so that a test can ask it what it saw.
+  [[nodiscard]] std::unique_ptr<FakeRunner> make_fake_runner(const RunnerOptions& options) const;
+  [[nodiscard]] const FakeModelOptions& options() const { return options_; }
+
+  // The logits after `tokens`. Shape: out [vocab_size].
+  void logits_after(std::span<const TokenId> tokens, std::span<float> out) const;
+  // The most likely continuation, up to and including the end token or `token_count` tokens.
+  [[nodiscard]] std::vector<TokenId> greedy_continuation(std::vector<TokenId> tokens,
+                                                         std::int32_t token_count,
+                                                         bool ignore_eos) const;
+
+ private:
+  FakeModelOptions options_;
+  ModelInfo info_;
+};
+
+class FakeRunner final : public GenerativeRunner {
+ public:
+  FakeRunner(const FakeModel& model, const RunnerOptions& options);
+  Ticket submit(const StepPlan& plan) noexcept override;
+  StepResult wait(Ticket ticket) noexcept override;
+
+  // The first rule that a plan broke; empty when all plans were right.
+  [[nodiscard]] const std::string& violation() const { return violation_; }
+  [[nodiscard]] std::uint64_t fault_count() const { return fault_count_; }
+  [[nodiscard]] std::uint64_t step_count() const { return step_count_; }
+  [[nodiscard]] std::int32_t step_token_count_max_seen() const { return tokens_seen_max_; }
+
+ private:
+  struct Slot {
+    TokenId token = -1;  // -1: never written
+    std::int32_t position = -1;
+  };
+
+  [[nodiscard]] Slot& slot(const StepSequence& sequence, std::int32_t position);
+  bool check_plan(const StepPlan& plan);
+  bool check_sequence(const StepPlan& plan, const StepSequence& sequence);
+  void check_written_once(const StepPlan& plan);
+  void fill_row(const StepSequence& sequence, std::int32_t position, std::span<float> row);
+  void violate(std::string what);
+  double next_random();
+
+  const FakeModel* model_;
+  RunnerOptions options_;
+  std::vector<Slot> slots_;  // Shape: [blocks][16]
+  std::vector<float> logits_;
+  std::vector<std::int32_t> writer_;  // by block: sequence of this step that writes it, or -1
+  std::vector<TokenId> visible_;
+  std::size_t row_count_ = 0;
+  std::int32_t token_count_ = 0;
+  std::uint64_t random_state_;
+  std::uint64_t fault_count_ = 0;
+  std::uint64_t step_count_ = 0;
+  std::int32_t tokens_seen_max_ = 0;
+  std::string violation_;
+};
+
+}  // namespace inferneo::runtime

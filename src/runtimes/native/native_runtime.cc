@@ -1,0 +1,90 @@
+#include "runtimes/native/native_runtime.h"
+
+#include <sys/mman.h>
+
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include "base/str.h"
+#include "formats/checkpoint.h"
+#include "formats/model_config.h"
+#include "runtimes/native/native_model.h"
+
+namespace inferneo::runtimes::native {
+namespace {
+
+struct Artifact {
+  formats::ModelMeta meta;
+  WeightStore store;
+};
+
+Result<Artifact> open_artifact(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(path, error)) {
+    return not_found(str(path, " is not a directory"))
+        .with_hint("give the directory that holds config.json and model.safetensors");
+  }
+  Artifact artifact;
+  ASSIGN_OR_RETURN(artifact.meta, formats::read_model_config(path));
+  // Asked before the weights: a model of another kind is refused by its name, not by its files.
+  RETURN_IF_ERROR(arch::find_arch(artifact.meta).status());
+  ASSIGN_OR_RETURN(formats::Checkpoint checkpoint, formats::Checkpoint::open(path));
+  artifact.store.weights = checkpoint.weights();
+  artifact.store.files = std::move(checkpoint).take_files();
+  return artifact;
+}
+
+// Starts reading ahead; the first steps then wait less for the disk. Advice only.
+void read_ahead(const WeightStore& store) {
+  for (const MappedFile& file : store.files) {
+    const auto bytes = file.bytes();
+    if (!bytes.empty()) {
+      ::madvise(const_cast<std::byte*>(bytes.data()), bytes.size(), MADV_WILLNEED);
+    }
+  }
+}
+
+class NativeRuntime final : public runtime::Runtime {
+ public:
+  explicit NativeRuntime(device::CpuDevice& device) : device_(device) {}
+
+  [[nodiscard]] std::string_view name() const override { return "native"; }
+
+  [[nodiscard]] int probe(const std::string& path) const override {
+    std::error_code error;
+    const bool has_config = std::filesystem::is_regular_file(path + "/config.json", error);
+    return has_config && formats::has_safetensors(path) ? 100 : 0;
+  }
+
+  Result<runtime::MemoryPlan> plan(const std::string& path,
+                                   const runtime::LoadOptions& options) const override {
+    ASSIGN_OR_RETURN(const Artifact artifact, open_artifact(path));
+    ASSIGN_OR_RETURN(const ModelPlan plan,
+                     plan_model(artifact.meta, artifact.store.weights, options));
+    return plan.memory;
+  }
+
+  Result<std::shared_ptr<const runtime::Model>> load(const std::string& path,
+                                                     const runtime::LoadOptions& options,
+                                                     runtime::Progress progress) const override {
+    ASSIGN_OR_RETURN(Artifact artifact, open_artifact(path));
+    read_ahead(artifact.store);
+    ASSIGN_OR_RETURN(std::shared_ptr<const runtime::Model> model,
+                     make_model(artifact.meta, std::move(artifact.store), path, options, device_));
+    const std::uint64_t total = model->info().memory.weight_bytes;
+    if (progress) progress(total, total);
+    return model;
+  }
+
+ private:
+  device::CpuDevice& device_;
+};
+
+}  // namespace
+
+std::unique_ptr<runtime::Runtime> make_runtime(device::CpuDevice& device) {
+  return std::make_unique<NativeRuntime>(device);
+}
+
+}  // namespace inferneo::runtimes::native

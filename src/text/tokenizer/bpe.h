@@ -1,0 +1,94 @@
+// The BPE model: one piece of pre-tokenized text to token ids. Merges run in the order of their
+// rank, leftmost first, as in Hugging Face tokenizers: by scanning for short pieces, through a heap
+// for long ones, so that a piece of n bytes costs O(n log n).
+// Thread: any; immutable after load, each call works in a scratch of its own. Ownership: owns the
+// vocabulary.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "text/tokenizer/json_view.h"
+#include "text/tokenizer/vocabulary.h"
+#include "text/tokenizer/word_cache.h"
+
+namespace inferneo::text {
+
+class Bpe {
+ public:
+  // Buffers of one encode call and the words it has seen. Thread: one owner.
+  struct Scratch {
+    WordCache cache;
+    std::vector<TokenId> ids;
+    std::vector<std::uint32_t> ranks;
+    std::vector<std::uint32_t> next;
+    std::vector<std::uint32_t> previous;
+    std::vector<std::uint64_t> heap;
+
+    // Gives the memory of a very long piece back.
+    void shrink();
+  };
+
+  // Reads `model` of tokenizer.json.
+  static Result<Bpe> parse(const JsonView& model);
+
+  // Fixes how pieces are spelled: as bytes (`byte_level`) or as characters.
+  void prepare(bool byte_level);
+
+  // Appends the ids of `piece`. Precondition: valid UTF-8 unless byte-level.
+  void encode(std::string_view piece, Scratch& scratch, std::vector<TokenId>& out) const;
+
+  [[nodiscard]] const Vocabulary& vocabulary() const { return vocabulary_; }
+
+ private:
+  static constexpr std::uint32_t kNoRank = 0xFFFFFFFFu;
+
+  Status parse_options(const JsonView& model);
+  Status parse_vocabulary(const JsonView& vocab);
+  Status parse_merges(const JsonView& merges);
+  Status add_merge(std::string_view first,
+                   std::string_view second,
+                   const JsonView& merges,
+                   std::size_t index);
+
+  // The rank of merging two neighbours, or kNoRank.
+  [[nodiscard]] std::uint32_t rank_of(TokenId left, TokenId right) const;
+  void set_rank(TokenId left, TokenId right, std::uint32_t rank);
+
+  void encode_word(std::string_view word, Scratch& scratch, std::vector<TokenId>& out) const;
+  void compute(std::string_view word, Scratch& scratch) const;
+  [[nodiscard]] TokenId whole_word(std::string_view word) const;
+  void start_symbols(std::string_view word, std::vector<TokenId>& ids) const;
+  void start_symbol(std::string_view symbol,
+                    bool first,
+                    bool last,
+                    std::vector<TokenId>& ids,
+                    TokenId& pending_unknown) const;
+  void merge_by_scan(Scratch& scratch) const;
+  void merge_by_heap(Scratch& scratch) const;
+
+  Vocabulary vocabulary_;
+  // Open addressing; an entry packs left id (21 bits), right id (21 bits) and rank (22 bits).
+  std::vector<std::uint64_t> pairs_;
+  std::vector<TokenId> merged_;  // by rank
+
+  bool byte_level_ = false;
+  bool byte_fallback_ = false;
+  bool fuse_unknown_ = false;
+  bool ignore_merges_ = false;
+  TokenId unknown_ = -1;
+  std::string subword_prefix_;
+  std::string word_suffix_;
+  std::array<TokenId, 256> byte_ids_{};      // of the character for a byte; byte-level only
+  std::array<TokenId, 256> fallback_ids_{};  // of "<0x00>" ..
+  std::array<TokenId, 128> ascii_ids_{};
+  Vocabulary spelled_;  // byte-level spelling of the tokens; only for ignore_merges
+  // True when no token spans from another character into U+2581: text may be cut before it.
+  bool cut_before_meta_ = false;
+};
+
+}  // namespace inferneo::text

@@ -1,0 +1,174 @@
+// Reads the BPE model of tokenizer.json.
+#include <algorithm>
+#include <bit>
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "text/tokenizer/bpe.h"
+
+namespace inferneo::text {
+namespace {
+
+// Bound: the prefix or suffix is copied for every character; published ones have four bytes.
+constexpr std::size_t kAffixSizeMax = 256;
+// A rank has 22 bits in the pair table, and all ones there means empty.
+constexpr std::size_t kMergeCountMax = (std::size_t{1} << 22) - 1;
+static_assert(limits::kVocabSizeMax < (std::size_t{1} << 21));
+
+Result<std::string> optional_string(const JsonView& model, std::string_view key) {
+  ASSIGN_OR_RETURN(const std::optional<JsonView> found, model.optional_member(key));
+  if (!found) return std::string();
+  ASSIGN_OR_RETURN(const std::string_view text, found->string());
+  if (text.size() > kAffixSizeMax) {
+    return found->corrupt(str("has ", text.size(), " bytes, at most ", kAffixSizeMax));
+  }
+  return std::string(text);
+}
+
+}  // namespace
+
+Result<Bpe> Bpe::parse(const JsonView& model) {
+  ASSIGN_OR_RETURN(const std::optional<JsonView> type, model.optional_member("type"));
+  if (type) {
+    ASSIGN_OR_RETURN(const std::string_view name, type->string());
+    if (name != "BPE") return type->not_supported("model", name, "BPE");
+  }
+  Bpe bpe;
+  RETURN_IF_ERROR(bpe.parse_options(model));
+  ASSIGN_OR_RETURN(const JsonView vocab, model.member("vocab"));
+  RETURN_IF_ERROR(bpe.parse_vocabulary(vocab));
+  ASSIGN_OR_RETURN(const JsonView merges, model.member("merges"));
+  RETURN_IF_ERROR(bpe.parse_merges(merges));
+  // A name that the vocabulary lacks leaves unknown characters out of the ids.
+  ASSIGN_OR_RETURN(const std::string unknown, optional_string(model, "unk_token"));
+  if (!unknown.empty()) bpe.unknown_ = bpe.vocabulary_.find(unknown);
+  return bpe;
+}
+
+Status Bpe::parse_options(const JsonView& model) {
+  ASSIGN_OR_RETURN(const std::optional<JsonView> dropout, model.optional_member("dropout"));
+  if (dropout) {
+    double rate = -1;
+    const auto error = dropout->element().get(rate);
+    if (error != simdjson::SUCCESS) return dropout->corrupt("is not a number");
+    if (rate != 0) {
+      return unsupported(str(dropout->where(), ": random dropout of merges is not supported"))
+          .with_hint("set model.dropout to null")
+          .with_where(dropout->where());
+    }
+  }
+  ASSIGN_OR_RETURN(byte_fallback_, model.bool_member("byte_fallback", false));
+  ASSIGN_OR_RETURN(fuse_unknown_, model.bool_member("fuse_unk", false));
+  ASSIGN_OR_RETURN(ignore_merges_, model.bool_member("ignore_merges", false));
+  ASSIGN_OR_RETURN(subword_prefix_, optional_string(model, "continuing_subword_prefix"));
+  ASSIGN_OR_RETURN(word_suffix_, optional_string(model, "end_of_word_suffix"));
+  return ok_status();
+}
+
+Status Bpe::parse_vocabulary(const JsonView& vocab) {
+  ASSIGN_OR_RETURN(const simdjson::dom::object entries, vocab.object());
+  std::size_t count = 0;
+  std::size_t name_size = 0;
+  for (const auto entry : entries) {
+    ++count;
+    name_size += entry.key.size();
+  }
+  if (count > limits::kVocabSizeMax) {
+    return vocab.corrupt(str("has ", count, " tokens, at most ", limits::kVocabSizeMax));
+  }
+  vocabulary_.reserve(count, name_size);
+  for (const auto entry : entries) {
+    const auto where = [&] {
+      return JsonView(entry.value, str(vocab.where(), ".", printable(entry.key)));
+    };
+    std::int64_t id = -1;
+    if (entry.value.get(id) != simdjson::SUCCESS) return where().integer().status();
+    if (id < 0 || static_cast<std::uint64_t>(id) >= limits::kVocabSizeMax) {
+      return where().corrupt(str("is ", id, ", expected 0 to ", limits::kVocabSizeMax - 1));
+    }
+    switch (vocabulary_.add(entry.key, static_cast<TokenId>(id))) {
+      case Vocabulary::AddOutcome::kAdded:
+        break;
+      case Vocabulary::AddOutcome::kDuplicateName:
+        return where().corrupt("is there twice");
+      case Vocabulary::AddOutcome::kDuplicateId:
+        return where().corrupt(str("has id ",
+                                   id,
+                                   ", which '",
+                                   printable(vocabulary_.name(static_cast<TokenId>(id))),
+                                   "' has already"));
+    }
+  }
+  return ok_status();
+}
+
+Status Bpe::parse_merges(const JsonView& merges) {
+  ASSIGN_OR_RETURN(const simdjson::dom::array lines, merges.array());
+  // Why counted by walking: size() of a simdjson array saturates at 2^24.
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto line : lines) ++count;
+  if (count > kMergeCountMax) {
+    return merges.corrupt(str("has ", count, " entries, at most ", kMergeCountMax));
+  }
+  merged_.reserve(count);
+  pairs_.assign(std::bit_ceil(std::max<std::size_t>(16, count * 2)), ~std::uint64_t{0});
+  std::size_t index = 0;
+  for (const simdjson::dom::element line : lines) {
+    const auto place = [&] { return merges.item(index, line); };
+    std::string_view text;
+    simdjson::dom::array parts;
+    if (line.get(text) == simdjson::SUCCESS) {
+      if (!text.starts_with("#version")) {
+        const std::size_t space = text.find(' ');
+        if (space == text.npos || text.find(' ', space + 1) != text.npos) {
+          return place().corrupt("is not two pieces with a space between them");
+        }
+        RETURN_IF_ERROR(add_merge(text.substr(0, space), text.substr(space + 1), merges, index));
+      }
+    } else if (line.get(parts) == simdjson::SUCCESS && parts.size() == 2) {
+      ASSIGN_OR_RETURN(const std::string_view first, place().item(0, parts.at(0).value()).string());
+      ASSIGN_OR_RETURN(const std::string_view second,
+                       place().item(1, parts.at(1).value()).string());
+      RETURN_IF_ERROR(add_merge(first, second, merges, index));
+    } else {
+      return place().corrupt("is neither a string nor a list of two strings");
+    }
+    ++index;
+  }
+  return ok_status();
+}
+
+Status Bpe::add_merge(std::string_view first,
+                      std::string_view second,
+                      const JsonView& merges,
+                      std::size_t index) {
+  const auto unknown = [&](std::string_view piece) {
+    return merges.item(index, merges.element())
+        .corrupt(str("needs '", printable(piece), "', which the vocabulary lacks"));
+  };
+  const TokenId left = vocabulary_.find(first);
+  if (left < 0) return unknown(first);
+  const TokenId right = vocabulary_.find(second);
+  if (right < 0) return unknown(second);
+  if (second.size() < subword_prefix_.size()) {
+    return merges.item(index, merges.element())
+        .corrupt("has a second piece shorter than continuing_subword_prefix");
+  }
+  const std::string_view tail = second.substr(subword_prefix_.size());
+  const TokenId merged = vocabulary_.find(first, tail);
+  if (merged < 0) return unknown(str(first, tail));
+  set_rank(left, right, static_cast<std::uint32_t>(merged_.size()));
+  merged_.push_back(merged);
+  return ok_status();
+}
+
+// A pair given twice has the rank of its last place, as in the reference.
+void Bpe::set_rank(TokenId left, TokenId right, std::uint32_t rank) {
+  const auto key = static_cast<std::uint64_t>(left) << 21 | static_cast<std::uint64_t>(right);
+  const std::size_t mask = pairs_.size() - 1;
+  std::size_t at = (key * 0x9E3779B97F4A7C15u >> 32) & mask;
+  while (pairs_[at] != ~std::uint64_t{0} && pairs_[at] >> 22 != key) at = (at + 1) & mask;
+  pairs_[at] = key << 22 | rank;
+}
+
+}  // namespace inferneo::text

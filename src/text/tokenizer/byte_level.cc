@@ -1,0 +1,45 @@
+// ByteLevel: optionally puts a space in front and splits by GPT-2's pattern. The spelling of bytes
+// as characters happens in the model (Bpe::prepare), which sees raw bytes.
+#include <string>
+
+#include "text/tokenizer/known_split.h"
+#include "text/tokenizer/pre_tokenizer.h"
+
+namespace inferneo::text {
+namespace {
+
+class ByteLevel final : public PreTokenizer {
+ public:
+  ByteLevel(bool add_prefix_space, bool use_regex)
+      : add_prefix_space_(add_prefix_space), use_regex_(use_regex) {}
+
+  void split(std::string_view text, bool at_start, PieceSink& sink) const override {
+    std::string prefixed;
+    if (add_prefix_space_ && !text.starts_with(' ')) {
+      prefixed.reserve(text.size() + 1);
+      prefixed += ' ';
+      prefixed += text;
+      text = prefixed;
+    }
+    if (!use_regex_) return sink.piece(text, at_start);
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = split_gpt2(text, at);
+      sink.piece(text.substr(at, end - at), at_start && at == 0);
+      at = end;
+    }
+  }
+
+ private:
+  bool add_prefix_space_;
+  bool use_regex_;
+};
+
+}  // namespace
+
+Result<PreTokenizerPtr> parse_byte_level(const JsonView& entry) {
+  ASSIGN_OR_RETURN(const bool add_prefix_space, entry.bool_member("add_prefix_space", true));
+  ASSIGN_OR_RETURN(const bool use_regex, entry.bool_member("use_regex", true));
+  return PreTokenizerPtr(std::make_unique<ByteLevel>(add_prefix_space, use_regex));
+}
+
+}  // namespace inferneo::text

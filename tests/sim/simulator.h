@@ -1,0 +1,32 @@
+// One simulated life of an engine under a seed: random requests against the real scheduler, cache
+// and core, with a fake runtime, a virtual clock and a reader of the output that may be slow.
+// The seed decides everything, so the same seed gives the same trace.
+// After every step the state is compared with what must always hold; each token is compared with
+// an oracle that knows nothing of batches, blocks or caches.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace inferneo::sim {
+
+struct SimulationResult {
+  std::string failure;  // empty when everything held
+  std::uint64_t trace_hash = 0;
+  // What happened, so that a test can tell that the cases it is about did occur.
+  std::uint64_t steps = 0;
+  std::uint64_t tokens = 0;
+  std::uint64_t preemptions = 0;
+  std::uint64_t cache_hits = 0;
+  std::uint64_t cancelled = 0;
+  std::uint64_t expired = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t refused = 0;
+  std::uint64_t stopped = 0;
+  std::uint64_t forks = 0;
+  std::uint64_t ring_full = 0;
+};
+
+SimulationResult simulate(std::uint64_t seed);
+
+}  // namespace inferneo::sim
