@@ -310,8 +310,8 @@ void Executor::Impl::store_head(std::byte* plane,
                                 std::int64_t element,
                                 const float* source) const noexcept {
   const std::int64_t head_dim = program_.attention.head_dim;
-  if (program_.arithmetic.kv == DType::kBf16) {
-    table_.f32_to_bf16(source, reinterpret_cast<Bf16*>(plane) + element, head_dim);
+  if (program_.arithmetic.kv == DType::kF16) {
+    table_.f32_to_f16(source, reinterpret_cast<F16*>(plane) + element, head_dim);
   } else {
     std::memcpy(reinterpret_cast<float*>(plane) + element,
                 source,
@@ -367,8 +367,8 @@ void Executor::Impl::attend(const AttentionOp& op,
   args.block_size = static_cast<std::int32_t>(kBlockSize);
   args.scale = op.scale;
   args.scratch = scratch(worker);
-  const bool rounded = program_.arithmetic.kv == DType::kBf16;
-  (rounded ? table_.attention_bf16 : table_.attention_f32)(args);
+  const bool halves = program_.arithmetic.kv == DType::kF16;
+  (halves ? table_.attention_f16 : table_.attention_f32)(args);
 }
 
 void Executor::Impl::operator()(const AttentionOp& op) noexcept {

@@ -73,8 +73,8 @@ struct KernelTable {
   LinearFn linear_f32_bf16 = nullptr;
   LinearFn linear_bf16_bf16 = nullptr;
 
-  AttentionFn attention_f32 = nullptr;   // f32 keys and values
-  AttentionFn attention_bf16 = nullptr;  // bf16 keys and values, f32 arithmetic
+  AttentionFn attention_f32 = nullptr;  // f32 keys and values
+  AttentionFn attention_f16 = nullptr;  // f16 keys and values, f32 arithmetic
 
   // y[i] = x[i] * weight[i] / sqrt(mean(x^2) + eps), one row of n.
   void (*rms_norm)(
@@ -91,8 +91,9 @@ struct KernelTable {
   void (*silu_mul)(const float* gate, const float* up, float* y, std::int64_t n) noexcept;
   void (*add)(const float* a, const float* b, float* y, std::int64_t n) noexcept;
 
-  // Round to nearest even; NaN stays NaN.
+  // Round to nearest even, to infinity what is too large; NaN stays NaN.
   void (*f32_to_bf16)(const float* x, Bf16* y, std::int64_t n) noexcept;
+  void (*f32_to_f16)(const float* x, F16* y, std::int64_t n) noexcept;
   void (*bf16_to_f32)(const Bf16* x, float* y, std::int64_t n) noexcept;
   void (*f16_to_f32)(const F16* x, float* y, std::int64_t n) noexcept;
 

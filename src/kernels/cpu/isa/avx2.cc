@@ -93,6 +93,10 @@ static inline void store_bf16(Bf16* p, Vec v) {
   _mm_storeu_si128((__m128i*)p, _mm256_castsi256_si128(ordered));
 }
 
+static inline void store_f16(F16* p, Vec v) {
+  _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+
 static inline Vec round_nearest(Vec v) {
   return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
@@ -157,12 +161,13 @@ constinit const KernelTable kAvx2Table = {
     .linear_f32_bf16 = linear<OperandsF32Bf16>,
     .linear_bf16_bf16 = linear<OperandsBf16Widened>,
     .attention_f32 = attention<F32Cache>,
-    .attention_bf16 = attention<Bf16Cache>,
+    .attention_f16 = attention<F16Cache>,
     .rms_norm = rms_norm,
     .rope = rope,
     .silu_mul = silu_mul,
     .add = add_rows,
     .f32_to_bf16 = f32_to_bf16,
+    .f32_to_f16 = f32_to_f16,
     .bf16_to_f32 = bf16_to_f32,
     .f16_to_f32 = f16_to_f32,
     .argmax = argmax,

@@ -92,6 +92,8 @@ static inline void store_bf16(Bf16* p, Vec v) {
   vst1_u16(p, vshrn_n_u32(vbslq_u32(vceqq_f32(v, v), rounded, quiet), 16));
 }
 
+static inline void store_f16(F16* p, Vec v) { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v))); }
+
 static inline Vec round_nearest(Vec v) { return vrndnq_f32(v); }
 // v * 2^n for whole n in [-160, 160], in two factors so that neither leaves the exponent range.
 static inline Vec scale_by_power_of_two(Vec v, Vec n) {
@@ -136,12 +138,13 @@ constinit const KernelTable kNeonTable = {
     .linear_f32_bf16 = linear<OperandsF32Bf16>,
     .linear_bf16_bf16 = linear<OperandsBf16Widened>,
     .attention_f32 = attention<F32Cache>,
-    .attention_bf16 = attention<Bf16Cache>,
+    .attention_f16 = attention<F16Cache>,
     .rms_norm = rms_norm,
     .rope = rope,
     .silu_mul = silu_mul,
     .add = add_rows,
     .f32_to_bf16 = f32_to_bf16,
+    .f32_to_f16 = f32_to_f16,
     .bf16_to_f32 = bf16_to_f32,
     .f16_to_f32 = f16_to_f32,
     .argmax = argmax,
