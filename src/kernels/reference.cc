@@ -196,11 +196,10 @@ double spin(std::int64_t rounds) noexcept {
 
 constexpr KernelTable kReference = {
     .name = "reference",
-    .native_bf16_dot = false,
     .linear_f32_f32 = linear<float, float, from_f32, from_f32>,
     .linear_f32_f16 = linear<float, F16, from_f32, from_f16>,
     .linear_f32_bf16 = linear<float, Bf16, from_f32, from_bf16>,
-    .linear_bf16_bf16 = linear<Bf16, Bf16, from_bf16, from_bf16>,
+    .linear_bf16x2_bf16 = linear<float, Bf16, from_f32, from_bf16>,
     .attention_f32 = attention<float, from_f32>,
     .attention_f16 = attention<F16, from_f16>,
     .rms_norm = rms_norm,

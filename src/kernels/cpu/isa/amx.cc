@@ -18,17 +18,19 @@ namespace {
 
 #include "kernels/cpu/bodies-inl.h"
 
+#include "kernels/cpu/isa/bf16_dot-inl.h"
+
 #include "kernels/cpu/isa/amx_linear-inl.h"
 
 }  // namespace
 
 constinit const KernelTable kAmxTable = {
     .name = "amx",
-    .native_bf16_dot = true,
     .linear_f32_f32 = linear<OperandsF32F32>,
     .linear_f32_f16 = linear<OperandsF32F16>,
     .linear_f32_bf16 = linear<OperandsF32Bf16>,
-    .linear_bf16_bf16 = amx_linear,
+    .linear_bf16x2_bf16 = amx_linear,
+    .pack_activations = amx_pack,
     .attention_f32 = attention<F32Cache>,
     .attention_f16 = attention<F16Cache>,
     .rms_norm = rms_norm,
@@ -43,6 +45,7 @@ constinit const KernelTable kAmxTable = {
     .log_sum_exp = log_sum_exp,
     .spin_f32 = spin<OperandsF32F32>,
     .spin_bf16 = spin_amx,
+    .spin_bf16_dot = spin<Bf16DotStep>,
 };
 
 }  // namespace inferneo::kernels

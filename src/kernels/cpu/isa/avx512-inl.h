@@ -2,7 +2,6 @@
 // and target region of each table that builds on them.
 
 using Vec = __m512;
-using Wide = __m512i;  // 32 bf16 elements
 
 constexpr int kLanes = 16;
 constexpr int kTileRows = 6;      // 6 x 4 sums and 5 operands of the 32 registers
@@ -47,15 +46,6 @@ static inline Vec load_f16(const F16* p) {
 }
 static inline Vec load_f16_part(const F16* p, int64_t count) {
   return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lane_mask(count), p));
-}
-
-static inline Wide load_wide(const Bf16* p) { return _mm512_loadu_si512(p); }
-static inline Wide load_wide_part(const Bf16* p, int64_t count) {
-  return _mm512_maskz_loadu_epi16((__mmask32)((1ULL << count) - 1ULL), p);
-}
-static inline Vec even_bf16(Wide v) { return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16)); }
-static inline Vec odd_bf16(Wide v) {
-  return _mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32((int)0xffff0000)));
 }
 
 // Round to nearest even by adding half of the last place that stays. Why not vcvtneps2bf16: it
