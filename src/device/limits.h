@@ -23,7 +23,9 @@ struct LimitsOptions {
 struct Limits {
   double read_bytes_per_s = 0;
   double f32_flop_per_s = 0;   // multiply and add count as two
-  double bf16_flop_per_s = 0;  // of the instruction that the table's linear_bf16_bf16 is made of
+  double bf16_flop_per_s = 0;  // of the table's fastest: AMX tiles, vdpbf16ps, or f32 multiply-add
+  // Of the 512-bit dot product vdpbf16ps, whatever the table uses; 0 on tables without it.
+  double bf16_dot_flop_per_s = 0;
   double empty_section_s = 0;  // CpuDevice::parallel_for without work, median
 };
 

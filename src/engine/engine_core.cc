@@ -188,18 +188,16 @@ void EngineCore::run_step(TimePoint started_at) {
       to_seconds((submitted_at - started_at) + (clock_.now() - done_at)));
 }
 
-void EngineCore::take_rows(std::span<const float> logits, TimePoint now) {
+void EngineCore::take_rows(std::span<float> logits, TimePoint now) {
   const auto vocab = static_cast<std::size_t>(model_.vocab_size);
   for (std::size_t i = 0; i < batch_.rows().size(); ++i) {
     const RowOwner& owner = batch_.rows()[i];
     if (owner.sequence->request->ended) continue;
-    const std::span<const float> row = logits.subspan(i * vocab, vocab);
+    const std::span<float> row = logits.subspan(i * vocab, vocab);
     if (owner.position + 1 < owner.sequence->token_count()) {
       take_prompt_row(*owner.sequence, owner.position, row);
     } else {
-      // The sampler may use the row as scratch memory. It lies in the runner's own buffer, which
-      // the runner fills anew in each step.
-      take_row(*owner.sequence, {const_cast<float*>(row.data()), row.size()}, now);
+      take_row(*owner.sequence, row, now);
     }
   }
 }

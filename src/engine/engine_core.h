@@ -65,7 +65,7 @@ class EngineCore {
   void begin_admitted(TimePoint now);
   void begin(ActiveRequest& request, TimePoint now);
   void run_step(TimePoint started_at);
-  void take_rows(std::span<const float> logits, TimePoint now);
+  void take_rows(std::span<float> logits, TimePoint now);
   void take_prompt_row(Sequence& sequence, std::int32_t position, std::span<const float> row);
   void take_row(Sequence& sequence, std::span<float> row, TimePoint now);
   void fork(ActiveRequest& request, std::span<float> row, TimePoint now);

@@ -54,7 +54,7 @@ class Executor::Impl {
       : program_(program), constants_(constants), device_(device), table_(device.kernels()) {}
 
   Status allocate(const StepLimits& limits);
-  std::span<const float> run(const Step& step) noexcept;
+  std::span<float> run(const Step& step) noexcept;
 
   void operator()(const EmbedOp& op) noexcept;
   void operator()(const RmsNormOp& op) noexcept;
@@ -83,7 +83,9 @@ class Executor::Impl {
   void place_rows() noexcept;
   void cut_query_tiles() noexcept;
   void compute_rotation() noexcept;
+  const float* pack(ValueId in, ValueId packed) noexcept;
   void linear_part(ValueId in,
+                   const float* packed,
                    const LinearPart& part,
                    std::int64_t begin,
                    std::int64_t end) const noexcept;
@@ -151,7 +153,7 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
   return ok_status();
 }
 
-std::span<const float> Executor::Impl::run(const Step& step) noexcept {
+std::span<float> Executor::Impl::run(const Step& step) noexcept {
   step_ = &step;
   place_rows();
   cut_query_tiles();
@@ -244,7 +246,20 @@ void Executor::Impl::operator()(const RmsNormOp& op) noexcept {
   device_.parallel_for(rows(op.in), grain_for(8 * width, 1), body);
 }
 
+// Packs the input of linears once for all of their parts. Null when this table does not want that.
+const float* Executor::Impl::pack(ValueId in, ValueId packed) noexcept {
+  if (packed == kNone || table_.pack_activations == nullptr) return nullptr;
+  const std::int64_t width = value(in).width;
+  const std::int64_t row_count = rows(in);
+  auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
+    table_.pack_activations(at(in), width, begin, end, width, at(packed));
+  };
+  device_.parallel_for(row_count, grain_for(4 * width, kernels::kPackRows), body);
+  return at(packed);
+}
+
 void Executor::Impl::linear_part(ValueId in,
+                                 const float* packed,
                                  const LinearPart& part,
                                  std::int64_t begin,
                                  std::int64_t end) const noexcept {
@@ -261,9 +276,10 @@ void Executor::Impl::linear_part(ValueId in,
   args.x_stride = source.width;
   args.y_stride = value(part.out).width;
   args.accumulate = part.accumulate;
+  args.packed = packed;
   switch (part.weight.dtype) {
     case DType::kBf16:
-      (program_.arithmetic.bf16_pairs ? table_.linear_f32_bf16 : table_.linear_f32_bf16)(args);
+      (program_.arithmetic.bf16_pairs ? table_.linear_bf16x2_bf16 : table_.linear_f32_bf16)(args);
       break;
     case DType::kF16:
       table_.linear_f32_f16(args);
@@ -275,6 +291,7 @@ void Executor::Impl::linear_part(ValueId in,
 
 void Executor::Impl::operator()(const LinearOp& op) noexcept {
   if (rows(op.in) == 0) return;
+  const float* packed = pack(op.in, op.packed);
   std::int64_t columns = 0;
   for (const LinearPart& part : op.parts) columns += value(part.out).width;
   // The parts stand side by side; a range of columns may cover several.
@@ -284,7 +301,7 @@ void Executor::Impl::operator()(const LinearOp& op) noexcept {
       const std::int64_t part_end = part_begin + value(part.out).width;
       const std::int64_t first = std::max(begin, part_begin);
       const std::int64_t last = std::min(end, part_end);
-      if (first < last) linear_part(op.in, part, first - part_begin, last - part_begin);
+      if (first < last) linear_part(op.in, packed, part, first - part_begin, last - part_begin);
       part_begin = part_end;
     }
   };
@@ -293,9 +310,10 @@ void Executor::Impl::operator()(const LinearOp& op) noexcept {
 
 void Executor::Impl::operator()(const GatedLinearOp& op) noexcept {
   const std::int64_t width = value(op.out).width;
+  const float* packed = pack(op.in, op.packed);
   auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
-    linear_part(op.in, op.gate, begin, end);
-    linear_part(op.in, op.up, begin, end);
+    linear_part(op.in, packed, op.gate, begin, end);
+    linear_part(op.in, packed, op.up, begin, end);
     for (std::int64_t row = 0; row < rows(op.in); ++row) {
       table_.silu_mul(at(op.gate.out, row) + begin,
                       at(op.up.out, row) + begin,
@@ -310,8 +328,8 @@ void Executor::Impl::store_head(std::byte* plane,
                                 std::int64_t element,
                                 const float* source) const noexcept {
   const std::int64_t head_dim = program_.attention.head_dim;
-  if (program_.arithmetic.kv == DType::kBf16) {
-    table_.f32_to_bf16(source, reinterpret_cast<Bf16*>(plane) + element, head_dim);
+  if (program_.arithmetic.kv == DType::kF16) {
+    table_.f32_to_f16(source, reinterpret_cast<F16*>(plane) + element, head_dim);
   } else {
     std::memcpy(reinterpret_cast<float*>(plane) + element,
                 source,
@@ -367,8 +385,8 @@ void Executor::Impl::attend(const AttentionOp& op,
   args.block_size = static_cast<std::int32_t>(kBlockSize);
   args.scale = op.scale;
   args.scratch = scratch(worker);
-  const bool rounded = program_.arithmetic.kv == DType::kBf16;
-  (rounded ? table_.attention_bf16 : table_.attention_f32)(args);
+  const bool halves = program_.arithmetic.kv == DType::kF16;
+  (halves ? table_.attention_f16 : table_.attention_f32)(args);
 }
 
 void Executor::Impl::operator()(const AttentionOp& op) noexcept {
@@ -406,6 +424,6 @@ Result<std::unique_ptr<Executor>> Executor::create(const Program& program,
   return std::unique_ptr<Executor>(new Executor(std::move(impl)));
 }
 
-std::span<const float> Executor::run(const Step& step) noexcept { return impl_->run(step); }
+std::span<float> Executor::run(const Step& step) noexcept { return impl_->run(step); }
 
 }  // namespace inferneo::graph

@@ -51,7 +51,7 @@ class Executor {
 
   // Shape of the result: [logit_rows][vocabulary], valid until the next run. The step is trusted:
   // ids are in the vocabulary, sizes within the limits, blocks in the cache.
-  std::span<const float> run(const Step& step) noexcept;
+  std::span<float> run(const Step& step) noexcept;
 
  private:
   class Impl;

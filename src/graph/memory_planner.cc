@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "graph/program.h"
+#include "kernels/kernel_table.h"
 
 namespace inferneo::graph {
 namespace {
@@ -14,7 +15,9 @@ constexpr std::uint64_t kAlignment = 64;
 std::uint64_t value_size(const Value& value,
                          std::int64_t token_count,
                          std::int64_t logit_row_count) {
-  const std::int64_t rows = value.rows == Rows::kTokens ? token_count : logit_row_count;
+  std::int64_t rows = value.rows == Rows::kTokens ? token_count : logit_row_count;
+  if (value.packed)
+    rows = (rows + kernels::kPackRows - 1) / kernels::kPackRows * kernels::kPackRows;
   const std::uint64_t size = static_cast<std::uint64_t>(rows * value.width) * sizeof(float);
   return (size + kAlignment - 1) / kAlignment * kAlignment;
 }

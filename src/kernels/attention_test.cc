@@ -55,8 +55,8 @@ struct Sequence {
   }
 
   void convert() {
-    k_bf16 = testing::to_bf16(k);
-    v_bf16 = testing::to_bf16(v);
+    k_f16 = testing::to_f16(k);
+    v_f16 = testing::to_f16(v);
   }
   [[nodiscard]] std::int64_t row_size() const { return std::int64_t{kv_heads} * head_dim; }
   [[nodiscard]] std::int64_t q_stride() const { return row_size() * group + 3; }
@@ -68,7 +68,7 @@ struct Sequence {
 
   // Output of tokens [begin, end) as rows of one chunk that starts at chunk_begin, all heads.
   void run(const KernelTable& table,
-           bool bf16,
+           bool f16,
            std::int32_t chunk_begin,
            std::int32_t begin,
            std::int32_t end,
@@ -78,8 +78,8 @@ struct Sequence {
     AttentionArgs args;
     args.q = q.data() + chunk_begin * q_stride();
     args.out = out.data() + chunk_begin * q_stride();
-    args.k_cache = bf16 ? static_cast<const void*>(k_bf16.data()) : k.data();
-    args.v_cache = bf16 ? static_cast<const void*>(v_bf16.data()) : v.data();
+    args.k_cache = f16 ? static_cast<const void*>(k_f16.data()) : k.data();
+    args.v_cache = f16 ? static_cast<const void*>(v_f16.data()) : v.data();
     args.blocks = blocks.data();
     args.q_stride = q_stride();
     args.out_stride = q_stride();
@@ -93,20 +93,20 @@ struct Sequence {
     args.scale = 1 / std::sqrt(static_cast<float>(head_dim));
     args.scratch = scratch.data();
     for (args.kv_head = 0; args.kv_head < kv_heads; ++args.kv_head) {
-      (bf16 ? table.attention_bf16 : table.attention_f32)(args);
+      (f16 ? table.attention_f16 : table.attention_f32)(args);
     }
   }
 
-  [[nodiscard]] std::vector<float> whole(const KernelTable& table, bool bf16) const {
+  [[nodiscard]] std::vector<float> whole(const KernelTable& table, bool f16) const {
     std::vector<float> out(q.size(), 0.0F);
-    run(table, bf16, 0, 0, tokens, out);
+    run(table, f16, 0, 0, tokens, out);
     return out;
   }
 
   std::int32_t tokens, group, head_dim, block_size, kv_heads;
   std::vector<std::uint32_t> blocks;
   std::vector<float> q, k, v;
-  std::vector<Bf16> k_bf16, v_bf16;
+  std::vector<F16> k_f16, v_f16;
 };
 
 // Bound: outputs are averages of values in [-1, 1]; scores of magnitude up to 4 sqrt(head_dim)
@@ -134,12 +134,12 @@ void expect_same(const std::vector<float>& expected,
 
 TEST(Attention, agrees_with_the_reference_for_odd_head_sizes) {
   for (const KernelTable* table : supported_tables()) {
-    for (const bool bf16 : {false, true}) {
+    for (const bool f16 : {false, true}) {
       for (const std::int32_t head_dim :
            {1, 2, 3, 7, 8, 15, 16, 17, 24, 48, 64, 80, 96, 100, 128}) {
         const Sequence sequence(70, 3, head_dim);
-        expect_close(sequence.whole(reference_table(), bf16),
-                     sequence.whole(*table, bf16),
+        expect_close(sequence.whole(reference_table(), f16),
+                     sequence.whole(*table, f16),
                      std::string(table->name) + " head_dim " + std::to_string(head_dim));
       }
     }
@@ -164,17 +164,17 @@ TEST(Attention, agrees_with_the_reference_for_odd_lengths_groups_and_block_sizes
 
 TEST(Attention, bits_do_not_depend_on_chunks_or_row_ranges) {
   for (const KernelTable* table : supported_tables()) {
-    for (const bool bf16 : {false, true}) {
+    for (const bool f16 : {false, true}) {
       for (const std::int32_t group : {1, 3, 8}) {
         const Sequence sequence(150, group, 40);
-        const std::vector<float> whole = sequence.whole(*table, bf16);
+        const std::vector<float> whole = sequence.whole(*table, f16);
         for (const std::int32_t size : {1, 2, 7, 31, 64, 149}) {
           std::vector<float> chunks(whole.size(), 0.0F);
           std::vector<float> ranges(whole.size(), 0.0F);
           for (std::int32_t t = 0; t < sequence.tokens; t += size) {
             const std::int32_t end = std::min(t + size, sequence.tokens);
-            sequence.run(*table, bf16, t, t, end, chunks);
-            sequence.run(*table, bf16, 0, t, end, ranges);
+            sequence.run(*table, f16, t, t, end, chunks);
+            sequence.run(*table, f16, 0, t, end, ranges);
           }
           const std::string what = std::string(table->name) + " size " + std::to_string(size);
           expect_same(whole, chunks, what + " chunks");
@@ -188,15 +188,15 @@ TEST(Attention, bits_do_not_depend_on_chunks_or_row_ranges) {
 // A later token's broken key or value touches no earlier row, not even one in the same tile.
 TEST(Attention, nans_reach_later_rows_only) {
   for (const KernelTable* table : supported_tables()) {
-    for (const bool bf16 : {false, true}) {
+    for (const bool f16 : {false, true}) {
       for (const bool in_key : {false, true}) {
         const Sequence good(100, 2, 20);
-        const std::vector<float> expected = good.whole(*table, bf16);
+        const std::vector<float> expected = good.whole(*table, f16);
         Sequence bad = good;
         const std::int32_t at = 41;
         (in_key ? bad.k : bad.v)[bad.offset(at, 0) + 5] = std::numeric_limits<float>::quiet_NaN();
         bad.convert();
-        const std::vector<float> actual = bad.whole(*table, bf16);
+        const std::vector<float> actual = bad.whole(*table, f16);
         for (std::int32_t t = 0; t < good.tokens; ++t) {
           const auto row = static_cast<std::size_t>(t * good.q_stride());
           for (std::size_t i = 0; i < static_cast<std::size_t>(good.head_dim * 2); ++i) {

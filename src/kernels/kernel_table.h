@@ -29,6 +29,8 @@ struct LinearArgs {
   std::int64_t k = 0;
   std::int64_t x_stride = 0;  // elements
   std::int64_t y_stride = 0;  // elements
+  // Read in place of x by linear_bf16x2_bf16 of a table that has pack_activations.
+  const void* packed = nullptr;
   bool accumulate = false;
 };
 using LinearFn = void (*)(const LinearArgs&) noexcept;
@@ -59,22 +61,39 @@ struct AttentionArgs {
 };
 using AttentionFn = void (*)(const AttentionArgs&) noexcept;
 
+// Packed activations take whole groups of rows and of elements of k; a pair takes four bytes.
+inline constexpr std::int64_t kPackRows = 16;
+inline constexpr std::int64_t kPackWidth = 32;
+inline std::int64_t packed_floats(std::int64_t m, std::int64_t k) {
+  return (m + kPackRows - 1) / kPackRows * kPackRows * ((k + kPackWidth - 1) / kPackWidth) *
+         kPackWidth;
+}
+
 // Floats of scratch that any table's attention needs.
 std::int64_t attention_scratch_floats(std::int32_t head_dim, std::int32_t group);
 
 struct KernelTable {
   const char* name = nullptr;  // "reference", "avx2", "avx512", ...
-  // Products with activations rounded to bf16 use this table's native bf16 dot (or emulate it).
-  bool native_bf16_dot = false;
 
   // Named <activation type>_<weight type>. Accumulation is in f32.
   LinearFn linear_f32_f32 = nullptr;
   LinearFn linear_f32_f16 = nullptr;
   LinearFn linear_f32_bf16 = nullptr;
-  LinearFn linear_bf16_bf16 = nullptr;
+  // As linear_f32_bf16, but each activation may be rounded to the sum of two bf16 numbers (relative
+  // error up to 2^-16).
+  LinearFn linear_bf16x2_bf16 = nullptr;
+  // Rounds and packs rows [m_begin, m_end) of x, Shape [m][x_stride], into the buffer of all rows,
+  // packed_floats(m, k) floats. m_begin is a multiple of kPackRows, and m_end is one or m. Null
+  // where linear_bf16x2_bf16 reads x; elsewhere it reads LinearArgs::packed.
+  void (*pack_activations)(const float* x,
+                           std::int64_t x_stride,
+                           std::int64_t m_begin,
+                           std::int64_t m_end,
+                           std::int64_t k,
+                           void* packed) noexcept = nullptr;
 
-  AttentionFn attention_f32 = nullptr;   // f32 keys and values
-  AttentionFn attention_bf16 = nullptr;  // bf16 keys and values, f32 arithmetic
+  AttentionFn attention_f32 = nullptr;  // f32 keys and values
+  AttentionFn attention_f16 = nullptr;  // f16 keys and values, f32 arithmetic
 
   // y[i] = x[i] * weight[i] / sqrt(mean(x^2) + eps), one row of n.
   void (*rms_norm)(
@@ -91,8 +110,9 @@ struct KernelTable {
   void (*silu_mul)(const float* gate, const float* up, float* y, std::int64_t n) noexcept;
   void (*add)(const float* a, const float* b, float* y, std::int64_t n) noexcept;
 
-  // Round to nearest even; NaN stays NaN.
+  // Round to nearest even, to infinity what is too large; NaN stays NaN.
   void (*f32_to_bf16)(const float* x, Bf16* y, std::int64_t n) noexcept;
+  void (*f32_to_f16)(const float* x, F16* y, std::int64_t n) noexcept;
   void (*bf16_to_f32)(const Bf16* x, float* y, std::int64_t n) noexcept;
   void (*f16_to_f32)(const F16* x, float* y, std::int64_t n) noexcept;
 
@@ -102,11 +122,13 @@ struct KernelTable {
   // log(sum(exp(x))) with the maximum taken out.
   float (*log_sum_exp)(const float* x, std::int64_t n) noexcept;
 
-  // Keep the multiply-adds of linear_f32_f32 and linear_bf16_bf16 busy on registers alone, without
-  // loads, and return the floating-point operations done: the limits that products are compared
-  // with. One round is a few nanoseconds to a microsecond.
+  // Keep the table's fastest multiply-adds of f32 and bf16 operands busy on registers alone,
+  // without loads, and return the floating-point operations done: the limits that products are
+  // compared with. One round is a few nanoseconds to a microsecond.
   double (*spin_f32)(std::int64_t rounds) noexcept;
   double (*spin_bf16)(std::int64_t rounds) noexcept;
+  // The same for the 512-bit dot product vdpbf16ps; null on tables for processors without it.
+  double (*spin_bf16_dot)(std::int64_t rounds) noexcept = nullptr;
 };
 
 const KernelTable& reference_table();

@@ -2,10 +2,13 @@
 // cutting the work.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
 
+#include "base/str.h"
 #include "kernels/kernel_table.h"
 #include "kernels/test_values.h"
 
@@ -19,16 +22,30 @@ using testing::same_bits;
 struct Entry {
   const char* name;
   LinearFn KernelTable::*function;
-  bool x_is_bf16;
   enum { kF32, kF16, kBf16 } weights;
+  bool pairs;  // activations may be rounded to the sum of two bf16 numbers
 };
 
 constexpr Entry kEntries[] = {
-    {"f32_f32", &KernelTable::linear_f32_f32, false, Entry::kF32},
-    {"f32_f16", &KernelTable::linear_f32_f16, false, Entry::kF16},
-    {"f32_bf16", &KernelTable::linear_f32_bf16, false, Entry::kBf16},
-    {"bf16_bf16", &KernelTable::linear_bf16_bf16, true, Entry::kBf16},
+    {"f32_f32", &KernelTable::linear_f32_f32, Entry::kF32, false},
+    {"f32_f16", &KernelTable::linear_f32_f16, Entry::kF16, false},
+    {"f32_bf16", &KernelTable::linear_f32_bf16, Entry::kBf16, false},
+    {"bf16x2_bf16", &KernelTable::linear_bf16x2_bf16, Entry::kBf16, true},
 };
+
+// Calls the entry, after packing the activations where the table wants them packed.
+void call(const KernelTable& table, const Entry& entry, LinearArgs args) {
+  std::vector<float> packed;
+  if (entry.pairs && table.pack_activations != nullptr) {
+    packed.assign(static_cast<std::size_t>(packed_floats(args.m, args.k)),
+                  std::numeric_limits<float>::quiet_NaN());
+    const auto* x = static_cast<const float*>(args.x);
+    table.pack_activations(x, args.x_stride, 0, args.m, args.k, packed.data());
+    args.packed = packed.data();
+    args.x = nullptr;
+  }
+  (table.*entry.function)(args);
+}
 
 // Operands of one product in all the element types, at odd addresses and with padded rows.
 struct Problem {
@@ -42,7 +59,6 @@ struct Problem {
   }
 
   void convert() {
-    x_bf16 = testing::to_bf16(x);
     w_bf16 = testing::to_bf16(w);
     w_f16 = testing::to_f16(w);
   }
@@ -52,8 +68,7 @@ struct Problem {
   // Arguments whose operands start one element past the allocation.
   [[nodiscard]] LinearArgs args(const Entry& entry, float* y) const {
     LinearArgs args;
-    args.x = entry.x_is_bf16 ? static_cast<const void*>(x_bf16.data() + 1)
-                             : static_cast<const void*>(x.data() + 1);
+    args.x = x.data() + 1;
     switch (entry.weights) {
       case Entry::kF32:
         args.w = w.data() + 1;
@@ -82,26 +97,30 @@ struct Problem {
     LinearArgs a = args(entry, y.data());
     a.bias = with_bias ? bias.data() : nullptr;
     a.accumulate = accumulate;
-    (table.*entry.function)(a);
+    call(table, entry, a);
     return y;
   }
 
   std::int64_t m, n, k, x_stride;
   std::vector<float> x, w, bias, y_before;
-  std::vector<Bf16> x_bf16, w_bf16;
+  std::vector<Bf16> w_bf16;
   std::vector<F16> w_f16;
 };
 
 // Bound: both sums of k products of magnitude up to 1 round k times; the errors are random, and
-// 2^-24 times k is far above what they add up to.
-double bound(std::int64_t k) { return static_cast<double>(k + 4) * 0x1p-23; }
+// 2^-24 times k is far above what they add up to. Pairs of bf16 add up to 2^-16 for each product.
+double bound(const Entry& entry, std::int64_t k) {
+  return static_cast<double>(k + 4) * 0x1p-23 +
+         (entry.pairs ? static_cast<double>(k) * 0x1p-16 : 0);
+}
 
 void expect_close(const Problem& problem,
+                  const Entry& entry,
                   const std::vector<float>& expected,
                   const std::vector<float>& actual,
                   const std::string& what) {
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    ASSERT_TRUE(close(expected[i], actual[i], bound(problem.k)))
+    ASSERT_TRUE(close(expected[i], actual[i], bound(entry, problem.k)))
         << what << " m=" << problem.m << " n=" << problem.n << " k=" << problem.k << " at " << i
         << ": " << expected[i] << " and " << actual[i];
   }
@@ -124,6 +143,7 @@ TEST(Linear, agrees_with_the_reference_for_odd_k) {
         for (const std::int64_t m : {1, 2, 5, 7}) {
           const Problem problem(m, 13, k);
           expect_close(problem,
+                       entry,
                        problem.run(reference_table(), entry),
                        problem.run(*table, entry),
                        std::string(table->name) + " " + entry.name);
@@ -140,6 +160,7 @@ TEST(Linear, agrees_with_the_reference_for_odd_m_and_n) {
         for (const std::int64_t n : {1, 3, 4, 7, 8, 9, 16, 31, 50}) {
           const Problem problem(m, n, 67);
           expect_close(problem,
+                       entry,
                        problem.run(reference_table(), entry),
                        problem.run(*table, entry),
                        std::string(table->name) + " " + entry.name);
@@ -155,6 +176,7 @@ TEST(Linear, agrees_with_the_reference_beyond_a_block_of_k) {
       for (const std::int64_t k : {1023, 1024, 1025, 2048, 2049, 5632}) {
         const Problem problem(9, 21, k);
         expect_close(problem,
+                     entry,
                      problem.run(reference_table(), entry, true, true),
                      problem.run(*table, entry, true, true),
                      std::string(table->name) + " " + entry.name);
@@ -170,6 +192,7 @@ TEST(Linear, adds_bias_and_earlier_output) {
         for (const bool accumulate : {false, true}) {
           const Problem problem(6, 17, 40);
           expect_close(problem,
+                       entry,
                        problem.run(reference_table(), entry, with_bias, accumulate),
                        problem.run(*table, entry, with_bias, accumulate),
                        std::string(table->name) + " " + entry.name);
@@ -192,15 +215,13 @@ TEST(Linear, bits_do_not_depend_on_the_batch_or_the_range) {
         for (std::int64_t m = 0; m < problem.m; ++m) {
           for (std::int64_t n = 0; n < problem.n; ++n) {
             LinearArgs args = problem.args(entry, one_by_one.data() + m * problem.y_stride());
-            const std::size_t x_size = entry.x_is_bf16 ? sizeof(Bf16) : sizeof(float);
-            args.x = static_cast<const char*>(args.x) +
-                     static_cast<std::size_t>(m * problem.x_stride) * x_size;
+            args.x = static_cast<const float*>(args.x) + m * problem.x_stride;
             args.bias = problem.bias.data();
             args.accumulate = true;
             args.m = 1;
             args.n_begin = n;
             args.n_end = n + 1;
-            (table->*entry.function)(args);
+            call(*table, entry, args);
           }
         }
         expect_same(whole, one_by_one, what + " one by one");
@@ -214,7 +235,7 @@ TEST(Linear, bits_do_not_depend_on_the_batch_or_the_range) {
             args.m = rows;
             args.n_begin = n;
             args.n_end = std::min(n + 5, problem.n);
-            (table->*entry.function)(args);
+            call(*table, entry, args);
           }
           const auto end = rows * problem.y_stride() - 5;
           expect_same({whole.begin(), whole.begin() + end},
@@ -229,18 +250,78 @@ TEST(Linear, bits_do_not_depend_on_the_batch_or_the_range) {
 // Batches around the row blocks of the tile kernels.
 TEST(Linear, bits_of_a_long_batch_are_those_of_its_rows_alone) {
   for (const KernelTable* table : supported_tables()) {
-    for (const std::int64_t m : {33, 255, 257, 300}) {
+    for (const std::int64_t m : {33, 255, 257, 300, 530}) {
       const Problem problem(m, 36, 2080);
       const Entry& entry = kEntries[3];
       const std::vector<float> whole = problem.run(*table, entry);
       for (const std::int64_t row : {std::int64_t{0}, m / 2, m - 1}) {
         std::vector<float> alone(static_cast<std::size_t>(problem.n));
         LinearArgs args = problem.args(entry, alone.data());
-        args.x = static_cast<const Bf16*>(args.x) + row * problem.x_stride;
+        args.x = static_cast<const float*>(args.x) + row * problem.x_stride;
         args.m = 1;
-        (table->*entry.function)(args);
+        call(*table, entry, args);
         const auto begin = whole.begin() + row * problem.y_stride();
         expect_same({begin, begin + problem.n}, alone, table->name);
+      }
+    }
+  }
+}
+
+// Outputs around the column blocks of the tile kernels, in ranges of every kind.
+TEST(Linear, bits_of_many_outputs_are_those_of_their_ranges_alone) {
+  const Entry& entry = kEntries[3];
+  for (const KernelTable* table : supported_tables()) {
+    for (const std::int64_t m : {1, 20, 40}) {
+      const Problem problem(m, 555, 608);
+      const std::vector<float> whole = problem.run(*table, entry, true, true);
+      for (const std::int64_t size : {32, 64, 100, 300}) {
+        std::vector<float> y = problem.y_before;
+        for (std::int64_t n = 0; n < problem.n; n += size) {
+          LinearArgs args = problem.args(entry, y.data());
+          args.bias = problem.bias.data();
+          args.accumulate = true;
+          args.n_begin = n;
+          args.n_end = std::min(n + size, problem.n);
+          call(*table, entry, args);
+        }
+        expect_same(whole, y, str(table->name, " m ", m, " by ", size));
+      }
+    }
+  }
+}
+
+TEST(Linear, activations_packed_in_parts_equal_those_packed_at_once) {
+  for (const KernelTable* table : supported_tables()) {
+    if (table->pack_activations == nullptr) continue;
+    for (const std::int64_t m : {1, 16, 37, 48}) {
+      const std::int64_t k = 75;
+      const std::vector<float> x = random_floats(m * k, 4);
+      const auto size = static_cast<std::size_t>(packed_floats(m, k));
+      std::vector<float> whole(size + 1, 7.0F);
+      std::vector<float> parts(size + 1, 7.0F);
+      table->pack_activations(x.data(), k, 0, m, k, whole.data());
+      for (std::int64_t i = (m - 1) / kPackRows * kPackRows; i >= 0; i -= kPackRows) {
+        table->pack_activations(x.data(), k, i, std::min(i + kPackRows, m), k, parts.data());
+      }
+      EXPECT_EQ(std::memcmp(whole.data(), parts.data(), size * sizeof(float)), 0) << m;
+      EXPECT_EQ(whole.back(), 7.0F);
+      EXPECT_EQ(parts.back(), 7.0F);
+    }
+  }
+}
+
+// Both halves of a pair take part: one bf16 alone would be wrong by up to 2^-9.
+TEST(Linear, pairs_of_bf16_keep_sixteen_bits_of_an_activation) {
+  for (const KernelTable* table : supported_tables()) {
+    Problem problem(20, 40, 1);
+    for (float& w : problem.w) w = 1;
+    problem.convert();
+    const std::vector<float> y = problem.run(*table, kEntries[3]);
+    for (std::int64_t m = 0; m < problem.m; ++m) {
+      const float x = problem.x[static_cast<std::size_t>(1 + m * problem.x_stride)];
+      for (std::int64_t n = 0; n < problem.n; ++n) {
+        const float found = y[static_cast<std::size_t>(m * problem.y_stride() + n)];
+        EXPECT_LE(std::abs(found - x), std::abs(x) * 0x1p-16F) << table->name;
       }
     }
   }
@@ -279,6 +360,7 @@ TEST(Linear, denormals_are_harmless) {
       for (std::size_t i = 0; i < problem.w.size(); i += 3) problem.w[i] = -3e-41F;
       problem.convert();
       expect_close(problem,
+                   entry,
                    problem.run(reference_table(), entry),
                    problem.run(*table, entry),
                    std::string(table->name) + " " + entry.name);

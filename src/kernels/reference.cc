@@ -40,6 +40,20 @@ Bf16 to_bf16(float x) {
   return static_cast<Bf16>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
+// Counts in units of the last place that binary16 has at this magnitude, 2^-24 for denormals.
+F16 to_f16(float x) {
+  constexpr float kOverflow = 65520;  // halfway between the largest number and what would follow
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  const auto sign = (bits >> 16) & 0x8000;
+  if (std::isnan(x)) return static_cast<F16>(sign | 0x7e00 | ((bits >> 13) & 0x3ff));
+  const float magnitude = std::abs(x);
+  if (magnitude >= kOverflow) return static_cast<F16>(sign | 0x7c00);
+  const int exponent = std::max(magnitude == 0 ? -14 : std::ilogb(magnitude), -14);
+  const auto units = std::lrint(std::ldexp(magnitude, 10 - exponent));  // ties to even
+  // Why a sum: units that round up to 2048 carry into the exponent, denormals into the first.
+  return static_cast<F16>(static_cast<long>(sign) + ((exponent + 15) << 10) + units - 1024);
+}
+
 template <typename X, typename W, float (*from_x)(X), float (*from_w)(W)>
 void linear(const LinearArgs& args) noexcept {
   const auto* x = static_cast<const X*>(args.x);
@@ -137,6 +151,10 @@ void f32_to_bf16(const float* x, Bf16* y, std::int64_t n) noexcept {
   for (std::int64_t i = 0; i < n; ++i) y[i] = to_bf16(x[i]);
 }
 
+void f32_to_f16(const float* x, F16* y, std::int64_t n) noexcept {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = to_f16(x[i]);
+}
+
 void bf16_to_f32(const Bf16* x, float* y, std::int64_t n) noexcept {
   for (std::int64_t i = 0; i < n; ++i) y[i] = from_bf16(x[i]);
 }
@@ -178,18 +196,18 @@ double spin(std::int64_t rounds) noexcept {
 
 constexpr KernelTable kReference = {
     .name = "reference",
-    .native_bf16_dot = false,
     .linear_f32_f32 = linear<float, float, from_f32, from_f32>,
     .linear_f32_f16 = linear<float, F16, from_f32, from_f16>,
     .linear_f32_bf16 = linear<float, Bf16, from_f32, from_bf16>,
-    .linear_bf16_bf16 = linear<Bf16, Bf16, from_bf16, from_bf16>,
+    .linear_bf16x2_bf16 = linear<float, Bf16, from_f32, from_bf16>,
     .attention_f32 = attention<float, from_f32>,
-    .attention_bf16 = attention<Bf16, from_bf16>,
+    .attention_f16 = attention<F16, from_f16>,
     .rms_norm = rms_norm,
     .rope = rope,
     .silu_mul = silu_mul,
     .add = add,
     .f32_to_bf16 = f32_to_bf16,
+    .f32_to_f16 = f32_to_f16,
     .bf16_to_f32 = bf16_to_f32,
     .f16_to_f32 = f16_to_f32,
     .argmax = argmax,

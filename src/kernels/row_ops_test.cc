@@ -60,8 +60,69 @@ TEST(RowOps, conversions_equal_the_reference_bit_for_bit) {
         reference_table().f32_to_bf16(x.data(), expected_bf16.data(), count);
         table->f32_to_bf16(x.data(), actual_bf16.data(), count);
         ASSERT_EQ(expected_bf16, actual_bf16) << table->name << " n " << n;
+        std::vector<F16> expected_f16(x.size() + 1, 0x1234);
+        std::vector<F16> actual_f16(x.size() + 1, 0x1234);
+        reference_table().f32_to_f16(x.data(), expected_f16.data(), count);
+        table->f32_to_f16(x.data(), actual_f16.data(), count);
+        ASSERT_EQ(expected_f16, actual_f16) << table->name << " n " << n;
       }
     }
+  }
+}
+
+TEST(RowOps, f16_rounds_to_nearest_even_and_keeps_nan) {
+  const std::vector<float> x = {1 + 0x1p-11F,      // tie, even below
+                                1 + 3 * 0x1p-11F,  // tie, even above
+                                1 + 0x1.001p-11F,
+                                2 - 0x1p-12F,  // carries into the exponent
+                                65504.0F,
+                                65519.0F,
+                                65520.0F,  // overflows to infinity
+                                -1e30F,
+                                kInfinity,
+                                std::bit_cast<float>(0x7f800001U),  // NaN in the lowest bit only
+                                0x1p-24F,
+                                0x1p-25F,  // tie between zero and the smallest denormal
+                                -0x1.8p-24F,
+                                0x1p-14F - 0x1p-26F,  // rounds up to the smallest normal
+                                -0.0F};
+  for (const KernelTable* table : supported_tables()) {
+    std::vector<F16> y(x.size());
+    table->f32_to_f16(x.data(), y.data(), static_cast<std::int64_t>(x.size()));
+    EXPECT_EQ(y,
+              (std::vector<F16>{0x3c00,
+                                0x3c02,
+                                0x3c01,
+                                0x4000,
+                                0x7bff,
+                                0x7bff,
+                                0x7c00,
+                                0xfc00,
+                                0x7c00,
+                                0x7e00,
+                                0x0001,
+                                0x0000,
+                                0x8002,
+                                0x0400,
+                                0x8000}))
+        << table->name;
+  }
+}
+
+// Every number of the type comes back as it was.
+TEST(RowOps, f16_round_trip_is_exact) {
+  std::vector<F16> halves;
+  for (std::uint32_t i = 0; i < 65536; ++i) {
+    const bool is_nan = (i & 0x7c00) == 0x7c00 && (i & 0x3ff) != 0;
+    if (!is_nan) halves.push_back(static_cast<F16>(i));
+  }
+  const auto count = static_cast<std::int64_t>(halves.size());
+  for (const KernelTable* table : supported_tables()) {
+    std::vector<float> wide(halves.size());
+    std::vector<F16> back(halves.size());
+    table->f16_to_f32(halves.data(), wide.data(), count);
+    table->f32_to_f16(wide.data(), back.data(), count);
+    EXPECT_EQ(back, halves) << table->name;
   }
 }
 

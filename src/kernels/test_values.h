@@ -31,20 +31,9 @@ inline std::vector<Bf16> to_bf16(const std::vector<float>& x) {
   return y;
 }
 
-// Exact for the values that binary16 holds; others are cut.
 inline std::vector<F16> to_f16(const std::vector<float>& x) {
   std::vector<F16> y(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const auto bits = std::bit_cast<std::uint32_t>(x[i]);
-    const auto sign = (bits >> 16) & 0x8000;
-    const std::int32_t exponent = static_cast<std::int32_t>((bits >> 23) & 0xff) - 112;
-    const std::uint32_t fraction = (bits >> 13) & 0x3ff;
-    const std::uint32_t magnitude =
-        exponent <= 0
-            ? 0
-            : (exponent >= 31 ? 0x7c00 : (static_cast<std::uint32_t>(exponent) << 10) | fraction);
-    y[i] = static_cast<F16>(sign | magnitude);
-  }
+  reference_table().f32_to_f16(x.data(), y.data(), static_cast<std::int64_t>(x.size()));
   return y;
 }
 

@@ -120,7 +120,7 @@ StepResult FakeRunner::wait(Ticket /*ticket*/) noexcept {
     options.clock->advance(options.step_duration + options.token_duration * token_count_);
   }
   const auto vocab = static_cast<std::size_t>(options.vocab_size);
-  return {std::span<const float>(logits_).first(row_count_ * vocab)};
+  return {std::span<float>(logits_).first(row_count_ * vocab)};
 }
 
 FakeRunner::Slot& FakeRunner::slot(const StepSequence& sequence, std::int32_t position) {

@@ -27,9 +27,10 @@ struct StepPlan {
 };
 
 struct StepResult {
-  // Shape: [logit_rows][vocab_size], valid until the next submit. A row may hold non-finite values;
-  // containing that fault is the engine's job.
-  std::span<const float> logits;
+  // Shape: [logit_rows][vocab_size], in the runner's memory but the caller's to overwrite (samplers
+  // work in place) until the next submit. A row may hold non-finite values; containing that fault
+  // is the engine's job.
+  std::span<float> logits;
 };
 
 struct RunnerOptions {

@@ -14,10 +14,10 @@ struct F32Cache {
   static inline Vec load_tail(const float* p, int64_t n) { return load_part(p, n); }
 };
 
-struct Bf16Cache {
-  using T = Bf16;
-  static inline Vec load_full(const Bf16* p) { return load_bf16(p); }
-  static inline Vec load_tail(const Bf16* p, int64_t n) { return load_bf16_part(p, n); }
+struct F16Cache {
+  using T = F16;
+  static inline Vec load_full(const F16* p) { return load_f16(p); }
+  static inline Vec load_tail(const F16* p, int64_t n) { return load_f16_part(p, n); }
 };
 
 // Scratch of a call, cut into its parts. Rows of q and out are `width` floats, zero-padded.

@@ -91,6 +91,16 @@ void f32_to_bf16(const float* x, Bf16* y, int64_t n) noexcept {
   }
 }
 
+void f32_to_f16(const float* x, F16* y, int64_t n) noexcept {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store_f16(y + i, load(x + i));
+  if (i < n) {
+    F16 last[kLanes];
+    store_f16(last, load_part(x + i, n - i));
+    __builtin_memcpy(y + i, last, (size_t)(n - i) * sizeof(F16));
+  }
+}
+
 void bf16_to_f32(const Bf16* x, float* y, int64_t n) noexcept {
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) store(y + i, load_bf16(x + i));

@@ -172,7 +172,7 @@ Result<ModelPlan> plan_model(const formats::ModelMeta& meta,
   ASSIGN_OR_RETURN(plan.spec, arch::find_arch(meta));
   plan.arithmetic = choose_arithmetic(options.arithmetic, matrix_type(weights));
   graph::Arithmetic arithmetic;
-  if (plan.arithmetic == Arithmetic::kBf16) arithmetic = {true, DType::kBf16};
+  if (plan.arithmetic == Arithmetic::kBf16) arithmetic = {true, DType::kF16};
   ASSIGN_OR_RETURN(plan.built, plan.spec->build(meta, weights, arithmetic));
   plan.memory = memory_plan(plan.built.program, weights);
   return plan;

@@ -18,30 +18,34 @@ namespace {
 
 #include "kernels/cpu/bodies-inl.h"
 
+#include "kernels/cpu/isa/bf16_dot-inl.h"
+
 #include "kernels/cpu/isa/amx_linear-inl.h"
 
 }  // namespace
 
 constinit const KernelTable kAmxTable = {
     .name = "amx",
-    .native_bf16_dot = true,
     .linear_f32_f32 = linear<OperandsF32F32>,
     .linear_f32_f16 = linear<OperandsF32F16>,
     .linear_f32_bf16 = linear<OperandsF32Bf16>,
-    .linear_bf16_bf16 = amx_linear,
+    .linear_bf16x2_bf16 = amx_linear,
+    .pack_activations = amx_pack,
     .attention_f32 = attention<F32Cache>,
-    .attention_bf16 = attention<Bf16Cache>,
+    .attention_f16 = attention<F16Cache>,
     .rms_norm = rms_norm,
     .rope = rope,
     .silu_mul = silu_mul,
     .add = add_rows,
     .f32_to_bf16 = f32_to_bf16,
+    .f32_to_f16 = f32_to_f16,
     .bf16_to_f32 = bf16_to_f32,
     .f16_to_f32 = f16_to_f32,
     .argmax = argmax,
     .log_sum_exp = log_sum_exp,
     .spin_f32 = spin<OperandsF32F32>,
     .spin_bf16 = spin_amx,
+    .spin_bf16_dot = spin<Bf16DotStep>,
 };
 
 }  // namespace inferneo::kernels

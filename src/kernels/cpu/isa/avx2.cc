@@ -14,7 +14,6 @@ namespace inferneo::kernels {
 namespace {
 
 using Vec = __m256;
-using Wide = __m256i;  // 16 bf16 elements
 
 constexpr int kLanes = 8;
 constexpr int kTileRows = 3;      // 3 x 4 sums, 3 operands and 1 spare fill the 16 registers
@@ -69,17 +68,6 @@ static inline Vec load_f16_part(const F16* p, int64_t count) {
   return _mm256_cvtph_ps(load_halves(p, count));
 }
 
-static inline Wide load_wide(const Bf16* p) { return _mm256_loadu_si256((const __m256i*)p); }
-static inline Wide load_wide_part(const Bf16* p, int64_t count) {
-  uint16_t buffer[16] = {};
-  __builtin_memcpy(buffer, p, (size_t)count * sizeof(uint16_t));
-  return _mm256_loadu_si256((const __m256i*)buffer);
-}
-static inline Vec even_bf16(Wide v) { return _mm256_castsi256_ps(_mm256_slli_epi32(v, 16)); }
-static inline Vec odd_bf16(Wide v) {
-  return _mm256_castsi256_ps(_mm256_and_si256(v, _mm256_set1_epi32((int)0xffff0000)));
-}
-
 // Round to nearest even by adding half of the last place that stays.
 static inline void store_bf16(Bf16* p, Vec v) {
   const __m256i bits = _mm256_castps_si256(v);
@@ -91,6 +79,10 @@ static inline void store_bf16(Bf16* p, Vec v) {
   const __m256i packed = _mm256_packus_epi32(upper, upper);
   const __m256i ordered = _mm256_permute4x64_epi64(packed, 0x08);
   _mm_storeu_si128((__m128i*)p, _mm256_castsi256_si128(ordered));
+}
+
+static inline void store_f16(F16* p, Vec v) {
+  _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
 }
 
 static inline Vec round_nearest(Vec v) {
@@ -151,18 +143,18 @@ static inline void transpose(Vec (&r)[kLanes]) {
 
 constinit const KernelTable kAvx2Table = {
     .name = "avx2",
-    .native_bf16_dot = false,
     .linear_f32_f32 = linear<OperandsF32F32>,
     .linear_f32_f16 = linear<OperandsF32F16>,
     .linear_f32_bf16 = linear<OperandsF32Bf16>,
-    .linear_bf16_bf16 = linear<OperandsBf16Widened>,
+    .linear_bf16x2_bf16 = linear<OperandsF32Bf16>,
     .attention_f32 = attention<F32Cache>,
-    .attention_bf16 = attention<Bf16Cache>,
+    .attention_f16 = attention<F16Cache>,
     .rms_norm = rms_norm,
     .rope = rope,
     .silu_mul = silu_mul,
     .add = add_rows,
     .f32_to_bf16 = f32_to_bf16,
+    .f32_to_f16 = f32_to_f16,
     .bf16_to_f32 = bf16_to_f32,
     .f16_to_f32 = f16_to_f32,
     .argmax = argmax,

@@ -2,7 +2,6 @@
 // and target region of each table that builds on them.
 
 using Vec = __m512;
-using Wide = __m512i;  // 32 bf16 elements
 
 constexpr int kLanes = 16;
 constexpr int kTileRows = 6;      // 6 x 4 sums and 5 operands of the 32 registers
@@ -49,15 +48,6 @@ static inline Vec load_f16_part(const F16* p, int64_t count) {
   return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lane_mask(count), p));
 }
 
-static inline Wide load_wide(const Bf16* p) { return _mm512_loadu_si512(p); }
-static inline Wide load_wide_part(const Bf16* p, int64_t count) {
-  return _mm512_maskz_loadu_epi16((__mmask32)((1ULL << count) - 1ULL), p);
-}
-static inline Vec even_bf16(Wide v) { return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16)); }
-static inline Vec odd_bf16(Wide v) {
-  return _mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32((int)0xffff0000)));
-}
-
 // Round to nearest even by adding half of the last place that stays. Why not vcvtneps2bf16: it
 // flushes denormals.
 static inline void store_bf16(Bf16* p, Vec v) {
@@ -67,6 +57,10 @@ static inline void store_bf16(Bf16* p, Vec v) {
   const __mmask16 is_nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
   const __m512i chosen = _mm512_mask_or_epi32(rounded, is_nan, bits, _mm512_set1_epi32(0x400000));
   _mm256_storeu_si256((__m256i*)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16)));
+}
+
+static inline void store_f16(F16* p, Vec v) {
+  _mm256_storeu_si256((__m256i*)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
 }
 
 static inline Vec round_nearest(Vec v) {

@@ -1,4 +1,4 @@
-// AVX-512 with the bf16 dot product vdpbf16ps.
+// AVX-512 on processors with the bf16 dot product vdpbf16ps, whose rate is their limit for bf16.
 #if defined(__x86_64__)
 
 #include "kernels/cpu/isa/x86_intrinsics.h"
@@ -23,24 +23,25 @@ namespace {
 
 constinit const KernelTable kAvx512Bf16Table = {
     .name = "avx512_bf16",
-    .native_bf16_dot = true,
     .linear_f32_f32 = linear<OperandsF32F32>,
     .linear_f32_f16 = linear<OperandsF32F16>,
     .linear_f32_bf16 = linear<OperandsF32Bf16>,
-    .linear_bf16_bf16 = linear<OperandsBf16Dot>,
+    .linear_bf16x2_bf16 = linear<OperandsF32Bf16>,
     .attention_f32 = attention<F32Cache>,
-    .attention_bf16 = attention<Bf16Cache>,
+    .attention_f16 = attention<F16Cache>,
     .rms_norm = rms_norm,
     .rope = rope,
     .silu_mul = silu_mul,
     .add = add_rows,
     .f32_to_bf16 = f32_to_bf16,
+    .f32_to_f16 = f32_to_f16,
     .bf16_to_f32 = bf16_to_f32,
     .f16_to_f32 = f16_to_f32,
     .argmax = argmax,
     .log_sum_exp = log_sum_exp,
     .spin_f32 = spin<OperandsF32F32>,
-    .spin_bf16 = spin<OperandsBf16Dot>,
+    .spin_bf16 = spin<Bf16DotStep>,
+    .spin_bf16_dot = spin<Bf16DotStep>,
 };
 
 }  // namespace inferneo::kernels

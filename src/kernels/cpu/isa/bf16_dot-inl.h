@@ -1,6 +1,9 @@
-// Operands of linear layers that use vdpbf16ps. The instruction treats denormals as zero.
-struct OperandsBf16Dot : OperandsBf16Widened {
-  static inline Vec dot(Vec sum, Wide x, Wide w) {
-    return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)w);
-  }
+// A step of vdpbf16ps, for its rate alone. No linear uses it: a product of a pair of bf16 numbers
+// takes two of the instruction, which is no faster than one f32 multiply-add for each half of it.
+struct Bf16DotStep {
+  using X = Bf16;
+  using XStep = __m512bh;
+  static constexpr int64_t kStep = 2 * kLanes;
+  static inline XStep load_x(const Bf16* p) { return (__m512bh)_mm512_loadu_si512(p); }
+  static inline Vec dot(Vec sum, XStep x, XStep w) { return _mm512_dpbf16_ps(sum, x, w); }
 };

@@ -51,7 +51,6 @@ CpuFeatures detect_cpu_features() {
   constexpr std::uint64_t kAvx512State = 0xe6;   // and the three AVX-512 states
   constexpr std::uint64_t kTileState = 0x60000;  // XTILECFG, XTILEDATA
   const std::uint64_t states = enabled_states();
-  const Registers vendor = cpuid(0, 0);
   const Registers basic = cpuid(1, 0);
   const Registers extended = cpuid(7, 0);
   const Registers extended1 = cpuid(7, 1);
@@ -63,7 +62,6 @@ CpuFeatures detect_cpu_features() {
   f.avx512_bf16 = f.avx512 && bit(extended1.eax, 5);
   f.amx_bf16 = f.avx512_bf16 && (states & kTileState) == kTileState && bit(extended.edx, 22) &&
                bit(extended.edx, 24) && request_tiles();
-  f.fast_bf16_dot = f.avx512_bf16 && vendor.ebx != signature_INTEL_ebx;
   return f;
 }
 #else

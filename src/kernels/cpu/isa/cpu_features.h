@@ -9,9 +9,6 @@ struct CpuFeatures {
   bool avx512 = false;       // F, BW, VL and DQ
   bool avx512_bf16 = false;  // also avx512
   bool amx_bf16 = false;     // also avx512_bf16; tiles permitted by the operating system
-  // vdpbf16ps does at least as many multiply-adds a cycle as f32 FMA on bf16 widened to f32. Not so
-  // on Intel, where it issues every second cycle on one port.
-  bool fast_bf16_dot = false;
   bool neon = false;
 };
 

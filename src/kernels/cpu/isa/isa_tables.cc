@@ -12,9 +12,8 @@ std::array<const KernelTable*, 4> supported_isa_tables() {
   std::size_t count = 0;
 #if defined(__x86_64__)
   if (features.avx2) tables[count++] = &kAvx2Table;
-  if (features.avx512_bf16 && !features.fast_bf16_dot) tables[count++] = &kAvx512Bf16Table;
   if (features.avx512) tables[count++] = &kAvx512Table;
-  if (features.avx512_bf16 && features.fast_bf16_dot) tables[count++] = &kAvx512Bf16Table;
+  if (features.avx512_bf16) tables[count++] = &kAvx512Bf16Table;
   if (features.amx_bf16) tables[count++] = &kAmxTable;
 #elif defined(__aarch64__)
   if (features.neon) tables[count++] = &kNeonTable;

@@ -16,7 +16,6 @@ namespace inferneo::kernels {
 namespace {
 
 using Vec = float32x4_t;
-using Wide = uint16x8_t;  // 8 bf16 elements
 
 constexpr int kLanes = 4;
 constexpr int kTileRows = 5;      // 5 x 4 sums and 9 operands of the 32 registers
@@ -70,19 +69,6 @@ static inline Vec load_f16_part(const F16* p, int64_t count) {
   return from_f16(load_halves(p, count));
 }
 
-static inline Wide load_wide(const Bf16* p) { return vld1q_u16(p); }
-static inline Wide load_wide_part(const Bf16* p, int64_t count) {
-  uint16_t buffer[8] = {};
-  __builtin_memcpy(buffer, p, (size_t)count * sizeof(uint16_t));
-  return vld1q_u16(buffer);
-}
-static inline Vec even_bf16(Wide v) {
-  return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_u16(v), 16));
-}
-static inline Vec odd_bf16(Wide v) {
-  return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_u16(v), vdupq_n_u32(0xffff0000)));
-}
-
 // Round to nearest even by adding half of the last place that stays.
 static inline void store_bf16(Bf16* p, Vec v) {
   const uint32x4_t bits = vreinterpretq_u32_f32(v);
@@ -91,6 +77,8 @@ static inline void store_bf16(Bf16* p, Vec v) {
   const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));
   vst1_u16(p, vshrn_n_u32(vbslq_u32(vceqq_f32(v, v), rounded, quiet), 16));
 }
+
+static inline void store_f16(F16* p, Vec v) { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v))); }
 
 static inline Vec round_nearest(Vec v) { return vrndnq_f32(v); }
 // v * 2^n for whole n in [-160, 160], in two factors so that neither leaves the exponent range.
@@ -130,18 +118,18 @@ static inline float reduce_max(Vec v) { return vmaxvq_f32(v); }
 
 constinit const KernelTable kNeonTable = {
     .name = "neon",
-    .native_bf16_dot = false,
     .linear_f32_f32 = linear<OperandsF32F32>,
     .linear_f32_f16 = linear<OperandsF32F16>,
     .linear_f32_bf16 = linear<OperandsF32Bf16>,
-    .linear_bf16_bf16 = linear<OperandsBf16Widened>,
+    .linear_bf16x2_bf16 = linear<OperandsF32Bf16>,
     .attention_f32 = attention<F32Cache>,
-    .attention_bf16 = attention<Bf16Cache>,
+    .attention_f16 = attention<F16Cache>,
     .rms_norm = rms_norm,
     .rope = rope,
     .silu_mul = silu_mul,
     .add = add_rows,
     .f32_to_bf16 = f32_to_bf16,
+    .f32_to_f16 = f32_to_f16,
     .bf16_to_f32 = bf16_to_f32,
     .f16_to_f32 = f16_to_f32,
     .argmax = argmax,
