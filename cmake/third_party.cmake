@@ -3,7 +3,6 @@ find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 # Why 1.81: the default Boost of bookworm (1.74) lacks the coroutine support that the server uses.
 find_package(Boost 1.81 REQUIRED)
-find_package(OpenSSL REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(fmt REQUIRED)
 find_package(CLI11 REQUIRED)

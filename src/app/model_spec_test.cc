@@ -13,12 +13,13 @@ using testing::HasSubstr;
 
 class ModelSpecTest : public testing::Test {
  protected:
-  ModelSpecTest() : root_(testing::TempDir() + "/model_spec_test_" + std::to_string(::getpid())) {
+  ModelSpecTest() : root_(testing::TempDir() + folder_) {
     std::filesystem::create_directories(root_ + "/a");
     std::filesystem::create_directories(root_ + "/b/a");
   }
   ~ModelSpecTest() override { std::filesystem::remove_all(root_); }
-  std::string root_;
+  const std::string folder_ = "/model_spec_test_" + std::to_string(::getpid());
+  const std::string root_;
 };
 
 TEST_F(ModelSpecTest, a_directory_is_named_after_itself) {
@@ -26,7 +27,7 @@ TEST_F(ModelSpecTest, a_directory_is_named_after_itself) {
     const Result<ModelSpec> spec = parse_model_spec(root_ + form);
     ASSERT_TRUE(spec.has_value()) << form << spec.error().to_string();
     EXPECT_EQ(spec->name, "a") << form;
-    EXPECT_THAT(spec->path, testing::EndsWith("/model_spec_test/a")) << form;
+    EXPECT_THAT(spec->path, testing::EndsWith(folder_ + "/a")) << form;
   }
 }
 
@@ -39,7 +40,7 @@ TEST_F(ModelSpecTest, a_name_can_be_chosen) {
 TEST_F(ModelSpecTest, a_missing_directory_is_named_with_what_to_do) {
   const Status status = parse_model_spec(root_ + "/missing").status();
   EXPECT_EQ(status.code(), StatusCode::kNotFound);
-  EXPECT_THAT(status.message(), HasSubstr("/model_spec_test/missing does not exist"));
+  EXPECT_THAT(status.message(), HasSubstr(folder_ + "/missing does not exist"));
   EXPECT_THAT(status.hint(), HasSubstr("config.json"));
 }
 
