@@ -11,10 +11,6 @@ namespace {
 
 using request::FinishReason;
 
-// Why: prompt scoring may not make the runner hold a row of logits for each token of a step; with a
-// vocabulary of 150,000 these are 38 MB.
-constexpr std::int32_t kPromptRowCountMax = 64;
-
 SchedulerOptions scheduler_options(const CoreOptions& options) {
   return {options.step_token_count_max,
           options.running_sequence_count_max,

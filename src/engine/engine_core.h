@@ -20,6 +20,10 @@
 
 namespace inferneo::engine {
 
+// Rows of logits of prompt tokens in one step. Why: prompt scoring may not make the runner hold a
+// row for each token of a step; with a vocabulary of 150,000 these are 38 MB.
+inline constexpr std::int32_t kPromptRowCountMax = 64;
+
 struct CoreOptions {
   std::int32_t kv_block_count = 0;
   std::int32_t running_sequence_count_max = 0;

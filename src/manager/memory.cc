@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 #include "base/str.h"
+#include "engine/engine_core.h"
 
 namespace inferneo::manager {
 namespace {
@@ -83,8 +84,11 @@ std::uint64_t add_saturating(std::uint64_t a, std::uint64_t b) {
 }
 
 std::uint64_t workspace_bytes(const runtime::MemoryPlan& plan, const KvPoolRequest& request) {
+  const auto logit_rows = static_cast<std::uint64_t>(std::max(request.sequence_count_max, 1)) +
+                          engine::kPromptRowCountMax;
   return plan.workspace_bytes_per_token *
-         static_cast<std::uint64_t>(std::max(request.step_token_count_max, 1));
+             static_cast<std::uint64_t>(std::max(request.step_token_count_max, 1)) +
+         plan.workspace_bytes_per_logit_row * logit_rows;
 }
 
 std::uint64_t blocks_of(std::int32_t tokens) {

@@ -29,7 +29,9 @@ struct MemoryPlan {
   std::uint64_t weight_bytes = 0;       // mapped from files
   std::uint64_t weight_copy_bytes = 0;  // of those, bytes that must be copied or converted
   std::uint64_t kv_block_bytes = 0;  // one block of limits::kKvBlockSizeTokens tokens, all layers
-  std::uint64_t workspace_bytes_per_token = 0;  // of a step
+  // Of a step: at most this for each token, and for each row of logits besides.
+  std::uint64_t workspace_bytes_per_token = 0;
+  std::uint64_t workspace_bytes_per_logit_row = 0;
 };
 
 // Sampling defaults that the model's author ships (generation_config.json).

@@ -46,8 +46,9 @@ runtime::MemoryPlan memory_plan(const graph::Program& program, const WeightMap& 
   plan.weight_copy_bytes += graph::Constants::converted_size(program);
   plan.kv_block_bytes = graph::kv_block_size(program);
   // Why 1024: rounding to cache lines then adds less than a byte for each token.
-  constexpr std::int64_t kTokens = 1024;
-  plan.workspace_bytes_per_token = graph::plan_memory(program, kTokens, 0).size / kTokens;
+  constexpr std::int64_t kRows = 1024;
+  plan.workspace_bytes_per_token = graph::plan_memory(program, kRows, 0).size / kRows;
+  plan.workspace_bytes_per_logit_row = graph::plan_memory(program, 0, kRows).size / kRows;
   return plan;
 }
 

@@ -212,6 +212,9 @@ TEST(NativeRuntime, knows_the_starter_before_and_after_loading) {
   // At least the residual stream and the widest pair of values beside it.
   EXPECT_GE(plan.workspace_bytes_per_token, (256U + 3 * 768) * 4);
   EXPECT_LE(plan.workspace_bytes_per_token, (2 * 256U + 3 * 768) * 4);
+  // The logits, and the rows that they are computed from.
+  EXPECT_GE(plan.workspace_bytes_per_logit_row, (4096U + 256) * 4);
+  EXPECT_LE(plan.workspace_bytes_per_logit_row, (4096U + 3 * 256) * 4);
 }
 
 TEST(NativeRuntime, auto_arithmetic_follows_the_weights) {

@@ -16,12 +16,12 @@ constexpr int kPackedStep = 2 * kTileElements;  // the upper and the lower parts
 constexpr int64_t kPanelRows = 2 * kTile;       // outputs of a product
 constexpr int kProductSums = 4 * kTile * kTile;
 
-// Bounds: the tokens of a chunk (1 MiB) stay in L2, half of it on every processor with AMX, while
-// the weights of a block of outputs go by; its sums take as much as half of the tokens; the copied
-// weights of a panel (32 KiB) stay in L1 while the tokens go by.
+// Bounds, found by measurement for an L2 of 2 MiB: the sums of a block (1 MiB) and the tokens of a
+// chunk (256 KiB) stay there while the weights of the block go by; the copied weights of a panel
+// (8 KiB) stay in L1 while the tokens go by.
 constexpr int64_t kTokensPerBlock = 512;
-constexpr int64_t kOutputsPerBlock = 256;
-constexpr int64_t kStepsPerChunk = 16;
+constexpr int64_t kOutputsPerBlock = 512;
+constexpr int64_t kStepsPerChunk = 4;
 constexpr int64_t kSumsPerBlock = kTokensPerBlock * kOutputsPerBlock;
 
 // Spec: Intel SDM vol. 1, 18.3 (tile configuration, palette 1).
@@ -32,6 +32,9 @@ struct alignas(64) TileConfig {
   uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
+// Why constant memory: _tile_loadconfig tells GCC of its first eight bytes only, so stores to the
+// rest of a local variable would be dropped.
+constexpr TileConfig kTileConfig;
 
 static inline int64_t steps_of(int64_t k) { return (k + kStepK - 1) / kStepK; }
 static inline int64_t at_most(int64_t value, int64_t limit) {
@@ -268,8 +271,7 @@ static inline void write_block(const LinearArgs& args, const AmxBlock& block) {
 void amx_linear(const LinearArgs& args) noexcept {
   alignas(64) float sums[kSumsPerBlock];
   alignas(64) Bf16 copied[2 * kStepsPerChunk * kTileElements];
-  const TileConfig config;
-  _tile_loadconfig(&config);
+  _tile_loadconfig(&kTileConfig);
   const int64_t steps = steps_of(args.k);
   for (int64_t m = 0; m < args.m; m += kTokensPerBlock) {
     for (int64_t n = args.n_begin; n < args.n_end; n += kOutputsPerBlock) {
@@ -294,8 +296,7 @@ void amx_linear(const LinearArgs& args) noexcept {
 }
 
 double spin_amx(int64_t rounds) noexcept {
-  const TileConfig config;
-  _tile_loadconfig(&config);
+  _tile_loadconfig(&kTileConfig);
   for (int64_t i = 0; i < rounds; ++i) {
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
