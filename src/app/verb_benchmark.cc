@@ -60,8 +60,10 @@ struct Samples {
   std::vector<double> read_bytes_per_s;
   std::vector<double> f32_flop_per_s;
   std::vector<double> bf16_flop_per_s;
+  std::vector<double> bf16_dot_flop_per_s;  // empty on tables without vdpbf16ps
   std::vector<double> prefill_tokens_per_s;
   std::vector<double> prefill_share;
+  std::vector<double> prefill_dot_share;
   std::vector<double> decode_share;
   std::vector<double> host_us_per_step;
   std::vector<double> start_to_first_token_ms;
@@ -114,8 +116,13 @@ Status run_round(ModelHost& host,
   const bool f32 = info.arithmetic == runtime::Arithmetic::kF32;
   ASSIGN_OR_RETURN(const double prefill_s, engine.prefill(kPrefillTokens));
   const double peak = f32 ? limits.f32_flop_per_s : limits.bf16_flop_per_s;
+  const double rate = prefill_flops(subject.shape, kPrefillTokens) / prefill_s;
   samples.prefill_tokens_per_s.push_back(kPrefillTokens / prefill_s);
-  samples.prefill_share.push_back(prefill_flops(subject.shape, kPrefillTokens) / prefill_s / peak);
+  samples.prefill_share.push_back(rate / peak);
+  if (limits.bf16_dot_flop_per_s > 0) {
+    samples.bf16_dot_flop_per_s.push_back(limits.bf16_dot_flop_per_s);
+    samples.prefill_dot_share.push_back(rate / limits.bf16_dot_flop_per_s);
+  }
 
   for (BatchSamples& batch : samples.decode) {
     ASSIGN_OR_RETURN(const DecodeRun run,
@@ -168,9 +175,11 @@ std::vector<Row> rows_of(const Samples& samples) {
   std::vector<Row> rows = {
       {"read_bandwidth", "read bandwidth", "GB/s", 1e-9, &samples.read_bytes_per_s},
       {"bf16_peak", "bf16 peak", "GFLOP/s", 1e-9, &samples.bf16_flop_per_s},
+      {"bf16_dot_peak", "bf16 peak of vdpbf16ps", "GFLOP/s", 1e-9, &samples.bf16_dot_flop_per_s},
       {"f32_peak", "f32 peak", "GFLOP/s", 1e-9, &samples.f32_flop_per_s},
       {"prefill_512", "prefill of 512 tokens", "tokens/s", 1, &samples.prefill_tokens_per_s},
       {"prefill_512_share", "  share of the peak", "%", 100, &samples.prefill_share},
+      {"prefill_512_dot_share", "  share of vdpbf16ps", "%", 100, &samples.prefill_dot_share},
   };
   for (const BatchSamples& batch : samples.decode) {
     rows.push_back({str("decode_batch_", batch.batch),
@@ -194,6 +203,7 @@ std::vector<Row> rows_of(const Samples& samples) {
                     1,
                     &samples.start_to_first_token_ms});
   }
+  std::erase_if(rows, [](const Row& row) { return row.samples->empty(); });
   return rows;
 }
 
