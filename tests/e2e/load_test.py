@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from server import Server
+from server import MEASURES_MEMORY, Server
 
 SECONDS = float(os.environ.get("LOAD_TEST_SECONDS", "60"))
 STREAMS = 32
@@ -54,7 +54,8 @@ class Load(unittest.TestCase):
                   f"resident memory {warm >> 20} MiB, then {grown / 1024:+.0f} KiB")
             self.assertEqual(failures[:3], [])
             self.assertGreater(len(answers), STREAMS)
-            self.assertLess(grown, 4 << 20)
+            if MEASURES_MEMORY:
+                self.assertLess(grown, 4 << 20)
             self.assertEqual(server.request("GET", "/ready").status, 200)
 
     def test_a_thousand_aborted_requests_leave_nothing_behind(self):
@@ -77,7 +78,8 @@ class Load(unittest.TestCase):
             server.wait_idle()
             grown = server.resident_bytes() - before
             print(f"1000 aborts: resident memory {grown / 1024:+.0f} KiB")
-            self.assertLess(grown, 1000 * 1024)  # below 1 KiB an abort
+            if MEASURES_MEMORY:
+                self.assertLess(grown, 1000 * 1024)  # below 1 KiB an abort
             self.assertLessEqual(server.descriptor_count(), descriptors + 2)
             reply = server.request("POST", "/v1/chat/completions", {**question(rng), "max_tokens": 4})
             self.assertEqual(reply.status, 200)
