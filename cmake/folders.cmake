@@ -85,7 +85,8 @@ function(inferneo_add_folder folder dependencies libraries)
   list(FILTER sources EXCLUDE REGEX "/main\\.cc$")
 
   if(NOT sources)
-    file(WRITE ${CMAKE_BINARY_DIR}/generated/empty.cc "")
+    # Why not file(WRITE): it would touch the file, and so compile it, each time CMake runs.
+    file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/empty.cc CONTENT "")
     set(sources ${CMAKE_BINARY_DIR}/generated/empty.cc)
   endif()
   add_library(${target} STATIC ${sources})

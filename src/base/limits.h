@@ -73,7 +73,6 @@ inline constexpr std::int32_t kStepTokenCountMax = 512;
 inline constexpr std::int32_t kWaitingRequestCountMax = 4 * kRunningSequenceCountMax;
 
 // Shutdown.
-inline constexpr std::chrono::seconds kDrainNoticePeriod{0};
 inline constexpr std::chrono::seconds kDrainTimeout{30};
 // A step in progress for longer than this with work pending turns readiness off.
 inline constexpr std::chrono::seconds kEngineStallReadyTimeout{10};
