@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/matrix_ops.h"
+
 namespace inferneo::kernels {
 
 using Bf16 = std::uint16_t;  // upper half of an IEEE-754 binary32
@@ -91,6 +93,10 @@ struct KernelTable {
                            std::int64_t m_end,
                            std::int64_t k,
                            void* packed) noexcept = nullptr;
+
+  // Products of packed matrices of a format; null where this table does not pack it (the entry as a
+  // whole may be null).
+  const MatrixOps* (*matrix_ops)(const MatrixFormat& format) noexcept = nullptr;
 
   AttentionFn attention_f32 = nullptr;  // f32 keys and values
   AttentionFn attention_f16 = nullptr;  // f16 keys and values, f32 arithmetic

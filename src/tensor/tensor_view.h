@@ -48,7 +48,8 @@ struct TensorView {
   const std::byte* data = nullptr;
 
   [[nodiscard]] std::size_t byte_size() const {
-    return static_cast<std::size_t>(shape.element_count()) * dtype_size(dtype);
+    return static_cast<std::size_t>(shape.element_count() / dtype_block_elements(dtype)) *
+           dtype_block_size(dtype);
   }
 };
 

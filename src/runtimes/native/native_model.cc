@@ -18,6 +18,7 @@ using tensor::TensorView;
 using tensor::WeightMap;
 
 bool is_aligned(const TensorView& view) {
+  if (tensor::is_quantized(view.dtype)) return true;  // read byte by byte
   return reinterpret_cast<std::uintptr_t>(view.data) % tensor::dtype_size(view.dtype) == 0;
 }
 
