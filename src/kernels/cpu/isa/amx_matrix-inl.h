@@ -14,7 +14,7 @@ constexpr int64_t kBlockTiles = 16;           // input tiles whose sums are held
 constexpr int64_t kBlockPanels = 8;           // panels whose sums are held together
 constexpr int64_t kSums = 4 * kTile * kTile;  // of a product: two input tiles by two panels
 constexpr int64_t kSmallTiles = 2;            // input tiles that need no sums in memory
-constexpr int64_t kSmallSteps = 4;            // steps of weights unpacked at a time then
+constexpr int64_t kUnitSteps = 2;             // steps whose weights are unpacked at a time
 constexpr int64_t kAheadBytes = 6144;         // distance of the prefetch into L2 (measured)
 
 static inline int64_t steps_of(int64_t k) { return (k + kStepK - 1) / kStepK; }
@@ -97,23 +97,29 @@ void amx_pack_inputs(const float* x,
 
 constexpr InputOps kAmxInputs = {amx_inputs_size, amx_pack_inputs};
 
-// Packed weights: panels of the outputs' inverse factors, [16] f32, then what Weights defines. A
-// Weights type has the size of a panel, packs one, and gives `count` steps of tiles
-// [16 pairs of k][16 outputs][2] f16, in place or unpacked into a buffer.
+// Packed weights: panels of the outputs' inverse factors, [16] f32, then units of kUnitSteps steps.
+// A Weights type has the size of a unit, packs a panel, and gives the tiles of a unit,
+// [step][16 pairs of k][16 outputs][2] f16, in place or unpacked into a buffer.
+
+static inline int64_t units_of(int64_t k) { return (steps_of(k) + kUnitSteps - 1) / kUnitSteps; }
+
+template <typename Weights>
+size_t amx_panel_size(int64_t k) noexcept {
+  return (size_t)(64 + units_of(k) * Weights::kUnitBytes);
+}
 
 // f16 and bf16 weights as tiles.
 template <bool bf16>
 struct HalfWeights {
   static constexpr bool kInPlace = true;
-
-  static size_t panel_size(int64_t k) noexcept { return (size_t)(64 + steps_of(k) * kTileBytes); }
+  static constexpr int64_t kUnitBytes = kUnitSteps * kTileBytes;
 
   static inline Vec load_some_halves(const uint16_t* p, int64_t count) {
     return bf16 ? load_bf16_part(p, count) : load_f16_part(p, count);
   }
 
   static void pack_panel(const PanelSource& source, std::byte* panel) noexcept {
-    memset(panel, 0, panel_size(source.k));
+    memset(panel, 0, amx_panel_size<HalfWeights>(source.k));
     float* inverse = (float*)panel;
     for (int64_t row = 0; row < source.row_count; ++row) {
       const uint16_t* halves = source.halves + row * source.k;
@@ -135,39 +141,23 @@ struct HalfWeights {
     }
   }
 
-  static inline const char* tiles(const std::byte* panel,
-                                  int64_t /*k*/,
-                                  int64_t step,
-                                  int64_t /*count*/,
-                                  const __m512i& /*table*/,
-                                  char* /*buffer*/) {
-    return (const char*)panel + 64 + step * kTileBytes;
+  static inline const char* tiles(const char* unit, const __m512i& /*table*/, char* /*buffer*/) {
+    return unit;
   }
-  // The bytes that `count` steps from here take, to fetch them ahead.
-  static inline const char* bytes(const std::byte* panel, int64_t /*k*/, int64_t step) {
-    return (const char*)panel + 64 + step * kTileBytes;
-  }
-  static constexpr int64_t kStepBytes = kTileBytes;
 };
 
-// Codes of 4 or 8 bits with f16 scales and minima. Panel: inverse factors; [step][group in
-// step][16] scales, the same of minima; then [step] codes. 8 bits: [16 pairs of k][16 outputs][2].
-// 4 bits: [4][16 outputs][2] words of 16 bits whose nibble j belongs to pair 4 i + j; they index
-// the codebook.
+// Codes of 4 or 8 bits with f16 scales and minima. Unit: [group][16] scales, the same of minima,
+// then for each step its codes. 8 bits: [16 pairs of k][16 outputs][2]. 4 bits: [4][16 outputs][2]
+// words of 16 bits whose nibble j belongs to pair 4 i + j; they index the codebook.
 template <int bits, int group, bool has_min>
 struct CodeWeights {
   static constexpr bool kInPlace = false;
-  static constexpr int64_t kGroups = kStepK / group;  // in a step
+  static constexpr int64_t kStepGroups = kStepK / group;
+  static constexpr int64_t kUnitGroups = kUnitSteps * kStepGroups;
+  static constexpr int64_t kScaleBytes = kUnitGroups * kTile * 2;  // of a unit; the same of minima
+  static constexpr int64_t kCodesOffset = (has_min ? 2 : 1) * kScaleBytes;
   static constexpr int64_t kStepBytes = kTileElements * bits / 8;
-  static constexpr int64_t kScaleStepBytes = kGroups * kTile * 2;
-
-  static inline int64_t scales_size(int64_t k) {
-    return round_to_64(steps_of(k) * kScaleStepBytes);
-  }
-  static inline int64_t codes_offset(int64_t k) { return 64 + (has_min ? 2 : 1) * scales_size(k); }
-  static size_t panel_size(int64_t k) noexcept {
-    return (size_t)(codes_offset(k) + steps_of(k) * kStepBytes);
-  }
+  static constexpr int64_t kUnitBytes = kCodesOffset + kUnitSteps * kStepBytes;
 
   // The largest magnitude that elements of the row may have.
   static inline float largest_element(const float* scales, const float* mins, int64_t count) {
@@ -192,34 +182,38 @@ struct CodeWeights {
   static void pack_panel(const PanelSource& source, std::byte* panel) noexcept {
     const int64_t k = source.k;
     const int64_t group_count = k / group;
-    memset(panel, 0, panel_size(k));
-    uint16_t* scales = (uint16_t*)(panel + 64);
-    uint16_t* mins = (uint16_t*)(panel + 64 + scales_size(k));
-    uint8_t* codes = (uint8_t*)(panel + codes_offset(k));
+    memset(panel, 0, amx_panel_size<CodeWeights>(k));
     for (int64_t row = 0; row < source.row_count; ++row) {
-      const float* row_scales = source.scales + row * group_count;
-      const float* row_mins = has_min ? source.mins + row * group_count : nullptr;
-      // Scales keep their bits when codes are multiplied: codebooks reach 127.
-      const float factor = row_factor(largest_element(row_scales, row_mins, group_count)) *
+      const float* scales = source.scales + row * group_count;
+      const float* mins = has_min ? source.mins + row * group_count : nullptr;
+      // Why 2^-4: the bound takes codes of up to 8, those of codebooks reach 127.
+      const float factor = row_factor(largest_element(scales, mins, group_count)) *
                            (source.codebook != nullptr ? 0x1p-4F : 1);
       ((float*)panel)[row] = 1 / factor;
       for (int64_t i = 0; i < group_count; ++i) {
-        scales[i * kTile + row] = _cvtss_sh(row_scales[i] * factor, _MM_FROUND_TO_NEAREST_INT);
+        uint16_t* unit = (uint16_t*)(panel + 64 + i / kUnitGroups * kUnitBytes);
+        uint16_t* at = unit + i % kUnitGroups * kTile + row;
+        *at = _cvtss_sh(scales[i] * factor, _MM_FROUND_TO_NEAREST_INT);
         if (has_min) {
-          mins[i * kTile + row] = _cvtss_sh(row_mins[i] * factor, _MM_FROUND_TO_NEAREST_INT);
+          at[kScaleBytes / 2] = _cvtss_sh(mins[i] * factor, _MM_FROUND_TO_NEAREST_INT);
         }
       }
-      const int8_t* row_codes = source.codes + row * k;
-      for (int64_t i = 0; i < k; ++i) {
-        const int64_t step = i / kStepK;
-        const int64_t pair = i % kStepK / 2;
-        if (bits == 8) {
-          codes[step * kStepBytes + pair * 32 + row * 2 + i % 2] = (uint8_t)row_codes[i];
-        } else {
-          uint16_t* words = (uint16_t*)(codes + step * kStepBytes);
-          uint16_t& word = words[pair / 4 * 32 + row * 2 + i % 2];
-          word = (uint16_t)(word | nibble_of(source, row_codes[i]) << (4 * (pair % 4)));
-        }
+      pack_codes(source, row, panel);
+    }
+  }
+
+  static inline void pack_codes(const PanelSource& source, int64_t row, std::byte* panel) {
+    const int8_t* row_codes = source.codes + row * source.k;
+    for (int64_t i = 0; i < source.k; ++i) {
+      const int64_t step = i / kStepK;
+      const int64_t pair = i % kStepK / 2;
+      std::byte* codes = panel + 64 + step / kUnitSteps * kUnitBytes + kCodesOffset +
+                         step % kUnitSteps * kStepBytes;
+      if (bits == 8) {
+        ((int8_t*)codes)[pair * 32 + row * 2 + i % 2] = row_codes[i];
+      } else {
+        uint16_t& word = ((uint16_t*)codes)[pair / 4 * 32 + row * 2 + i % 2];
+        word = (uint16_t)(word | nibble_of(source, row_codes[i]) << (4 * (pair % 4)));
       }
     }
   }
@@ -234,46 +228,35 @@ struct CodeWeights {
     _mm512_store_si512(out, (__m512i)element);
   }
 
-  static inline const char* tiles(const std::byte* panel,
-                                  int64_t k,
-                                  int64_t step,
-                                  int64_t count,
-                                  const __m512i& table,
-                                  char* buffer) {
-    const uint16_t* scales = (const uint16_t*)((const char*)panel + 64 + step * kScaleStepBytes);
-    const uint16_t* mins = (const uint16_t*)((const char*)scales + scales_size(k));
-    const char* codes = bytes(panel, k, step);
+  static inline const char* tiles(const char* unit, const __m512i& table, char* buffer) {
+    constexpr int kRows = kTile / (int)kStepGroups;  // pairs of k that share scales
+    const uint16_t* scales = (const uint16_t*)unit;
+    const char* codes = unit + kCodesOffset;
     char* out = buffer;
-    for (int64_t i = 0; i < count; ++i) {
-      INFERNEO_UNROLL
-      for (int g = 0; g < kGroups; ++g, scales += kTile, mins += kTile) {
-        constexpr int kRows = kTile / (int)kGroups;
-        const __m512h scale = scales_of(scales);
-        const __m512h min = has_min ? scales_of(mins) : scale;
-        if constexpr (bits == 8) {
+    INFERNEO_UNROLL
+    for (int g = 0; g < (int)kUnitGroups; ++g) {
+      const __m512h scale = scales_of(scales + g * kTile);
+      const __m512h min = has_min ? scales_of(scales + kScaleBytes / 2 + g * kTile) : scale;
+      if constexpr (bits == 8) {
+        INFERNEO_UNROLL
+        for (int row = 0; row < kRows; ++row, codes += 32, out += 64) {
+          const __m512i wide = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)codes));
+          store_row(_mm512_cvtepi16_ph(wide), scale, min, out);
+        }
+      } else {
+        INFERNEO_UNROLL
+        for (int quad = 0; quad < kRows / 4; ++quad, codes += 64) {
+          const __m512i words = _mm512_loadu_si512(codes);
           INFERNEO_UNROLL
-          for (int row = 0; row < kRows; ++row, codes += 32, out += 64) {
-            const __m512i wide = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)codes));
-            store_row(_mm512_cvtepi16_ph(wide), scale, min, out);
-          }
-        } else {
-          INFERNEO_UNROLL
-          for (int quad = 0; quad < kRows / 4; ++quad, codes += 64) {
-            const __m512i words = _mm512_loadu_si512(codes);
-            INFERNEO_UNROLL
-            for (int j = 0; j < 4; ++j, out += 64) {
-              // Why no mask: the table repeats every 16 entries, and the lookup sees five bits.
-              const __m512i index = j == 0 ? words : _mm512_srli_epi16(words, 4 * j);
-              store_row((__m512h)_mm512_permutexvar_epi16(index, table), scale, min, out);
-            }
+          for (int j = 0; j < 4; ++j, out += 64) {
+            // Why no mask: the table repeats every 16 entries, and the lookup sees five bits.
+            const __m512i index = j == 0 ? words : _mm512_srli_epi16(words, 4 * j);
+            store_row((__m512h)_mm512_permutexvar_epi16(index, table), scale, min, out);
           }
         }
       }
     }
     return buffer;
-  }
-  static inline const char* bytes(const std::byte* panel, int64_t k, int64_t step) {
-    return (const char*)panel + codes_offset(k) + step * kStepBytes;
   }
 };
 
@@ -412,6 +395,19 @@ struct AmxBlock {
   int64_t panel_count;
 };
 
+// The tiles of a chunk of one panel, whose first unit is given.
+template <typename Weights>
+static inline const char* chunk_tiles(const char* unit,
+                                      int64_t step_count,
+                                      const __m512i& table,
+                                      char* buffer) {
+  if (Weights::kInPlace) return unit;
+  for (int64_t i = 0; i < step_count; i += kUnitSteps, unit += Weights::kUnitBytes) {
+    (void)Weights::tiles(unit, table, buffer + i * kTileBytes);
+  }
+  return buffer;
+}
+
 // All products of a block over one chunk of steps; those of the last chunk are written to y.
 template <typename Weights>
 static inline void amx_chunk(const PackedLinearArgs& args,
@@ -421,27 +417,28 @@ static inline void amx_chunk(const PackedLinearArgs& args,
                              const __m512i& table,
                              char* buffer,
                              float* sums) {
-  const int64_t panel_size = (int64_t)Weights::panel_size(args.k);
+  const int64_t panel_size = (int64_t)amx_panel_size<Weights>(args.k);
   const int64_t pair_count = (block.tile_count + 1) / 2;
   const int64_t input_size = input_tile_size(args.k);
   const bool is_last = step + step_count == steps_of(args.k);
   for (int64_t i = 0; i < block.panel_count; i += 2) {
-    const std::byte* panel = args.panels + (block.panel + i) * panel_size;
-    const std::byte* other = i + 1 < block.panel_count ? panel + panel_size : panel;
+    const char* panel = (const char*)args.panels + (block.panel + i) * panel_size + 64 +
+                        step / kUnitSteps * Weights::kUnitBytes;
+    const bool has_other = i + 1 < block.panel_count;
+    const char* other = has_other ? panel + panel_size : panel;
     AmxProduct p;
-    p.a = Weights::tiles(panel, args.k, step, step_count, table, buffer);
-    p.b = Weights::tiles(
-        other, args.k, step, step_count, table, buffer + kStepsPerChunk * kTileBytes);
+    p.a = chunk_tiles<Weights>(panel, step_count, table, buffer);
+    p.b = chunk_tiles<Weights>(other, step_count, table, buffer + kStepsPerChunk * kTileBytes);
     p.step_count = step_count;
     const bool has_next = (block.panel + i + 4) * kPanelOutputs <= args.n_end;
-    const int64_t ahead_bytes = step_count * Weights::kStepBytes / pair_count;
+    const int64_t ahead_bytes = step_count * Weights::kUnitBytes / kUnitSteps / pair_count;
     p.ahead_lines = has_next ? (ahead_bytes / 64 + step_count - 1) / step_count : 0;
     for (int64_t j = 0; j < pair_count; ++j) {
       const int64_t tile = block.tile + 2 * j;
       const bool two_rows = 2 * j + 1 < block.tile_count;
       p.first = (const char*)args.inputs + tile * input_size + 64 + step * kTileBytes;
       p.second = p.first + input_size;
-      const char* next = Weights::bytes(panel + 2 * panel_size, args.k, step) + j * ahead_bytes;
+      const char* next = panel + 2 * panel_size + j * ahead_bytes;
       p.ahead[0] = next;
       p.ahead[1] = next + panel_size;
       float* own = sums + (i / 2 * pair_count + j) * kSums;
@@ -453,7 +450,7 @@ static inline void amx_chunk(const PackedLinearArgs& args,
       }
       if (!is_last) continue;
       for (int64_t t = 0; t < (two_rows ? 2 : 1); ++t) {
-        for (int64_t q = 0; q < (other == panel ? 1 : 2); ++q) {
+        for (int64_t q = 0; q < (has_other ? 2 : 1); ++q) {
           write_tile(
               args, own + (2 * t + q) * kTile * kTile, tile + t, block.panel + i + q, panel_size);
         }
@@ -462,62 +459,82 @@ static inline void amx_chunk(const PackedLinearArgs& args,
   }
 }
 
+// Adds the products of a unit's steps to tiles 0 to 3: 4 / row_tiles panels by row_tiles tiles of
+// inputs.
+template <int row_tiles>
+static inline void small_products(const char* const (&weights)[4 / row_tiles],
+                                  const char* inputs,
+                                  int64_t input_size,
+                                  int64_t step_count) {
+  for (int64_t i = 0; i < step_count; ++i, inputs += kTileBytes) {
+    const int64_t at = i * kTileBytes;
+    _tile_loadd(4, inputs, 64);
+    _tile_loadd(6, weights[0] + at, 64);
+    tile_product_f16<0, 4, 6>();
+    _tile_loadd(7, weights[1] + at, 64);
+    tile_product_f16<1, 4, 7>();
+    if constexpr (row_tiles == 2) {
+      _tile_loadd(5, inputs + input_size, 64);
+      tile_product_f16<2, 5, 6>();
+      tile_product_f16<3, 5, 7>();
+    } else {
+      _tile_loadd(6, weights[2] + at, 64);
+      tile_product_f16<2, 4, 6>();
+      _tile_loadd(7, weights[3] + at, 64);
+      tile_product_f16<3, 4, 7>();
+    }
+  }
+}
+
 // Few rows: the sums of all of them for 4 / row_tiles panels stay in tiles over all of k, while the
-// weights stream by once.
+// weights stream by once. A unit is unpacked while the products of the one before are under way:
+// tile loads must not wait for stores.
 template <typename Weights, int row_tiles>
 static inline void amx_small(const PackedLinearArgs& args, const __m512i& table, char* buffer) {
   constexpr int64_t kPanels = 4 / row_tiles;
-  const int64_t panel_size = (int64_t)Weights::panel_size(args.k);
+  constexpr int64_t kSlotBytes = kUnitSteps * kTileBytes;
+  const int64_t panel_size = (int64_t)amx_panel_size<Weights>(args.k);
   const int64_t input_size = input_tile_size(args.k);
   const int64_t steps = steps_of(args.k);
+  const int64_t units = units_of(args.k);
   const int64_t panel_end = (args.n_end + kPanelOutputs - 1) / kPanelOutputs;
+  const int64_t ahead_units = at_most(units, kAheadBytes / Weights::kUnitBytes);
   alignas(64) float sums[kSums];
   for (int64_t n = args.n_begin / kPanelOutputs; n < panel_end; n += kPanels) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    const std::byte* panels[kPanels];
+    const char* panels[kPanels];
     for (int64_t i = 0; i < kPanels; ++i) {
-      panels[i] = args.panels + at_most(n + i, panel_end - 1) * panel_size;
+      panels[i] = (const char*)args.panels + at_most(n + i, panel_end - 1) * panel_size + 64;
     }
-    const char* inputs = (const char*)args.inputs + 64;
-    // Near the end of a panel the bytes to fetch ahead are those of its successor in turn.
-    const int64_t ahead_steps = at_most(steps, kAheadBytes / Weights::kStepBytes);
-    for (int64_t step = 0; step < steps; step += kSmallSteps) {
-      const int64_t count = at_most(steps - step, kSmallSteps);
+    const char* ready[kPanels] = {};
+    for (int64_t unit = 0; unit <= units; ++unit) {
       const char* weights[kPanels];
       INFERNEO_UNROLL
       for (int64_t i = 0; i < kPanels; ++i) {
-        const int64_t far_step = step + ahead_steps;
+        weights[i] = ready[i];
+        if (unit == units) continue;
+        // Near the end of a panel the bytes to fetch ahead are those of its successor in turn.
+        const int64_t far = unit + ahead_units;
         const char* ahead =
-            far_step < steps
-                ? Weights::bytes(panels[i], args.k, far_step)
-                : Weights::bytes(panels[i] + kPanels * panel_size, args.k, far_step - steps);
-        for (int64_t line = 0; line < count * Weights::kStepBytes; line += 64) {
+            far < units ? panels[i] + far * Weights::kUnitBytes
+                        : panels[i] + kPanels * panel_size + (far - units) * Weights::kUnitBytes;
+        INFERNEO_UNROLL
+        for (int64_t line = 0; line < Weights::kUnitBytes; line += 64) {
           _mm_prefetch(ahead + line, _MM_HINT_T1);
         }
-        weights[i] = Weights::tiles(
-            panels[i], args.k, step, count, table, buffer + i * kSmallSteps * kTileBytes);
+        ready[i] = Weights::tiles(panels[i] + unit * Weights::kUnitBytes,
+                                  table,
+                                  buffer + (unit % 2 * kPanels + i) * kSlotBytes);
       }
-      for (int64_t i = 0; i < count; ++i, inputs += kTileBytes) {
-        const int64_t at = i * kTileBytes;
-        _tile_loadd(4, inputs, 64);
-        _tile_loadd(6, weights[0] + at, 64);
-        tile_product_f16<0, 4, 6>();
-        _tile_loadd(7, weights[1] + at, 64);
-        tile_product_f16<1, 4, 7>();
-        if constexpr (row_tiles == 2) {
-          _tile_loadd(5, inputs + input_size, 64);
-          tile_product_f16<2, 5, 6>();
-          tile_product_f16<3, 5, 7>();
-        } else {
-          _tile_loadd(6, weights[kPanels - 2] + at, 64);
-          tile_product_f16<2, 4, 6>();
-          _tile_loadd(7, weights[kPanels - 1] + at, 64);
-          tile_product_f16<3, 4, 7>();
-        }
-      }
+      if (unit == 0) continue;
+      const int64_t step = (unit - 1) * kUnitSteps;
+      small_products<row_tiles>(weights,
+                                (const char*)args.inputs + 64 + step * kTileBytes,
+                                input_size,
+                                at_most(steps - step, kUnitSteps));
     }
     _tile_stored(0, sums, 64);
     _tile_stored(1, sums + 256, 64);
@@ -563,20 +580,20 @@ template <typename Weights, bool has_min>
 constexpr MatrixOps amx_ops(const char* layout) {
   return {layout,
           &kAmxInputs,
-          Weights::panel_size,
+          amx_panel_size<Weights>,
           Weights::pack_panel,
           amx_matrix_linear<Weights, has_min>};
 }
 
-constexpr MatrixOps kAmxF16 = amx_ops<HalfWeights<false>, false>("amx-f16-1");
-constexpr MatrixOps kAmxBf16 = amx_ops<HalfWeights<true>, false>("amx-bf16-1");
+constexpr MatrixOps kAmxF16 = amx_ops<HalfWeights<false>, false>("amx-f16-2");
+constexpr MatrixOps kAmxBf16 = amx_ops<HalfWeights<true>, false>("amx-bf16-2");
 
 template <int bits, int group, bool has_min>
 constexpr MatrixOps kAmxCodes = amx_ops<CodeWeights<bits, group, has_min>, has_min>(
-    bits == 4 ? (group == 16 ? (has_min ? "amx-c4g16m-1" : "amx-c4g16-1")
-                             : (has_min ? "amx-c4g32m-1" : "amx-c4g32-1"))
-              : (group == 16 ? (has_min ? "amx-c8g16m-1" : "amx-c8g16-1")
-                             : (has_min ? "amx-c8g32m-1" : "amx-c8g32-1")));
+    bits == 4 ? (group == 16 ? (has_min ? "amx-c4g16m-2" : "amx-c4g16-2")
+                             : (has_min ? "amx-c4g32m-2" : "amx-c4g32-2"))
+              : (group == 16 ? (has_min ? "amx-c8g16m-2" : "amx-c8g16-2")
+                             : (has_min ? "amx-c8g32m-2" : "amx-c8g32-2")));
 
 template <int bits>
 static inline const MatrixOps* amx_code_ops(const MatrixFormat& format) {
