@@ -50,19 +50,19 @@ struct PanelRow {
 
   [[nodiscard]] int code(std::int64_t i) const {
     constexpr std::int64_t kStep = Format::kBits == 8 ? 4 : 8;
-    const auto byte =
-        std::to_integer<int>(panel[kLineBytes + i / kStep * kLineBytes + row * 4 + i % 4]);
+    const std::int64_t line = codes_at<Format>(i / kBlockK) + i % kBlockK / kStep * kLineBytes;
+    const auto byte = std::to_integer<int>(panel[line + row * 4 + i % 4]);
     if constexpr (Format::kBits == 8) return byte - 128;
     const int half = i % 8 < 4 ? byte & 15 : byte >> 4;
     if constexpr (Format::kHasCodebook) return codebook[half];
     return Format::kHasMin ? half : half - 8;
   }
   [[nodiscard]] float factor() const { return read<float>(row * 4); }
-  [[nodiscard]] float scale(std::int64_t group) const {
-    return half(scales_at<Format>(k) + (group * kPanelOutputs + row) * 2);
+  [[nodiscard]] float scale(std::int64_t block, std::int64_t group) const {
+    return half(scales_at<Format>(block) + group * Format::kGroupScales);
   }
-  [[nodiscard]] float min(std::int64_t group) const {
-    return half(mins_at<Format>(k) + (group * kPanelOutputs + row) * 2);
+  [[nodiscard]] float min(std::int64_t block, std::int64_t group) const {
+    return half(mins_at<Format>(block) + group * Format::kGroupScales);
   }
   template <typename T>
   [[nodiscard]] T read(std::int64_t at) const {
@@ -71,7 +71,7 @@ struct PanelRow {
     return value;
   }
   [[nodiscard]] float half(std::int64_t at) const {
-    const auto bits = read<F16>(at);
+    const auto bits = read<F16>(at + row * 2);
     float value = 0;
     reference_table().f16_to_f32(&bits, &value, 1);
     return value;
@@ -81,20 +81,21 @@ struct PanelRow {
 template <typename Format>
 float dot(const PanelRow<Format>& w, const InputBlock* x) {
   float sum = 0;
-  for (std::int64_t group = 0; group < w.k / Format::kGroup; ++group) {
-    const std::int64_t k = group * Format::kGroup;
-    const InputBlock& block = x[k / kBlockK];
-    int products = 0;
-    for (std::int64_t i = k; i < k + Format::kGroup; ++i) {
-      products += w.code(i) * block.codes[i % kBlockK];
+  for (std::int64_t block = 0; block < w.k / kBlockK; ++block, ++x) {
+    for (std::int64_t group = 0; group < Format::kGroupsPerBlock; ++group) {
+      int products = 0;
+      for (std::int64_t i = group * Format::kGroup; i < (group + 1) * Format::kGroup; ++i) {
+        products += w.code(block * kBlockK + i) * x->codes[i];
+      }
+      float scaled = static_cast<float>(products) * w.scale(block, group);
+      if constexpr (Format::kHasMin) {
+        const int offset = Format::kGroup == 32 ? x->offset : x->half_offsets[group];
+        scaled = std::fma(static_cast<float>(products),
+                          w.scale(block, group),
+                          static_cast<float>(offset) * w.min(block, group));
+      }
+      sum = std::fma(scaled, x->scale, sum);
     }
-    float scaled = static_cast<float>(products) * w.scale(group);
-    if constexpr (Format::kHasMin) {
-      const int offset = Format::kGroup == 32 ? block.offset : block.half_offsets[group % 2];
-      scaled = std::fma(
-          static_cast<float>(products), w.scale(group), static_cast<float>(offset) * w.min(group));
-    }
-    sum = std::fma(scaled, block.scale, sum);
   }
   return sum * w.factor();
 }

@@ -1,8 +1,10 @@
 // How matrices of codes and their inputs lie in memory; the same for every instruction set.
 // Included inside an anonymous namespace by all that read or write them.
 //
-// A panel holds 16 outputs: first the factor of each, f32 [16], then the codes, then the scales,
-// f16 [k / group][16], then the mins likewise. A line of 64 bytes holds
+// A panel holds 16 outputs: first the factor of each, f32 [16], then pairs of blocks of k: scales,
+// f16 [64 / group][16], mins likewise, codes. So a product reads a panel from end to end, whole
+// lines each time. The last pair lacks the codes of a block when their count is odd. A line of 64
+// bytes holds
 //   8-bit codes plus 128: [16 outputs][4 of k];
 //   4-bit codes: [16 outputs][4] bytes for 8 of k, the low halves for the first four. A half is the
 //   code plus 8, or the code itself where there is a min, or the place in the codebook.
@@ -29,22 +31,31 @@ struct CodesFormat {
   static constexpr bool kHasMin = has_min_;
   static constexpr bool kHasCodebook = has_codebook_;
   static constexpr int kGroupsPerBlock = (int)kBlockK / group_;
-  static constexpr int64_t kCodesPerBlock = kBlockK * kPanelOutputs * bits_ / 8;  // bytes
+  // Bytes.
+  static constexpr int64_t kCodes = kBlockK * kPanelOutputs * bits_ / 8;
+  static constexpr int64_t kGroupScales = kPanelOutputs * (int64_t)sizeof(uint16_t);
+  static constexpr int64_t kBlockScales = kGroupsPerBlock * kGroupScales;
+  static constexpr int64_t kPairScales = 2 * kBlockScales * (has_min_ ? 2 : 1);
+  static constexpr int64_t kPair = kPairScales + 2 * kCodes;
 };
 
+// Places in a panel, in bytes.
 template <typename Format>
-static inline int64_t scales_at(int64_t k) {
-  return kLineBytes + k / kBlockK * Format::kCodesPerBlock;
+static inline int64_t scales_at(int64_t block) {
+  return kLineBytes + block / 2 * Format::kPair + block % 2 * Format::kBlockScales;
 }
 template <typename Format>
-static inline int64_t mins_at(int64_t k) {
-  return scales_at<Format>(k) + k / Format::kGroup * kPanelOutputs * (int64_t)sizeof(uint16_t);
+static inline int64_t mins_at(int64_t block) {
+  return scales_at<Format>(block) + 2 * Format::kBlockScales;
+}
+template <typename Format>
+static inline int64_t codes_at(int64_t block) {
+  return kLineBytes + block / 2 * Format::kPair + Format::kPairScales + block % 2 * Format::kCodes;
 }
 template <typename Format>
 static inline int64_t panel_bytes(int64_t k) {
-  const int64_t scales = k / Format::kGroup * kPanelOutputs * (int64_t)sizeof(uint16_t);
-  const int64_t end = mins_at<Format>(k) + (Format::kHasMin ? scales : 0);
-  return (end + kLineBytes - 1) / kLineBytes * kLineBytes;
+  const int64_t blocks = k / kBlockK;
+  return kLineBytes + (blocks + 1) / 2 * Format::kPair - blocks % 2 * Format::kCodes;
 }
 
 // Rows of inputs follow each other, k / kBlockK blocks each; the last are zeros, so that their

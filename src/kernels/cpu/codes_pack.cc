@@ -42,21 +42,23 @@ std::uint32_t halves_of(const std::int8_t* codes, const std::array<std::uint8_t,
 }
 
 template <typename Format>
-void pack_codes(const PanelSource& source, std::byte* lines) {
+void pack_codes(const PanelSource& source, std::byte* panel) {
   constexpr std::int64_t kStep = Format::kBits == 8 ? 4 : 8;
   std::array<std::uint8_t, 256> places{};
   if constexpr (Format::kHasCodebook) places = places_of(source.codebook);
   for (std::int64_t row = 0; row < source.row_count; ++row) {
     const std::int8_t* codes = source.codes + row * source.k;
-    std::byte* to = lines + 4 * row;
-    for (std::int64_t k = 0; k < source.k; k += kStep, to += kLineBytes) {
-      std::uint32_t four = 0;
-      if constexpr (Format::kBits == 8) {
-        four = load_four(codes + k) ^ 0x80808080U;
-      } else {
-        four = halves_of<Format>(codes + k, places) | halves_of<Format>(codes + k + 4, places) << 4;
+    for (std::int64_t block = 0; block < source.k / kBlockK; ++block) {
+      std::byte* to = panel + codes_at<Format>(block) + 4 * row;
+      for (std::int64_t i = 0; i < kBlockK; i += kStep, codes += kStep, to += kLineBytes) {
+        std::uint32_t four = 0;
+        if constexpr (Format::kBits == 8) {
+          four = load_four(codes) ^ 0x80808080U;
+        } else {
+          four = halves_of<Format>(codes, places) | halves_of<Format>(codes + 4, places) << 4;
+        }
+        std::memcpy(to, &four, sizeof(four));
       }
-      std::memcpy(to, &four, sizeof(four));
     }
   }
 }
@@ -76,37 +78,40 @@ float largest_finite(const float* values, std::int64_t count) {
   return largest;
 }
 
-// Writes values * unit as f16, at one output's places.
-void pack_halves(const float* values, std::int64_t count, float unit, std::byte* to) {
-  for (std::int64_t i = 0; i < count; ++i, to += kPanelOutputs * sizeof(F16)) {
-    const float value = values[i] * unit;
-    F16 half = 0;
-    reference_table().f32_to_f16(&value, &half, 1);
-    std::memcpy(to, &half, sizeof(half));
+// Writes values * unit as f16, at one output's place of their groups.
+template <typename Format>
+void pack_halves(const float* values, float unit, std::byte* to) {
+  std::array<float, Format::kGroupsPerBlock> scaled{};
+  std::array<F16, Format::kGroupsPerBlock> halves{};
+  for (std::size_t i = 0; i < scaled.size(); ++i) scaled[i] = values[i] * unit;
+  reference_table().f32_to_f16(scaled.data(), halves.data(), Format::kGroupsPerBlock);
+  for (std::size_t i = 0; i < halves.size(); ++i) {
+    std::memcpy(to + i * Format::kGroupScales, &halves[i], sizeof(F16));
   }
 }
 
 template <typename Format>
 void pack(const PanelSource& source, std::byte* panel) {
+  constexpr float kMinUnit = -1.0F / 128;
   std::memset(panel, 0, static_cast<std::size_t>(panel_bytes<Format>(source.k)));
-  pack_codes<Format>(source, panel + kLineBytes);
+  pack_codes<Format>(source, panel);
   const std::int64_t groups = source.k / Format::kGroup;
   for (std::int64_t row = 0; row < source.row_count; ++row) {
-    constexpr float kMinUnit = -1.0F / 128;
     const float* scales = source.scales + row * groups;
+    const float* mins = Format::kHasMin ? source.mins + row * groups : nullptr;
     float largest = largest_finite(scales, groups);
-    if constexpr (Format::kHasMin) {
-      largest = std::max(largest, largest_finite(source.mins + row * groups, groups) * -kMinUnit);
-    }
+    if (mins != nullptr) largest = std::max(largest, largest_finite(mins, groups) * -kMinUnit);
     const int exponent = factor_exponent(largest);
     const float factor = std::ldexp(1.0F, exponent);
     std::memcpy(panel + static_cast<std::size_t>(row) * sizeof(float), &factor, sizeof(factor));
     const float unit = std::ldexp(1.0F, -exponent);
     std::byte* to = panel + static_cast<std::size_t>(row) * sizeof(F16);
-    pack_halves(scales, groups, unit, to + scales_at<Format>(source.k));
-    if constexpr (Format::kHasMin) {
-      const float* mins = source.mins + row * groups;
-      pack_halves(mins, groups, unit * kMinUnit, to + mins_at<Format>(source.k));
+    for (std::int64_t block = 0; block < source.k / kBlockK; ++block) {
+      const std::int64_t group = block * Format::kGroupsPerBlock;
+      pack_halves<Format>(scales + group, unit, to + scales_at<Format>(block));
+      if (mins != nullptr) {
+        pack_halves<Format>(mins + group, unit * kMinUnit, to + mins_at<Format>(block));
+      }
     }
   }
 }
