@@ -20,6 +20,8 @@ namespace {
 
 #include "kernels/cpu/isa/bf16_dot-inl.h"
 
+#include "kernels/cpu/isa/amx_tiles-inl.h"
+
 #include "kernels/cpu/isa/amx_linear-inl.h"
 
 }  // namespace

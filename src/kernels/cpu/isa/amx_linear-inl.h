@@ -9,9 +9,6 @@
 // parts and then those of the lower, pair by pair. Other outputs of a tile take no part in it, and
 // sums that wait in memory between chunks of k keep their bits.
 
-constexpr int kTile = 16;   // rows of any tile, and tokens or outputs it covers
-constexpr int kStepK = 32;  // elements of k in a tile
-constexpr int kTileElements = kTile * kStepK;
 constexpr int kPackedStep = 2 * kTileElements;  // the upper and the lower parts of a step
 constexpr int64_t kPanelRows = 2 * kTile;       // outputs of a product
 constexpr int kProductSums = 4 * kTile * kTile;
@@ -23,18 +20,6 @@ constexpr int64_t kTokensPerBlock = 512;
 constexpr int64_t kOutputsPerBlock = 512;
 constexpr int64_t kStepsPerChunk = 4;
 constexpr int64_t kSumsPerBlock = kTokensPerBlock * kOutputsPerBlock;
-
-// Spec: Intel SDM vol. 1, 18.3 (tile configuration, palette 1).
-struct alignas(64) TileConfig {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-// Why constant memory: _tile_loadconfig tells GCC of its first eight bytes only, so stores to the
-// rest of a local variable would be dropped.
-constexpr TileConfig kTileConfig;
 
 static inline int64_t steps_of(int64_t k) { return (k + kStepK - 1) / kStepK; }
 static inline int64_t at_most(int64_t value, int64_t limit) {

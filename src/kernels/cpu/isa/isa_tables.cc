@@ -16,6 +16,7 @@ std::array<const KernelTable*, 5> supported_isa_tables() {
   if (features.avx512_vnni) tables[count++] = &kAvx512VnniTable;
   if (features.avx512_bf16) tables[count++] = &kAvx512Bf16Table;
   if (features.amx_bf16) tables[count++] = &kAmxTable;
+  if (features.amx_fp16) tables[count++] = &kAmxFp16Table;
 #elif defined(__aarch64__)
   if (features.neon) tables[count++] = &kNeonTable;
 #endif

@@ -14,6 +14,7 @@ extern const KernelTable kAvx512Table;
 extern const KernelTable kAvx512VnniTable;
 extern const KernelTable kAvx512Bf16Table;
 extern const KernelTable kAmxTable;
+extern const KernelTable kAmxFp16Table;
 extern const KernelTable kNeonTable;
 
 // Slowest first; unused places at the end are null.
