@@ -61,8 +61,8 @@ CpuFeatures detect_cpu_features() {
              bit(extended.ebx, 17) && bit(extended.ebx, 30) && bit(extended.ebx, 31);
   f.avx512_bf16 = f.avx512 && bit(extended1.eax, 5);
   f.amx_bf16 = f.avx512_bf16 && (states & kTileState) == kTileState && bit(extended.edx, 22) &&
-               bit(extended.edx, 24) && request_tiles();
-  f.amx_fp16 = f.amx_bf16 && bit(extended1.eax, 21) && bit(extended.edx, 23);
+               bit(extended.edx, 23) && bit(extended.edx, 24) && request_tiles();
+  f.amx_fp16 = f.amx_bf16 && bit(extended1.eax, 21);
   return f;
 }
 #else
