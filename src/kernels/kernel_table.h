@@ -112,6 +112,13 @@ struct KernelTable {
                std::int64_t heads,
                std::int64_t head_dim,
                std::int64_t rotary_dim) noexcept;
+  // As rope, with pairs (2i, 2i + 1): the layout of RoFormer itself, and of GGUF files.
+  void (*rope_adjacent)(float* x,
+                        const float* cos,
+                        const float* sin,
+                        std::int64_t heads,
+                        std::int64_t head_dim,
+                        std::int64_t rotary_dim) noexcept;
   // y[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
   void (*silu_mul)(const float* gate, const float* up, float* y, std::int64_t n) noexcept;
   void (*add)(const float* a, const float* b, float* y, std::int64_t n) noexcept;

@@ -140,6 +140,22 @@ void rope(float* x,
   }
 }
 
+void rope_adjacent(float* x,
+                   const float* cos,
+                   const float* sin,
+                   std::int64_t heads,
+                   std::int64_t head_dim,
+                   std::int64_t rotary_dim) noexcept {
+  for (std::int64_t head = 0; head < heads; ++head, x += head_dim) {
+    for (std::int64_t i = 0; i < rotary_dim / 2; ++i) {
+      const float a = x[2 * i];
+      const float b = x[2 * i + 1];
+      x[2 * i] = a * cos[i] - b * sin[i];
+      x[2 * i + 1] = b * cos[i] + a * sin[i];
+    }
+  }
+}
+
 void silu_mul(const float* gate, const float* up, float* y, std::int64_t n) noexcept {
   for (std::int64_t i = 0; i < n; ++i) y[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
 }
@@ -206,6 +222,7 @@ constexpr KernelTable kReference = {
     .attention_f16 = attention<F16, from_f16>,
     .rms_norm = rms_norm,
     .rope = rope,
+    .rope_adjacent = rope_adjacent,
     .silu_mul = silu_mul,
     .add = add,
     .f32_to_bf16 = f32_to_bf16,

@@ -44,6 +44,7 @@ constinit const KernelTable kAmxTable = {
     .attention_f16 = attention<F16Cache>,
     .rms_norm = rms_norm,
     .rope = rope,
+    .rope_adjacent = rope_adjacent,
     .silu_mul = silu_mul,
     .add = add_rows,
     .f32_to_bf16 = f32_to_bf16,

@@ -34,6 +34,8 @@ static inline Vec div(Vec a, Vec b) { return vdivq_f32(a, b); }
 static inline Vec fma(Vec a, Vec b, Vec c) { return vfmaq_f32(c, a, b); }
 static inline Vec min(Vec a, Vec b) { return vminq_f32(a, b); }
 static inline Vec max(Vec a, Vec b) { return vmaxq_f32(a, b); }
+// Lanes 1 0 3 2
+static inline Vec swap_pairs(Vec v) { return vrev64q_f32(v); }
 
 static inline Vec load_part(const float* p, int64_t count) {
   float buffer[4] = {};
@@ -126,6 +128,7 @@ constinit const KernelTable kNeonTable = {
     .attention_f16 = attention<F16Cache>,
     .rms_norm = rms_norm,
     .rope = rope,
+    .rope_adjacent = rope_adjacent,
     .silu_mul = silu_mul,
     .add = add_rows,
     .f32_to_bf16 = f32_to_bf16,
