@@ -42,6 +42,7 @@ constinit const KernelTable kAmxTable = {
     .matrix_ops = amx_matrix_ops,
     .attention_f32 = attention<F32Cache>,
     .attention_f16 = attention<F16Cache>,
+    .attention_merge = attention_merge,
     .rms_norm = rms_norm,
     .rope = rope,
     .rope_adjacent = rope_adjacent,

@@ -27,6 +27,7 @@ constinit const KernelTable kAvx512Table = {
     .linear_bf16x2_bf16 = linear<OperandsF32Bf16>,
     .attention_f32 = attention<F32Cache>,
     .attention_f16 = attention<F16Cache>,
+    .attention_merge = attention_merge,
     .rms_norm = rms_norm,
     .rope = rope,
     .rope_adjacent = rope_adjacent,
