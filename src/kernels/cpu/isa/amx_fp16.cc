@@ -22,6 +22,12 @@ namespace {
 
 #include "kernels/cpu/isa/amx_tiles-inl.h"
 
+#include "kernels/cpu/isa/amx_f16-inl.h"
+
+#include "kernels/cpu/isa/amx_inputs-inl.h"
+
+#include "kernels/cpu/isa/amx_weights-inl.h"
+
 #include "kernels/cpu/isa/amx_matrix-inl.h"
 
 }  // namespace
@@ -46,7 +52,7 @@ constinit const KernelTable kAmxFp16Table = {
     .argmax = argmax,
     .log_sum_exp = log_sum_exp,
     .spin_f32 = spin<OperandsF32F32>,
-    .spin_bf16 = spin_amx_f16,
+    .spin_bf16 = spin_amx,
     .spin_bf16_dot = spin<Bf16DotStep>,
 };
 

@@ -13,6 +13,7 @@ std::array<const KernelTable*, 5> supported_isa_tables() {
 #if defined(__x86_64__)
   if (features.avx2) tables[count++] = &kAvx2Table;
   if (features.avx512) tables[count++] = &kAvx512Table;
+  if (features.avx512_vnni) tables[count++] = &kAvx512VnniTable;
   if (features.avx512_bf16) tables[count++] = &kAvx512Bf16Table;
   if (features.amx_bf16) tables[count++] = &kAmxTable;
   if (features.amx_fp16) tables[count++] = &kAmxFp16Table;
