@@ -78,6 +78,8 @@ inline constexpr std::int32_t kTemplateFrameCountMax = 1000;
 inline constexpr std::int32_t kKvBlockSizeTokens = 16;
 inline constexpr std::int32_t kRunningSequenceCountMax = 64;
 inline constexpr std::int32_t kStepTokenCountMax = 512;
+// How long a step may take while streams run beside prompts. Why: 25 tokens a second read smoothly.
+inline constexpr std::chrono::milliseconds kStepTimeTarget{40};
 inline constexpr std::int32_t kWaitingRequestCountMax = 4 * kRunningSequenceCountMax;
 
 // Shutdown.

@@ -342,8 +342,9 @@ void Executor::Impl::store_row(const StoreKvOp& op, std::int64_t row) const noex
   const auto pairs = static_cast<std::int64_t>(program_.rope.inverse_frequencies.size());
   const float* cosines = cos_.data() + row * pairs;
   const float* sines = sin_.data() + row * pairs;
-  table_.rope(at(op.q, row), cosines, sines, shape.heads, shape.head_dim, 2 * pairs);
-  table_.rope(at(op.k, row), cosines, sines, shape.kv_heads, shape.head_dim, 2 * pairs);
+  const auto rotate = program_.rope.adjacent ? table_.rope_adjacent : table_.rope;
+  rotate(at(op.q, row), cosines, sines, shape.heads, shape.head_dim, 2 * pairs);
+  rotate(at(op.k, row), cosines, sines, shape.kv_heads, shape.head_dim, 2 * pairs);
   const std::int64_t block = row_blocks_[static_cast<std::size_t>(row)];
   const std::int64_t slot = positions_[static_cast<std::size_t>(row)] % kBlockSize;
   for (std::int64_t head = 0; head < shape.kv_heads; ++head) {

@@ -92,6 +92,8 @@ using Op =
 struct Rope {
   std::vector<float> inverse_frequencies;  // Shape: [rotary_dim / 2]
   float scale = 1;
+  // Pairs are elements (2i, 2i + 1) of a head, not (i, i + rotary_dim / 2).
+  bool adjacent = false;
 };
 
 struct AttentionShape {

@@ -14,6 +14,7 @@
 #include "request/token.h"
 #include "runtime/step.h"
 #include "tensor/dtype.h"
+#include "text/model_text.h"
 
 namespace inferneo::runtime {
 
@@ -80,6 +81,12 @@ class Runtime {
   [[nodiscard]] virtual std::string_view name() const = 0;
   // How well this runtime fits the artefact at `path`: 0 for not at all.
   [[nodiscard]] virtual int probe(const std::string& path) const = 0;
+  // The tokenizer and chat template of the artefact, or where they are. Failures: as load.
+  [[nodiscard]] virtual Result<text::ModelText> text(const std::string& path) const {
+    text::ModelText found;
+    found.directory = path;
+    return found;
+  }
   virtual Result<MemoryPlan> plan(const std::string& path, const LoadOptions& options) const = 0;
   virtual Result<std::shared_ptr<const Model>> load(const std::string& path,
                                                     const LoadOptions& options,
