@@ -79,6 +79,8 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::create(
   options.kv_block_count =
       batch_max * (blocks_for(context_tokens) + 1) + blocks_for(prefill_tokens) + 1;
   options.prefix_cache = false;
+  // What is measured is the batch, not the pace of those that begin to decode first.
+  options.step_time_target = Duration::zero();
   ASSIGN_OR_RETURN(bench->engine_,
                    engine::Engine::create(bench->model_, nullptr, options, clock, bench->metrics_));
   return bench;

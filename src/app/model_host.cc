@@ -45,6 +45,7 @@ Status ModelHost::add(const ModelSpec& spec) {
   engine.waiting_request_count_max = static_cast<std::int32_t>(config_.waiting_request_count_max);
   engine.context_tokens_max = static_cast<std::int32_t>(config_.context_tokens_max);
   engine.prefix_cache = config_.prefix_cache;
+  engine.step_time_target = std::chrono::milliseconds(config_.step_time_target_ms);
 
   auto line = std::make_shared<ProgressLine>(str("loading ", spec.name));
   return manager_->add(

@@ -129,6 +129,32 @@ TEST_F(CoreTest, greedy_output_is_the_same_among_others_and_in_chunks) {
   EXPECT_LE(runner_->step_token_count_max_seen(), 32);
 }
 
+TEST_F(CoreTest, a_long_prompt_keeps_the_pace_of_running_streams) {
+  runtime::FakeModelOptions model;
+  model.token_duration = std::chrono::microseconds(200);
+  CoreOptions paced = options(512);
+  paced.step_token_count_max = 512;
+  paced.step_time_target = std::chrono::milliseconds(20);
+  start(paced, model);
+  request::GenerateRequest stream = greedy(prompt(40), 120);
+  stream.sampling.ignore_eos = true;
+  const ActiveRequest& running = add(stream);
+  for (int i = 0; i < 5; ++i) step();
+  const ActiveRequest& late = add(greedy(prompt(1900, 5), 4));
+  while (core_->has_work() && outcomes_[&late].tokens.empty()) {
+    const std::size_t before = outcomes_[&running].tokens[0].size();
+    const TimePoint started_at = clock_.now();
+    step();
+    EXPECT_LE(clock_.now() - started_at, std::chrono::milliseconds(20));
+    EXPECT_EQ(outcomes_[&running].tokens[0].size(), before + 1);
+  }
+  // Of 20 ms, 1.2 ms are the stream's: 94 tokens fit, 79 fill whole tiles.
+  EXPECT_LE(runner_->step_count(), 5U + 1900 / 79 + 6);
+  run();
+  expect_right(running);
+  expect_right(late);
+}
+
 TEST_F(CoreTest, preempted_sequences_resume_with_the_same_output) {
   start(options(/*blocks=*/8));
   std::vector<const ActiveRequest*> all;

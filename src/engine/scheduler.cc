@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/check.h"
 
@@ -13,10 +14,13 @@ void insert_in_order(std::vector<Sequence*>& queue, Sequence& sequence) {
   queue.insert(at, &sequence);
 }
 
+// Computes one token from all before it, as every running stream does.
+bool decodes(const Sequence& sequence) { return sequence.pending() == 1; }
+
 }  // namespace
 
-Scheduler::Scheduler(const SchedulerOptions& options, kv::KvCache& cache)
-    : options_(options), cache_(cache) {
+Scheduler::Scheduler(const SchedulerOptions& options, kv::KvCache& cache, const StepPacer& pacer)
+    : options_(options), cache_(cache), pacer_(pacer) {
   const auto running = static_cast<std::size_t>(options.running_sequence_count_max);
   running_.reserve(running);
   admitted_.reserve(running);
@@ -48,27 +52,52 @@ void Scheduler::remove(Sequence& sequence) {
 
 void Scheduler::schedule() {
   admitted_.clear();
+  stream_count_ = 0;
+  prompt_token_count_ = 0;
   token_budget_ = options_.step_token_count_max;
+  prompt_token_budget_ = token_budget_;
   prompt_row_budget_ = options_.prompt_row_count_max;
   if (empty()) return;
   // Why: with fewer tokens a step than sequences, the others could keep the first in order from
   // ever computing its prompt. One token is kept for it until it has been served.
   const bool first_waits =
       running_.empty() || (!waiting_.empty() && runs_before(*waiting_.front(), *running_.front()));
-  const bool first_decodes = !first_waits && running_.front()->pending() == 1;
+  const bool first_decodes = !first_waits && decodes(*running_.front());
   if (!first_decodes) --token_budget_;
-  schedule_running(/*decode=*/true);
-  if (!first_decodes && !first_waits) ++token_budget_;
-  schedule_running(/*decode=*/false);
-  if (first_waits) ++token_budget_;
+  schedule_streams();
+  prompt_token_budget_ = paced_token_count();
+  if (first_waits) {
+    --prompt_token_budget_;
+  } else if (!first_decodes) {
+    ++token_budget_;
+  }
+  schedule_prompts();
+  if (first_waits) {
+    ++token_budget_;
+    ++prompt_token_budget_;
+  }
   admit_waiting();
 }
 
-void Scheduler::schedule_running(bool decode) {
-  // Preemption takes from the end of running_, so what lies before `i` stays where it is.
+// In both, preemption takes from the end of running_, so what lies before `i` stays where it is.
+void Scheduler::schedule_streams() {
   for (std::size_t i = 0; i < running_.size(); ++i) {
-    if ((running_[i]->pending() == 1) == decode) schedule_chunk(*running_[i]);
+    if (decodes(*running_[i])) schedule_chunk(*running_[i]);
   }
+}
+
+void Scheduler::schedule_prompts() {
+  for (std::size_t i = 0; i < running_.size(); ++i) {
+    if (!decodes(*running_[i])) schedule_chunk(*running_[i]);
+  }
+}
+
+// Prompt tokens that the pacer grants to this step; at least two, so that one can be kept.
+std::int32_t Scheduler::paced_token_count() const {
+  const auto prompts = static_cast<std::int32_t>(waiting_.size() + running_.size()) -
+                       static_cast<std::int32_t>(std::ranges::count_if(
+                           running_, [](const Sequence* s) { return decodes(*s); }));
+  return pacer_.prompt_token_count_max(stream_count_, prompts);
 }
 
 // Gives the sequence a share of the budget and makes room for it. When blocks are missing, the last
@@ -82,12 +111,26 @@ void Scheduler::schedule_chunk(Sequence& sequence) {
     if (itself) return;
   }
   sequence.scheduled = count;
+  charge(sequence, count);
+}
+
+// Takes `count` tokens of the sequence from the budgets of the step, or gives them back when it is
+// negative.
+void Scheduler::charge(const Sequence& sequence, std::int32_t count) {
   token_budget_ -= count;
-  prompt_row_budget_ -= prompt_rows_of(sequence, count);
+  const std::int32_t rows = prompt_rows_of(sequence, std::abs(count));
+  prompt_row_budget_ -= count > 0 ? rows : -rows;
+  if (decodes(sequence)) {
+    stream_count_ += count;
+  } else {
+    prompt_token_budget_ -= count;
+    prompt_token_count_ += count;
+  }
 }
 
 void Scheduler::admit_waiting() {
-  while (!waiting_.empty() && token_budget_ > 0 && admit(*waiting_.front())) {
+  while (!waiting_.empty() && std::min(token_budget_, prompt_token_budget_) > 0 &&
+         admit(*waiting_.front())) {
   }
 }
 
@@ -150,8 +193,7 @@ void Scheduler::preempt_last() {
   Sequence& victim = *running_.back();
   running_.pop_back();
   slots_used_ -= slots_of(victim);
-  token_budget_ += victim.scheduled;
-  prompt_row_budget_ += prompt_rows_of(victim, victim.scheduled);
+  charge(victim, -victim.scheduled);
   cache_.release(victim.table);
   victim.scheduled = 0;
   victim.computed = 0;
@@ -161,7 +203,8 @@ void Scheduler::preempt_last() {
 }
 
 std::int32_t Scheduler::chunk_size(const Sequence& sequence) const {
-  const std::int32_t count = std::min(sequence.pending(), token_budget_);
+  if (decodes(sequence)) return std::min(1, token_budget_);
+  const std::int32_t count = std::min({sequence.pending(), token_budget_, prompt_token_budget_});
   const ActiveRequest& request = *sequence.request;
   if (prompt_rows_of(sequence, count) <= prompt_row_budget_) return count;
   return std::max(sequence.computed, request.prompt_rows_scored) + prompt_row_budget_ -

@@ -135,6 +135,8 @@ struct KernelTable {
   double (*spin_bf16)(std::int64_t rounds) noexcept;
   // The same for the 512-bit dot product vdpbf16ps; null on tables for processors without it.
   double (*spin_bf16_dot)(std::int64_t rounds) noexcept = nullptr;
+  // The same for products of bytes that matrices of codes are made of; null where there are none.
+  double (*spin_int8)(std::int64_t rounds) noexcept = nullptr;
 };
 
 const KernelTable& reference_table();

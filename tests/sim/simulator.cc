@@ -87,6 +87,9 @@ World make_world(Random& random, ManualClock& clock) {
   world.model.step_duration = std::chrono::milliseconds(random.between(1, 20));
   world.model.token_duration = std::chrono::microseconds(random.between(0, 500));
   world.model.clock = &clock;
+  if (random.chance(0.6)) {
+    world.core.step_time_target = std::chrono::milliseconds(random.between(1, 40));
+  }
   world.request_count = random.between(3, 16);
   world.ring_capacity = static_cast<std::uint32_t>(random.between(2, 64));
   world.reader_rate = random.chance(0.5) ? 1 : 0.1;
@@ -145,6 +148,7 @@ class Simulation {
   void read_event(const TokenEvent& event);
   void read_token(Client& client, const TokenEvent& event);
   void read_end(Client& client);
+  void check_pace(Duration duration);
   void check_state();
   void check_sequence(const Sequence& sequence, std::vector<std::int32_t>& references);
   [[nodiscard]] bool was_computed_under_salt(const ActiveRequest& active) const;
@@ -309,12 +313,14 @@ void Simulation::cancel_some() {
 
 void Simulation::step() {
   const std::uint64_t steps_before = runner_->step_count();
+  const TimePoint started_at = clock_.now();
   const std::span<const TokenEvent> events = core_.step();
   const bool ends_only = std::ranges::all_of(
       events, [](const TokenEvent& event) { return event.kind == TokenEvent::Kind::kEnd; });
   if (runner_->step_count() == steps_before && !(ends_only && !core_.has_work())) {
     fail("a round with work ran no step");
   }
+  if (runner_->step_count() != steps_before) check_pace(clock_.now() - started_at);
   trace(events.size());
   push(events);
   check_state();
@@ -448,6 +454,26 @@ void Simulation::read_end(Client& client) {
       break;
     default:
       fail(str("an unexpected end: ", active.end_status.to_string()));
+  }
+}
+
+// The pacer has to find out what the simulator knows: how long a step takes. What it learnt from
+// other numbers of streams may be off, which the factor of two allows for.
+void Simulation::check_pace(Duration duration) {
+  const Duration target = world_.core.step_time_target;
+  const std::int32_t streams = core_.scheduler().stream_count();
+  const std::int32_t tokens = core_.scheduler().prompt_token_count();
+  if (target == Duration::zero() || streams == 0 || tokens == 0) return;
+  const Duration base = duration - world_.model.token_duration * tokens;
+  const Duration longest = std::max(3 * target, 2 * base);
+  const bool prompt_held_back =
+      streams + tokens < world_.core.step_token_count_max &&
+      std::ranges::any_of(core_.scheduler().running(),
+                          [](const Sequence* sequence) { return sequence->pending() > 16; });
+  if (prompt_held_back) ++result_.paced_steps;
+  if (tokens >= engine::kPacedPromptTokenCountMin + engine::kStepRowTile &&
+      duration > 2 * longest) {
+    fail(str("a step of ", tokens, " prompt tokens took ", to_seconds(duration), " s"));
   }
 }
 

@@ -11,11 +11,13 @@ namespace inferneo::kernels {
 
 extern const KernelTable kAvx2Table;
 extern const KernelTable kAvx512Table;
+extern const KernelTable kAvx512VnniTable;
 extern const KernelTable kAvx512Bf16Table;
 extern const KernelTable kAmxTable;
+extern const KernelTable kAmxFp16Table;
 extern const KernelTable kNeonTable;
 
 // Slowest first; unused places at the end are null.
-std::array<const KernelTable*, 4> supported_isa_tables();
+std::array<const KernelTable*, 5> supported_isa_tables();
 
 }  // namespace inferneo::kernels
