@@ -88,8 +88,10 @@ Status load_template(ServedModel& served, const std::string& path) {
   if (compiled.error().code() != StatusCode::kNotFound) {
     return std::move(compiled).error().with_context("chat template");
   }
-  log::warning("manager", str("model '", served.name,
-                              "' has no chat template; /v1/chat/completions is refused for it"));
+  log::warning("manager",
+               str("model '",
+                   served.name,
+                   "' has no chat template; /v1/chat/completions is refused for it"));
   return ok_status();
 }
 
