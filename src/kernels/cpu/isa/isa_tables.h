@@ -18,6 +18,6 @@ extern const KernelTable kAmxFp16Table;
 extern const KernelTable kNeonTable;
 
 // Slowest first; unused places at the end are null.
-std::array<const KernelTable*, 5> supported_isa_tables();
+std::array<const KernelTable*, 6> supported_isa_tables();
 
 }  // namespace inferneo::kernels
