@@ -17,6 +17,8 @@ Result<std::unique_ptr<ModelHost>> ModelHost::create(const Config& config) {
   device::CpuOptions options;
   options.thread_count = static_cast<int>(config.threads);
   options.isa = config.isa;
+  if (config.pin_threads == "always") options.pinning = device::Pinning::kOn;
+  if (config.pin_threads == "never") options.pinning = device::Pinning::kOff;
   ASSIGN_OR_RETURN(host->device_, device::CpuDevice::create(options));
   host->native_ = runtimes::native::make_runtime(*host->device_);
   std::vector<const runtime::Runtime*> runtimes = {host->native_.get()};
