@@ -96,7 +96,6 @@ class Executor::Impl {
   void place_rows() noexcept;
   void cut_query_tiles() noexcept;
   void compute_rotation() noexcept;
-  const float* pack(ValueId in, ValueId packed) noexcept;
   void pack_inputs() noexcept;
   [[nodiscard]] const std::byte* packed_input(const kernels::InputOps* ops) const noexcept;
   void packed_part(ValueId in,
@@ -105,7 +104,6 @@ class Executor::Impl {
                    std::int64_t begin,
                    std::int64_t end) const noexcept;
   void linear_part(ValueId in,
-                   const float* packed,
                    const LinearPart& part,
                    std::int64_t begin,
                    std::int64_t end) const noexcept;
@@ -273,18 +271,6 @@ void Executor::Impl::operator()(const RmsNormOp& op) noexcept {
   device_.parallel_for(rows(op.in), grain_for(8 * width, 1), body);
 }
 
-// Packs the input of linears once for all of their parts. Null when this table does not want that.
-const float* Executor::Impl::pack(ValueId in, ValueId packed) noexcept {
-  if (packed == kNone || table_.pack_activations == nullptr) return nullptr;
-  const std::int64_t width = value(in).width;
-  const std::int64_t row_count = rows(in);
-  auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
-    table_.pack_activations(at(in), width, begin, end, width, at(packed));
-  };
-  device_.parallel_for(row_count, grain_for(4 * width, kernels::kPackRows), body);
-  return at(packed);
-}
-
 // Packs the input of the operation in progress, once for each way that its matrices want it.
 void Executor::Impl::pack_inputs() noexcept {
   for (std::size_t i = first_input_[op_]; i < first_input_[op_ + 1]; ++i) {
@@ -325,7 +311,6 @@ void Executor::Impl::packed_part(ValueId in,
 }
 
 void Executor::Impl::linear_part(ValueId in,
-                                 const float* packed,
                                  const LinearPart& part,
                                  std::int64_t begin,
                                  std::int64_t end) const noexcept {
@@ -347,10 +332,9 @@ void Executor::Impl::linear_part(ValueId in,
   args.x_stride = source.width;
   args.y_stride = value(part.out).width;
   args.accumulate = part.accumulate;
-  args.packed = packed;
   switch (matrix.dtype) {
     case DType::kBf16:
-      (program_.arithmetic.packed ? table_.linear_bf16x2_bf16 : table_.linear_f32_bf16)(args);
+      table_.linear_f32_bf16(args);
       break;
     case DType::kF16:
       table_.linear_f32_f16(args);
@@ -362,7 +346,6 @@ void Executor::Impl::linear_part(ValueId in,
 
 void Executor::Impl::operator()(const LinearOp& op) noexcept {
   if (rows(op.in) == 0) return;
-  const float* packed = pack(op.in, op.packed);
   pack_inputs();
   std::int64_t columns = 0;
   for (const LinearPart& part : op.parts) columns += padded_width(part);
@@ -373,7 +356,7 @@ void Executor::Impl::operator()(const LinearOp& op) noexcept {
     for (const LinearPart& part : op.parts) {
       const std::int64_t first = std::max(begin, part_begin) - part_begin;
       const std::int64_t last = std::min(end - part_begin, value(part.out).width);
-      if (first < last) linear_part(op.in, packed, part, first, last);
+      if (first < last) linear_part(op.in, part, first, last);
       part_begin += padded_width(part);
     }
   };
@@ -382,11 +365,10 @@ void Executor::Impl::operator()(const LinearOp& op) noexcept {
 
 void Executor::Impl::operator()(const GatedLinearOp& op) noexcept {
   const std::int64_t width = value(op.out).width;
-  const float* packed = pack(op.in, op.packed);
   pack_inputs();
   auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
-    linear_part(op.in, packed, op.gate, begin, end);
-    linear_part(op.in, packed, op.up, begin, end);
+    linear_part(op.in, op.gate, begin, end);
+    linear_part(op.in, op.up, begin, end);
     for (std::int64_t row = 0; row < rows(op.in); ++row) {
       table_.silu_mul(at(op.gate.out, row) + begin,
                       at(op.up.out, row) + begin,
