@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include "base/limits.h"
-#include "kernels/kernel_table.h"
 
 namespace inferneo::graph {
 namespace {
@@ -38,10 +37,7 @@ std::vector<Tenant> list_tenants(const Program& program,
   };
   std::vector<Tenant> tenants;
   for (const Value& value : program.values) {
-    std::int64_t rows = row_count(value);
-    if (value.packed)
-      rows = (rows + kernels::kPackRows - 1) / kernels::kPackRows * kernels::kPackRows;
-    const auto size = static_cast<std::uint64_t>(rows * value.width) * sizeof(float);
+    const auto size = static_cast<std::uint64_t>(row_count(value) * value.width) * sizeof(float);
     tenants.push_back({round_up(size), value.first_op, value.last_op});
   }
   for (const PackedInput& input : inputs) {

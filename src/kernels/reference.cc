@@ -294,7 +294,6 @@ constexpr KernelTable kReference = {
     .linear_f32_f32 = linear<float, float, from_f32, from_f32>,
     .linear_f32_f16 = linear<float, F16, from_f32, from_f16>,
     .linear_f32_bf16 = linear<float, Bf16, from_f32, from_bf16>,
-    .linear_bf16x2_bf16 = linear<float, Bf16, from_f32, from_bf16>,
     .matrix_ops = reference_codes_ops,
     .attention_f32 = attention<float, from_f32>,
     .attention_f16 = attention<F16, from_f16>,

@@ -39,7 +39,6 @@ constinit const KernelTable kAmxFp16Table = {
     .linear_f32_f32 = linear<OperandsF32F32>,
     .linear_f32_f16 = linear<OperandsF32F16>,
     .linear_f32_bf16 = linear<OperandsF32Bf16>,
-    .linear_bf16x2_bf16 = linear<OperandsF32Bf16>,
     .matrix_ops = amx_matrix_ops,
     .attention_f32 = attention<F32Cache>,
     .attention_f16 = amx_attention,

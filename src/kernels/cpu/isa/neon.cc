@@ -123,7 +123,6 @@ constinit const KernelTable kNeonTable = {
     .linear_f32_f32 = linear<OperandsF32F32>,
     .linear_f32_f16 = linear<OperandsF32F16>,
     .linear_f32_bf16 = linear<OperandsF32Bf16>,
-    .linear_bf16x2_bf16 = linear<OperandsF32Bf16>,
     .attention_f32 = attention<F32Cache>,
     .attention_f16 = attention<F16Cache>,
     .attention_merge = attention_merge,
