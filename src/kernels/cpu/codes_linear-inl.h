@@ -11,7 +11,7 @@
 //     read(const uint8_t* codes, int part, ByteVec* first, ByteVec* second) of 8 of k;
 //     start(int32_t offset), what a sum begins with; dot(sum, w, x);
 //   kTileTokens and kTilePanels, the largest tile whose sums fit in the registers;
-//   kStreams, panels that a few tokens read at a time.
+//   kStreamSums, the most tokens x panels when few tokens read panels from memory.
 //
 // Invariant: each step of an output's sum is the same in every tile, so tiles of any shape give the
 // same bits. Sums that wait in memory between chunks of k keep theirs.
@@ -221,6 +221,8 @@ template <typename Format, int tokens>
 static inline void few_tokens_in_streams(const PackedLinearArgs& args) {
   const int64_t begin = args.n_begin / kPanelOutputs;
   const int64_t count = (args.n_end + kPanelOutputs - 1) / kPanelOutputs - begin;
+  constexpr int kStreams =
+      kStreamSums / tokens < 1 ? 1 : (kStreamSums / tokens > 4 ? 4 : kStreamSums / tokens);
   const int64_t stride = count / kStreams;
   if (stride > 0) few_tokens<Format, tokens, kStreams>(args, begin, stride);
   const int64_t rest = count - stride * kStreams;
@@ -293,8 +295,8 @@ static void many_tokens(const PackedLinearArgs& args, int64_t m, int64_t count, 
     if (block + kChunkBlocks >= blocks) {
       tile.fetch = (const uint8_t*)args.panels + (panel + panels) * bytes;
     }
-    const int64_t fetches = tiles * kChunkBlocks;
-    tile.fetch_lines = (kChunkBlocks / 2 * Format::kPair / kLineBytes + fetches - 1) / fetches;
+    int64_t fetches = kChunkBlocks / 2 * Format::kPair / kLineBytes;
+    const int64_t fetch_lines = (fetches + tiles * kChunkBlocks - 1) / (tiles * kChunkBlocks);
     if constexpr (Format::kBits == 4) {
       unpack_lines(tile, lines, panels, unpacked);
       tile.unpacked = unpacked;
@@ -305,6 +307,8 @@ static void many_tokens(const PackedLinearArgs& args, int64_t m, int64_t count, 
       const auto tokens = (int)((count - t + tiles - i - 1) / (tiles - i));
       tile.inputs = (const InputBlock*)args.inputs + (m + t) * blocks + block;
       tile.sums = sums + t * tile.sums_stride;
+      tile.fetch_lines = fetches > 0 ? fetch_lines : 0;
+      fetches -= fetch_lines * kChunkBlocks;
       codes_tile_of<Format, panels>(tokens, tile, lines);
       tile.fetch += tile.fetch_lines * tile.blocks * kLineBytes;
       t += tokens;

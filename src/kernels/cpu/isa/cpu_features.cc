@@ -57,6 +57,7 @@ CpuFeatures detect_cpu_features() {
   CpuFeatures f;
   f.avx2 = (states & kAvxState) == kAvxState && bit(basic.ecx, 12) && bit(basic.ecx, 28) &&
            bit(basic.ecx, 29) && bit(extended.ebx, 5);
+  f.avx2_vnni = f.avx2 && bit(extended1.eax, 4);
   f.avx512 = f.avx2 && (states & kAvx512State) == kAvx512State && bit(extended.ebx, 16) &&
              bit(extended.ebx, 17) && bit(extended.ebx, 30) && bit(extended.ebx, 31);
   f.avx512_vnni = f.avx512 && bit(extended.ecx, 11);

@@ -6,6 +6,7 @@ namespace inferneo::kernels {
 
 struct CpuFeatures {
   bool avx2 = false;         // with FMA and F16C
+  bool avx2_vnni = false;    // also avx2
   bool avx512 = false;       // F, BW, VL and DQ
   bool avx512_vnni = false;  // also avx512
   bool avx512_bf16 = false;  // also avx512_vnni

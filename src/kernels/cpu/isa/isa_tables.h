@@ -11,6 +11,7 @@
 namespace inferneo::kernels {
 
 extern const KernelTable kAvx2Table;
+extern const KernelTable kAvx2VnniTable;
 extern const KernelTable kAvx512Table;
 extern const KernelTable kAvx512VnniTable;
 extern const KernelTable kAvx512Bf16Table;
