@@ -53,6 +53,9 @@ Status check_options(const EngineOptions& options, const runtime::ModelInfo& mod
                                 " tokens"))
         .with_where("context_tokens_max");
   }
+  if (options.step_time_target < Duration::zero()) {
+    return invalid_argument("step_time_target must not be negative").with_where("step_time_target");
+  }
   return ok_status();
 }
 
@@ -62,7 +65,8 @@ CoreOptions core_options(const EngineOptions& options) {
           options.step_token_count_max,
           options.waiting_request_count_max,
           options.prefix_cache,
-          random_bits()};
+          random_bits(),
+          options.step_time_target};
 }
 
 // Why: an exception that reaches a thread's entry is our own mistake (or memory has run out). State

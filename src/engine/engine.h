@@ -27,6 +27,8 @@ struct EngineOptions {
   // Prompt plus output; 0 means the model's own limit.
   std::int32_t context_tokens_max = 0;
   bool prefix_cache = true;
+  // How long a step may take while streams run beside prompts; zero for no pace.
+  Duration step_time_target = limits::kStepTimeTarget;
 };
 
 // A snapshot for health and admission; fields are read one by one and may be a step apart.

@@ -58,7 +58,8 @@ EngineCore::EngineCore(const CoreOptions& options,
       clock_(clock),
       metrics_(metrics),
       cache_(options.kv_block_count, options.prefix_cache, options.entropy),
-      scheduler_(scheduler_options(options), cache_),
+      pacer_(options.step_time_target),
+      scheduler_(scheduler_options(options), cache_, pacer_),
       batch_(runner_options(options)),
       row_copy_(static_cast<std::size_t>(model.vocab_size)),
       entropy_(options.entropy) {
@@ -163,6 +164,9 @@ void EngineCore::begin(ActiveRequest& request, TimePoint now) {
   if (options_.prefix_cache && request.prompt_rows_wanted() == 0) {
     metrics_.prefix_cache_queries.add(static_cast<std::uint64_t>(request.prompt_count()));
     metrics_.prefix_cache_hits.add(static_cast<std::uint64_t>(first.computed));
+    if (first.waited_for_prefix) {
+      metrics_.prefix_cache_awaited_hits.add(static_cast<std::uint64_t>(first.computed));
+    }
   }
 }
 
@@ -180,8 +184,9 @@ void EngineCore::run_step(TimePoint started_at) {
   take_rows(result.logits, done_at);
   metrics_.steps.add();
   metrics_.step_tokens.observe(batch_.token_count());
-  metrics_.step_host_time.observe(
-      to_seconds((submitted_at - started_at) + (clock_.now() - done_at)));
+  const TimePoint ended_at = clock_.now();
+  metrics_.step_host_time.observe(to_seconds((submitted_at - started_at) + (ended_at - done_at)));
+  pacer_.observe(scheduler_.stream_count(), scheduler_.prompt_token_count(), ended_at - started_at);
 }
 
 void EngineCore::take_rows(std::span<float> logits, TimePoint now) {
@@ -227,6 +232,7 @@ void EngineCore::take_row(Sequence& sequence, std::span<float> row, TimePoint no
   }
   // Only now: a finite row has attended to all of these blocks, so none of them is poisoned.
   cache_.commit(sequence.table, sequence.tokens, sequence.computed);
+  sequence.fills_index = false;
   if (!request.forked) {
     fork(request, row, now);
     if (request.ended) return;

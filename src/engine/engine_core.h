@@ -13,6 +13,7 @@
 #include "engine/active_request.h"
 #include "engine/scheduler.h"
 #include "engine/step_batch.h"
+#include "engine/step_pacer.h"
 #include "engine/token_event.h"
 #include "kv/kv_cache.h"
 #include "observe/metrics.h"
@@ -32,6 +33,8 @@ struct CoreOptions {
   bool prefix_cache = true;
   // Seeds the draws of requests without a seed, and the hash of the prefix index.
   std::uint64_t entropy = 0;
+  // How long a step may take while streams run beside prompts; zero for no pace.
+  Duration step_time_target{};
 };
 
 class EngineCore {
@@ -61,6 +64,7 @@ class EngineCore {
   [[nodiscard]] bool has_work() const { return !requests_.empty(); }
   [[nodiscard]] const Scheduler& scheduler() const { return scheduler_; }
   [[nodiscard]] const kv::KvCache& cache() const { return cache_; }
+  [[nodiscard]] const StepPacer& pacer() const { return pacer_; }
   [[nodiscard]] std::span<ActiveRequest* const> requests() const { return requests_; }
 
  private:
@@ -88,6 +92,7 @@ class EngineCore {
   const Clock& clock_;
   observe::ModelMetrics& metrics_;
   kv::KvCache cache_;
+  StepPacer pacer_;
   Scheduler scheduler_;
   StepBatch batch_;
   std::vector<ActiveRequest*> requests_;  // all that have not ended

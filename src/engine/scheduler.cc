@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/check.h"
 
@@ -13,10 +14,24 @@ void insert_in_order(std::vector<Sequence*>& queue, Sequence& sequence) {
   queue.insert(at, &sequence);
 }
 
+// Computes one token from all before it, as every running stream does.
+bool decodes(const Sequence& sequence) { return sequence.pending() == 1; }
+
+// Rows of its prompt are still to be delivered, so that all of it has to be computed.
+bool scores_prompt(const Sequence& sequence) {
+  const ActiveRequest& request = *sequence.request;
+  return sequence.choice == 0 && request.prompt_rows_scored < request.prompt_rows_wanted();
+}
+
+// Blocks that may come from the index. Why not all: the logits of the last token are computed.
+std::int32_t blocks_to_share(const Sequence& sequence) {
+  return (sequence.token_count() - 1) / limits::kKvBlockSizeTokens;
+}
+
 }  // namespace
 
-Scheduler::Scheduler(const SchedulerOptions& options, kv::KvCache& cache)
-    : options_(options), cache_(cache) {
+Scheduler::Scheduler(const SchedulerOptions& options, kv::KvCache& cache, const StepPacer& pacer)
+    : options_(options), cache_(cache), pacer_(pacer) {
   const auto running = static_cast<std::size_t>(options.running_sequence_count_max);
   running_.reserve(running);
   admitted_.reserve(running);
@@ -48,27 +63,52 @@ void Scheduler::remove(Sequence& sequence) {
 
 void Scheduler::schedule() {
   admitted_.clear();
+  stream_count_ = 0;
+  prompt_token_count_ = 0;
   token_budget_ = options_.step_token_count_max;
+  prompt_token_budget_ = token_budget_;
   prompt_row_budget_ = options_.prompt_row_count_max;
   if (empty()) return;
   // Why: with fewer tokens a step than sequences, the others could keep the first in order from
   // ever computing its prompt. One token is kept for it until it has been served.
   const bool first_waits =
       running_.empty() || (!waiting_.empty() && runs_before(*waiting_.front(), *running_.front()));
-  const bool first_decodes = !first_waits && running_.front()->pending() == 1;
+  const bool first_decodes = !first_waits && decodes(*running_.front());
   if (!first_decodes) --token_budget_;
-  schedule_running(/*decode=*/true);
-  if (!first_decodes && !first_waits) ++token_budget_;
-  schedule_running(/*decode=*/false);
-  if (first_waits) ++token_budget_;
+  schedule_streams();
+  prompt_token_budget_ = paced_token_count();
+  if (first_waits) {
+    --prompt_token_budget_;
+  } else if (!first_decodes) {
+    ++token_budget_;
+  }
+  schedule_prompts();
+  if (first_waits) {
+    ++token_budget_;
+    ++prompt_token_budget_;
+  }
   admit_waiting();
 }
 
-void Scheduler::schedule_running(bool decode) {
-  // Preemption takes from the end of running_, so what lies before `i` stays where it is.
+// In both, preemption takes from the end of running_, so what lies before `i` stays where it is.
+void Scheduler::schedule_streams() {
   for (std::size_t i = 0; i < running_.size(); ++i) {
-    if ((running_[i]->pending() == 1) == decode) schedule_chunk(*running_[i]);
+    if (decodes(*running_[i])) schedule_chunk(*running_[i]);
   }
+}
+
+void Scheduler::schedule_prompts() {
+  for (std::size_t i = 0; i < running_.size(); ++i) {
+    if (!decodes(*running_[i])) schedule_chunk(*running_[i]);
+  }
+}
+
+// Prompt tokens that the pacer grants to this step; at least two, so that one can be kept.
+std::int32_t Scheduler::paced_token_count() const {
+  const auto prompts = static_cast<std::int32_t>(waiting_.size() + running_.size()) -
+                       static_cast<std::int32_t>(std::ranges::count_if(
+                           running_, [](const Sequence* s) { return decodes(*s); }));
+  return pacer_.prompt_token_count_max(stream_count_, prompts);
 }
 
 // Gives the sequence a share of the budget and makes room for it. When blocks are missing, the last
@@ -82,17 +122,35 @@ void Scheduler::schedule_chunk(Sequence& sequence) {
     if (itself) return;
   }
   sequence.scheduled = count;
+  charge(sequence, count);
+}
+
+// Takes `count` tokens of the sequence from the budgets of the step, or gives them back when it is
+// negative.
+void Scheduler::charge(const Sequence& sequence, std::int32_t count) {
   token_budget_ -= count;
-  prompt_row_budget_ -= prompt_rows_of(sequence, count);
+  const std::int32_t rows = prompt_rows_of(sequence, std::abs(count));
+  prompt_row_budget_ -= count > 0 ? rows : -rows;
+  if (decodes(sequence)) {
+    stream_count_ += count;
+  } else {
+    prompt_token_budget_ -= count;
+    prompt_token_count_ += count;
+  }
 }
 
 void Scheduler::admit_waiting() {
-  while (!waiting_.empty() && token_budget_ > 0 && admit(*waiting_.front())) {
+  while (!waiting_.empty() && std::min(token_budget_, prompt_token_budget_) > 0 &&
+         admit(*waiting_.front())) {
   }
 }
 
 // Why nobody overtakes a head that does not fit: a stream of small requests would starve it.
 bool Scheduler::admit(Sequence& sequence) {
+  if (waits_for_prefix(sequence)) {
+    sequence.waited_for_prefix = true;
+    return false;
+  }
   const std::int32_t slots = slots_of(sequence);
   while (slots_used_ + slots > options_.running_sequence_count_max) {
     if (!preempt_for(sequence)) return false;
@@ -101,6 +159,7 @@ bool Scheduler::admit(Sequence& sequence) {
   waiting_.erase(waiting_.begin());
   slots_used_ += slots;
   start(sequence);
+  sequence.fills_index = cache_.prefix_cache() && !scores_prompt(sequence);
   admitted_.push_back(&sequence);
   schedule_chunk(sequence);
   return true;
@@ -112,12 +171,8 @@ bool Scheduler::find_blocks(Sequence& sequence) {
   if (blocked_ == &sequence && cache_.pool().available() <= blocked_available_) return false;
   const ActiveRequest& request = *sequence.request;
   const std::int32_t count = sequence.token_count();
-  const bool scores_prompt =
-      sequence.choice == 0 && request.prompt_rows_scored < request.prompt_rows_wanted();
-  if (!scores_prompt) {
-    // Why one token less: the logits of the last token have to be computed.
-    sequence.computed =
-        cache_.match(sequence.table, sequence.tokens, (count - 1) / limits::kKvBlockSizeTokens);
+  if (!scores_prompt(sequence)) {
+    sequence.computed = cache_.match(sequence.table, sequence.tokens, blocks_to_share(sequence));
   }
   const std::int32_t at_most = kv::KvCache::blocks_for(std::int64_t{request.prompt_count()} +
                                                        request.request.sampling.max_tokens - 1);
@@ -136,6 +191,24 @@ bool Scheduler::find_blocks(Sequence& sequence) {
   return true;
 }
 
+// Whether one before it in order is computing blocks that it can share once they are in the index.
+// Why only one before it: that one has the first claim on the budget, so that waiting costs next to
+// nothing, and when it ends, fails or is preempted this one goes on. Why not one that scores its
+// prompt: it takes small steps.
+bool Scheduler::waits_for_prefix(const Sequence& sequence) const {
+  if (!cache_.prefix_cache() || scores_prompt(sequence)) return false;
+  std::int32_t soon = 0;  // blocks
+  for (const Sequence* other : running_) {
+    if (!runs_before(*other, sequence)) break;
+    if (!other->fills_index || other->table.root != sequence.table.root) continue;
+    const auto differing = std::ranges::mismatch(other->tokens, sequence.tokens).in1;
+    const auto common = static_cast<std::int32_t>(differing - other->tokens.begin());
+    soon = std::max(soon, common / limits::kKvBlockSizeTokens);
+  }
+  soon = std::min(soon, blocks_to_share(sequence));
+  return soon > 0 && cache_.count_matches(sequence.table, sequence.tokens, soon) < soon;
+}
+
 // Takes from a running sequence of strictly lower priority; false when there is none.
 bool Scheduler::preempt_for(const Sequence& sequence) {
   if (running_.empty() ||
@@ -150,18 +223,19 @@ void Scheduler::preempt_last() {
   Sequence& victim = *running_.back();
   running_.pop_back();
   slots_used_ -= slots_of(victim);
-  token_budget_ += victim.scheduled;
-  prompt_row_budget_ += prompt_rows_of(victim, victim.scheduled);
+  charge(victim, -victim.scheduled);
   cache_.release(victim.table);
   victim.scheduled = 0;
   victim.computed = 0;
+  victim.fills_index = false;
   ++preemption_count_;
   std::erase(admitted_, &victim);
   enqueue(victim);
 }
 
 std::int32_t Scheduler::chunk_size(const Sequence& sequence) const {
-  const std::int32_t count = std::min(sequence.pending(), token_budget_);
+  if (decodes(sequence)) return std::min(1, token_budget_);
+  const std::int32_t count = std::min({sequence.pending(), token_budget_, prompt_token_budget_});
   const ActiveRequest& request = *sequence.request;
   if (prompt_rows_of(sequence, count) <= prompt_row_budget_) return count;
   return std::max(sequence.computed, request.prompt_rows_scored) + prompt_row_budget_ -

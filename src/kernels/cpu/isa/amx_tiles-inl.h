@@ -21,25 +21,20 @@ struct alignas(64) TileConfig {
 // rest of a local variable would be dropped.
 constexpr TileConfig kTileConfig;
 
-// sums += a * b of f16 elements: TDPFP16PS. Why bytes: GCC 12 and clang 14 have no name for it.
-// Denormal elements keep their value; denormal sums become zero.
-// Spec: Intel ISA extensions reference, VEX.128.F2.0F38.W0 5C 11:rrr:bbb.
+// sums += a * b of f16 elements: TDPFP16PS; of bf16: TDPBF16PS. Denormal f16 elements keep their
+// value; denormal sums become zero. Why bytes: GCC 12 and clang 14 have no name for the first, and
+// GCC makes text of the arguments of its name for the second.
+// Spec: Intel ISA extensions reference, VEX.128.F2 and VEX.128.F3, 0F38.W0 5C 11:rrr:bbb.
 template <int sums, int a, int b>
-static inline void tile_product_f16() {
+[[maybe_unused]] static inline void tile_product_f16() {
   asm volatile(".byte 0xc4, 0xe2, %c0, 0x5c, %c1"
                :
                : "i"(((~b & 15) << 3) | 3), "i"(0xc0 | (sums << 3) | a));
 }
 
-// Keeps the tile unit busy on registers alone; the rates of bf16 and f16 are the same.
-[[maybe_unused]] static double spin_amx_f16(int64_t rounds) noexcept {
-  _tile_loadconfig(&kTileConfig);
-  for (int64_t i = 0; i < rounds; ++i) {
-    tile_product_f16<0, 4, 6>();
-    tile_product_f16<1, 4, 7>();
-    tile_product_f16<2, 5, 6>();
-    tile_product_f16<3, 5, 7>();
-  }
-  _tile_release();
-  return 4.0 * 2 * kTile * kTile * kStepK * (double)rounds;
+template <int sums, int a, int b>
+[[maybe_unused]] static inline void tile_product_bf16() {
+  asm volatile(".byte 0xc4, 0xe2, %c0, 0x5c, %c1"
+               :
+               : "i"(((~b & 15) << 3) | 2), "i"(0xc0 | (sums << 3) | a));
 }

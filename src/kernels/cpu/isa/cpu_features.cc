@@ -6,6 +6,9 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace inferneo::kernels {
@@ -63,8 +66,8 @@ CpuFeatures detect_cpu_features() {
   f.avx512_vnni = f.avx512 && bit(extended.ecx, 11);
   f.avx512_bf16 = f.avx512_vnni && bit(extended1.eax, 5);
   f.amx_bf16 = f.avx512_bf16 && (states & kTileState) == kTileState && bit(extended.edx, 22) &&
-               bit(extended.edx, 24) && request_tiles();
-  f.amx_fp16 = f.amx_bf16 && bit(extended1.eax, 21) && bit(extended.edx, 23);
+               bit(extended.edx, 23) && bit(extended.edx, 24) && request_tiles();
+  f.amx_fp16 = f.amx_bf16 && bit(extended1.eax, 21);
   return f;
 }
 #else
@@ -72,6 +75,7 @@ CpuFeatures detect_cpu_features() {
   CpuFeatures f;
 #if defined(__aarch64__)
   f.neon = true;  // part of the base architecture
+  f.neon_dot = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 #endif
   return f;
 }

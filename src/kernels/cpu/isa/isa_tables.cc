@@ -20,6 +20,7 @@ std::array<const KernelTable*, kIsaTableCountMax> supported_isa_tables() {
   if (features.amx_fp16) tables[count++] = &kAmxFp16Table;
 #elif defined(__aarch64__)
   if (features.neon) tables[count++] = &kNeonTable;
+  if (features.neon_dot) tables[count++] = &kNeonDotTable;
 #endif
   return tables;
 }

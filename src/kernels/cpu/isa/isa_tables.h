@@ -18,6 +18,7 @@ extern const KernelTable kAvx512Bf16Table;
 extern const KernelTable kAmxTable;
 extern const KernelTable kAmxFp16Table;
 extern const KernelTable kNeonTable;
+extern const KernelTable kNeonDotTable;
 
 // Bound: at least the tables that one architecture has.
 inline constexpr std::size_t kIsaTableCountMax = 10;
