@@ -6,6 +6,7 @@ using ByteVec = __m256i;
 
 constexpr int kTileTokens = 3;  // 3 x 2 sums of each kind; half of them wait in memory
 constexpr int kTilePanels = 1;
+constexpr int kTileSums = 8;
 constexpr int kStreamSums = 4;
 
 static inline IntVec spread(int32_t x) { return _mm256_set1_epi32(x); }

@@ -6,6 +6,7 @@ using ByteVec = int8x16_t;
 
 constexpr int kTileTokens = 3;  // 3 x 4 sums of each kind and 8 operands of the 32 registers
 constexpr int kTilePanels = 1;
+constexpr int kTileSums = 16;
 constexpr int kStreamSums = 2;
 
 static inline IntVec spread(int32_t x) { return vdupq_n_s32(x); }
