@@ -41,7 +41,8 @@ class Histogram {
   Histogram& operator=(const Histogram&) = delete;
   // `bounds` ascending upper bounds; an infinite bucket is added. Borrowed for the lifetime.
   explicit Histogram(std::span<const double> bounds);
-  void observe(double value) noexcept;
+  // `count` equal observations at once.
+  void observe(double value, std::uint64_t count = 1) noexcept;
   [[nodiscard]] std::span<const double> bounds() const { return bounds_; }
   // Observations in bucket `index` alone (not cumulative); index bounds().size() is the infinite
   // one. A value equal to a bound belongs to that bound's bucket.
@@ -78,8 +79,8 @@ struct ModelMetrics {
   enum class id##_label : std::uint8_t{__VA_ARGS__, kCount}; \
   Counter id[static_cast<std::size_t>(id##_label::kCount)];
 #define HISTOGRAM_Model(id, buckets) Histogram id{buckets};
-#define INFO_Model(id, ...)                                     \
-  enum class id##_label : std::uint8_t { __VA_ARGS__, kCount }; \
+#define INFO_Model(id, ...)                                  \
+  enum class id##_label : std::uint8_t{__VA_ARGS__, kCount}; \
   Gauge id[static_cast<std::size_t>(id##_label::kCount)];
 #define GAUGE_Server(id)
 #define COUNTER_Server(id)
@@ -114,8 +115,8 @@ struct ServerMetrics {
   enum class id##_label : std::uint8_t{__VA_ARGS__, kCount}; \
   Counter id[static_cast<std::size_t>(id##_label::kCount)];
 #define HISTOGRAM_Server(id, buckets) Histogram id{buckets};
-#define INFO_Server(id, ...)                                    \
-  enum class id##_label : std::uint8_t { __VA_ARGS__, kCount }; \
+#define INFO_Server(id, ...)                                 \
+  enum class id##_label : std::uint8_t{__VA_ARGS__, kCount}; \
   Gauge id[static_cast<std::size_t>(id##_label::kCount)];
 #include "observe/metrics.def"
 #undef GAUGE_Model
