@@ -88,8 +88,10 @@ Status load_template(ServedModel& served, const std::string& path) {
   if (compiled.error().code() != StatusCode::kNotFound) {
     return std::move(compiled).error().with_context("chat template");
   }
-  log::warning("manager", str("model '", served.name,
-                              "' has no chat template; /v1/chat/completions is refused for it"));
+  log::warning("manager",
+               str("model '",
+                   served.name,
+                   "' has no chat template; /v1/chat/completions is refused for it"));
   return ok_status();
 }
 
@@ -121,6 +123,7 @@ struct ModelManager::Impl {
   std::mutex add_mutex;  // one load at a time, so that memory is not promised twice
   mutable std::mutex list_mutex;
   std::shared_ptr<const ServedList> list = std::make_shared<const ServedList>();
+  std::atomic<bool> shutdown_announced{false};
   std::atomic<bool> draining{false};
 };
 
@@ -293,6 +296,9 @@ ModelManager::Health ModelManager::health() const {
   if (impl_->draining.load(std::memory_order_acquire)) {
     health.ready = false;
     health.reason = "draining";
+  } else if (impl_->shutdown_announced.load(std::memory_order_acquire)) {
+    health.ready = false;
+    health.reason = "shutting down";
   } else if (list->empty()) {
     health.ready = false;
     health.reason = "no model is loaded";
@@ -317,6 +323,10 @@ ModelManager::Health ModelManager::health() const {
     if (engine.last_progress_age > limits::kEngineStallLiveTimeout) health.live = false;
   }
   return health;
+}
+
+void ModelManager::announce_shutdown() {
+  impl_->shutdown_announced.store(true, std::memory_order_release);
 }
 
 void ModelManager::begin_drain() {

@@ -71,6 +71,9 @@ class Server:
     def __init__(self, *arguments, models=(str(STARTER),), program=None):
         self.program = program or os.environ["INFERNEO_PROGRAM"]
         self.port = free_port()
+        # Only the tests of the notice wait for it.
+        if "--shutdown-notice-ms" not in arguments:
+            arguments += ("--shutdown-notice-ms", "0")
         self.command = [self.program, "serve", *models, "--port", str(self.port), *arguments]
 
     def __enter__(self):
