@@ -9,16 +9,21 @@ endfunction()
 
 # Generates <build>/generated/<folder>/registry.cc with a table of every
 # `const <type> k...` that the folder's files define, in order of name.
+# The folder is a row of the table, or a part of the row given after the function's name.
 function(inferneo_registry folder type header table_function)
-  string(REPLACE "/" "::" namespace "inferneo::${folder}")
+  set(owner ${folder})
+  if(ARGC GREATER 4)
+    set(owner ${ARGV4})
+  endif()
+  string(REPLACE "/" "::" namespace "inferneo::${owner}")
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${folder}/*.cc)
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
   set(symbols "")
   foreach(source ${sources})
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
-    file(STRINGS ${source} lines REGEX "^(constinit )?const ${type} k[A-Za-z0-9]+")
+    file(STRINGS ${source} lines REGEX "^(constinit )?const ${type} k[A-Za-z0-9_]+")
     foreach(line ${lines})
-      string(REGEX REPLACE "^(constinit )?const ${type} (k[A-Za-z0-9]+).*" "\\2" symbol "${line}")
+      string(REGEX REPLACE "^(constinit )?const ${type} (k[A-Za-z0-9_]+).*" "\\2" symbol "${line}")
       list(APPEND symbols ${symbol})
     endforeach()
   endforeach()
@@ -48,7 +53,7 @@ ${entries}  };
 
 }  // namespace ${namespace}
 ")
-  inferneo_target_name(${folder} target)
+  inferneo_target_name(${owner} target)
   target_sources(${target} PRIVATE ${file})
 endfunction()
 
@@ -145,5 +150,6 @@ function(inferneo_add_folders table)
   endforeach()
   inferneo_registry(gateway/endpoints Endpoint gateway/endpoints/endpoint.h endpoint_table)
   inferneo_registry(arch ArchSpec arch/arch.h arch_table)
+  inferneo_registry(tensor/quant QuantFormat tensor/quant/quant_format.h quant_format_table tensor)
   inferneo_registry(app Verb app/verb.h verb_table)
 endfunction()

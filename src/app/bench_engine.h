@@ -16,27 +16,31 @@
 
 namespace inferneo::app {
 
-struct DecodeRun {
-  double tokens_per_s = 0;     // of all sequences together
-  double host_s_per_step = 0;  // engine time outside the runner
+struct TimedRun {
+  double seconds = 0;
+  double cpu_seconds = 0;  // of the whole process, all threads
+  std::int64_t tokens = 0;
+  // Decode only: the prompts that came before, and the engine's time outside the runner.
+  double prompt_seconds = 0;
+  double host_s_per_step = 0;
 };
 
 class BenchEngine {
  public:
-  // Up to `batch_max` sequences of `context_tokens` tokens, and a prefill of `prefill_tokens` in
-  // one step. `clock` must outlive the engine. Failures: as Engine::create.
+  // Up to `sequence_count_max` sequences that together hold `kv_token_count` tokens. `clock` must
+  // outlive the engine. Failures: as Engine::create.
   static Result<std::unique_ptr<BenchEngine>> create(std::shared_ptr<const runtime::Model> model,
-                                                     std::int32_t batch_max,
-                                                     std::int32_t context_tokens,
-                                                     std::int32_t prefill_tokens,
+                                                     std::int32_t sequence_count_max,
+                                                     std::int64_t kv_token_count,
                                                      const Clock& clock);
   BenchEngine(const BenchEngine&) = delete;
   BenchEngine& operator=(const BenchEngine&) = delete;
 
-  // Seconds from the first scheduling of a prompt to its first token.
-  Result<double> prefill(std::int32_t tokens);
-  // `batch` sequences, each with a prompt of `prompt_tokens` and `tokens` tokens of answer.
-  Result<DecodeRun> decode(std::int32_t batch, std::int32_t prompt_tokens, std::int32_t tokens);
+  // From the first scheduling of a prompt to its first token.
+  Result<TimedRun> prefill(std::int32_t tokens);
+  // `batch` sequences, each with a prompt of `prompt_tokens` and `tokens` tokens of answer. Counts
+  // from the moment when all of them have their first token.
+  Result<TimedRun> decode(std::int32_t batch, std::int32_t prompt_tokens, std::int32_t tokens);
 
  private:
   explicit BenchEngine(std::shared_ptr<const runtime::Model> model) : model_(std::move(model)) {}

@@ -9,7 +9,8 @@
 #include <sstream>
 #include <string_view>
 
-#include "base/thread.h"
+#include "base/cgroup.h"
+#include "base/str.h"
 
 namespace inferneo::app {
 namespace {
@@ -55,24 +56,31 @@ void read_cpu(const std::string& root, Machine& machine) {
 void read_memory(const std::string& root, Machine& machine) {
   std::ifstream in(root + "/proc/meminfo");
   for (std::string key, rest; in >> key; std::getline(in, rest)) {
-    std::uint64_t kib = 0;
-    if (!(in >> kib)) break;
-    if (key == "MemTotal:") machine.memory_bytes = kib * 1024;
-    if (key == "MemAvailable:") machine.memory_available_bytes = kib * 1024;
+    std::uint64_t value = 0;
+    if (!(in >> value)) break;
+    if (key == "MemTotal:") machine.memory_bytes = value * 1024;
+    if (key == "MemAvailable:") machine.memory_available_bytes = value * 1024;
+    if (key == "Hugepagesize:") machine.huge_page_bytes = value * 1024;
+    if (key == "HugePages_Total:") machine.huge_page_count = value;
+    if (key == "HugePages_Free:") machine.huge_page_free_count = value;
   }
 }
 
 void read_cgroup(const std::string& root, Machine& machine) {
-  const std::string v2 = root + "/sys/fs/cgroup/";
-  const std::string v1 = root + "/sys/fs/cgroup/memory/";
-  machine.cgroup_memory_bytes_max = number_in(v2 + "memory.max");
-  machine.cgroup_memory_bytes_used = number_in(v2 + "memory.current");
-  if (machine.cgroup_memory_bytes_max || machine.cgroup_memory_bytes_used) return;
-  machine.cgroup_memory_bytes_max = number_in(v1 + "memory.limit_in_bytes");
-  machine.cgroup_memory_bytes_used = number_in(v1 + "memory.usage_in_bytes");
-  // cgroup v1 writes a huge number for "no limit".
-  if (machine.cgroup_memory_bytes_max.value_or(0) > (std::uint64_t{1} << 60)) {
-    machine.cgroup_memory_bytes_max.reset();
+  // Version 1 writes a huge number for "no limit".
+  constexpr std::uint64_t kNoLimit = std::uint64_t{1} << 60;
+  for (const std::string& directory : cgroup_directories("memory", root)) {
+    auto limit = number_in(directory + "/memory.max");
+    auto used = number_in(directory + "/memory.current");
+    if (!limit) {
+      limit = number_in(directory + "/memory.limit_in_bytes");
+      used = number_in(directory + "/memory.usage_in_bytes");
+    }
+    if (!limit || *limit > kNoLimit) continue;
+    if (!machine.cgroup_memory_bytes_max || *limit < *machine.cgroup_memory_bytes_max) {
+      machine.cgroup_memory_bytes_max = limit;
+      machine.cgroup_memory_bytes_used = used;
+    }
   }
 }
 
@@ -93,14 +101,26 @@ std::string chosen_word(const std::string& text) {
   return text.substr(begin + 1, end - begin - 1);
 }
 
-Machine inspect_machine(const std::string& root) {
+std::string range_text(const std::vector<int>& numbers) {
+  std::string text;
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const std::size_t first = i;
+    while (i + 1 < numbers.size() && numbers[i + 1] == numbers[i] + 1) ++i;
+    text += str(text.empty() ? "" : ",", numbers[first]);
+    if (i > first) text += str("-", numbers[i]);
+  }
+  return text;
+}
+
+Machine inspect_machine(const device::ProcessorSources& sources) {
+  const std::string& root = sources.root;
   Machine machine;
   read_cpu(root, machine);
   read_memory(root, machine);
   read_cgroup(root, machine);
   read_limits(machine);
   machine.cpus_present = static_cast<int>(std::max(1L, ::sysconf(_SC_NPROCESSORS_CONF)));
-  machine.cpus_usable = usable_cpu_count();
+  machine.processors = device::find_processors(sources);
   machine.transparent_huge_pages =
       chosen_word(first_line(root + "/sys/kernel/mm/transparent_hugepage/enabled"));
   return machine;

@@ -1,11 +1,13 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "app/bench_engine.h"
+#include "app/bench_measure.h"
 #include "app/bench_shape.h"
 #include "app/first_token.h"
 #include "app/json_lines.h"
@@ -16,7 +18,8 @@
 #include "base/str.h"
 #include "base/version.h"
 #include "device/limits.h"
-#include "formats/model_config.h"
+#include "formats/model_meta.h"
+#include "runtimes/native/native_runtime.h"
 #include "runtimes/native/random_model.h"
 
 namespace inferneo::app {
@@ -35,6 +38,7 @@ struct BenchFlags {
   std::string starter;
   bool quick = false;
   bool json = false;
+  bool measure = false;
 };
 
 // What is measured and how often.
@@ -74,7 +78,7 @@ Result<Subject> load_subject(const BenchFlags& flags, const Config& config, Mode
   Subject subject;
   if (!flags.model.empty()) {
     ASSIGN_OR_RETURN(const ModelSpec spec, parse_model_spec(flags.model));
-    ASSIGN_OR_RETURN(const formats::ModelMeta meta, formats::read_model_config(spec.path));
+    ASSIGN_OR_RETURN(const formats::ModelMeta meta, runtimes::native::read_model_meta(spec.path));
     subject.name = spec.name;
     subject.shape = shape_of(meta);
     ASSIGN_OR_RETURN(subject.model,
@@ -114,10 +118,10 @@ Status run_round(ModelHost& host,
 
   const runtime::ModelInfo& info = subject.model->info();
   const bool f32 = info.arithmetic == runtime::Arithmetic::kF32;
-  ASSIGN_OR_RETURN(const double prefill_s, engine.prefill(kPrefillTokens));
+  ASSIGN_OR_RETURN(const TimedRun prefill, engine.prefill(kPrefillTokens));
   const double peak = f32 ? limits.f32_flop_per_s : limits.bf16_flop_per_s;
-  const double rate = prefill_flops(subject.shape, kPrefillTokens) / prefill_s;
-  samples.prefill_tokens_per_s.push_back(kPrefillTokens / prefill_s);
+  const double rate = prefill_flops(subject.shape, kPrefillTokens) / prefill.seconds;
+  samples.prefill_tokens_per_s.push_back(kPrefillTokens / prefill.seconds);
   samples.prefill_share.push_back(rate / peak);
   if (limits.bf16_dot_flop_per_s > 0) {
     samples.bf16_dot_flop_per_s.push_back(limits.bf16_dot_flop_per_s);
@@ -125,15 +129,16 @@ Status run_round(ModelHost& host,
   }
 
   for (BatchSamples& batch : samples.decode) {
-    ASSIGN_OR_RETURN(const DecodeRun run,
+    ASSIGN_OR_RETURN(const TimedRun run,
                      engine.decode(batch.batch, kDecodePromptTokens, plan.decode_tokens));
-    batch.tokens_per_s.push_back(run.tokens_per_s);
+    const double tokens_per_s = static_cast<double>(run.tokens) / run.seconds;
+    batch.tokens_per_s.push_back(tokens_per_s);
     if (batch.batch != 1) continue;
     const auto weight_size = static_cast<double>(tensor::dtype_size(info.weight_dtype));
     const std::int64_t context = kDecodePromptTokens + plan.decode_tokens / 2;
     const double bytes = weight_bytes_per_step(subject.shape, weight_size) +
                          kv_bytes_per_step(subject.shape, context, f32 ? 4 : 2);
-    samples.decode_share.push_back(bytes * run.tokens_per_s / limits.read_bytes_per_s);
+    samples.decode_share.push_back(bytes * tokens_per_s / limits.read_bytes_per_s);
     samples.host_us_per_step.push_back(run.host_s_per_step * 1e6);
   }
   return ok_status();
@@ -145,12 +150,12 @@ Result<Samples> measure(const BenchFlags& flags,
                         const Subject& subject) {
   Samples samples;
   for (const std::int32_t batch : plan.batches) samples.decode.push_back({batch, {}});
-  ASSIGN_OR_RETURN(const std::unique_ptr<BenchEngine> engine,
-                   BenchEngine::create(subject.model,
-                                       plan.batches.back(),
-                                       kDecodePromptTokens + plan.decode_tokens,
-                                       kPrefillTokens,
-                                       host.clock()));
+  const std::int64_t kv_tokens = std::max<std::int64_t>(
+      kPrefillTokens,
+      std::int64_t{plan.batches.back()} * (kDecodePromptTokens + plan.decode_tokens));
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<BenchEngine> engine,
+      BenchEngine::create(subject.model, plan.batches.back(), kv_tokens, host.clock()));
   // The first touch of weights and cache is not what is measured.
   RETURN_IF_ERROR(engine->prefill(kPrefillTokens).status());
   for (int i = 0; i < plan.runs; ++i) {
@@ -257,6 +262,8 @@ Result<int> bench(const BenchFlags& flags, const Config& config) {
   }
   ASSIGN_OR_RETURN(const std::unique_ptr<ModelHost> host, ModelHost::create(config));
   ASSIGN_OR_RETURN(const Subject subject, load_subject(flags, config, *host));
+  if (flags.measure)
+    return measure_lines(std::cin, subject.model, host->clock()) ? kExitOk : kExitFailure;
   ASSIGN_OR_RETURN(const Samples samples, measure(flags, plan, *host, subject));
   const int threads = host->device().thread_count();
   if (flags.json) {
@@ -282,6 +289,10 @@ VerbBody declare(CLI::App& command) {
       ->type_name("DIR");
   command.add_flag("--quick", flags->quick, "Fewer and shorter runs: a first impression");
   command.add_flag("--json", flags->json, "Print one JSON object");
+  command.add_flag("--measure",
+                   flags->measure,
+                   "Measure what the lines of stdin ask for, one JSON object for each; "
+                   "docs/benchmarks.md lists them");
   return [flags](const Config& config) { return bench(*flags, config); };
 }
 

@@ -1,4 +1,6 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -19,6 +21,12 @@ struct DoctorFlags {
   bool json = false;
 };
 
+// With one decimal.
+std::string fixed(double value) {
+  const long tenths = std::lround(value * 10);
+  return str(tenths / 10, ".", tenths % 10);
+}
+
 std::vector<std::string> table_names() {
   std::vector<std::string> names;
   for (const kernels::KernelTable* table : kernels::supported_tables())
@@ -34,12 +42,20 @@ std::vector<std::string> advice(const Machine& machine, const std::vector<std::s
         "Only the scalar reference kernels run here: correct, but slow. A processor with AVX2 (or "
         "newer) or NEON is needed for speed.");
   }
-  if (machine.cpus_usable < machine.cpus_present) {
+  const device::Processors& processors = machine.processors;
+  if (processors.processor_count() < machine.cpus_present) {
     lines.push_back(str("This process may use ",
-                        machine.cpus_usable,
+                        processors.processor_count(),
                         " of ",
                         machine.cpus_present,
-                        " processors (affinity or container quota). Raise the quota for speed."));
+                        " processors (affinity mask or cpuset). Allow it more for speed."));
+  }
+  if (processors.quota > 0 && processors.quota < processors.core_count()) {
+    lines.push_back(str("The container grants the time of ",
+                        fixed(processors.quota),
+                        " processors (cpu.max), fewer than the ",
+                        processors.core_count(),
+                        " cores it shows. Raise the quota for speed."));
   }
   constexpr std::uint64_t kLittleMemory = std::uint64_t{1} << 30;
   if (machine.memory_available_bytes < kLittleMemory) {
@@ -67,13 +83,39 @@ std::string joined(const std::vector<std::string>& words) {
   return out;
 }
 
+std::vector<int> allowed(const device::Processors& processors) {
+  std::vector<int> numbers = device::placement_order(processors);
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+std::string processor_lines(const Machine& machine) {
+  const device::Processors& processors = machine.processors;
+  const int siblings = processors.processor_count() - processors.core_count();
+  return str("processors         ",
+             processors.processor_count(),
+             " allowed (",
+             range_text(allowed(processors)),
+             ") of ",
+             machine.cpus_present,
+             "\ncores              ",
+             processors.core_count(),
+             siblings > 0 ? str(", ", siblings, " of the processors are SMT siblings of another")
+                          : ", no SMT siblings",
+             "\nprocessor quota    ",
+             processors.quota > 0 ? str(fixed(processors.quota), " processors") : "none",
+             "\ncompute threads    ",
+             device::default_thread_count(processors),
+             " (--threads N chooses)\n");
+}
+
 void print_text(const Machine& machine,
                 const std::vector<std::string>& tables,
                 const std::vector<std::string>& lines) {
   std::string out = str("inferneo ", version(), " (", compiler(), ", ", build_type(), ")\n");
   out +=
       str("processor          ", machine.cpu_model.empty() ? "unknown" : machine.cpu_model, "\n");
-  out += str("processors         ", machine.cpus_usable, " usable of ", machine.cpus_present, "\n");
+  out += processor_lines(machine);
   out += str("features           ", joined(machine.cpu_flags), "\n");
   out += str("instruction sets   ", joined(tables), " (the last is used; --isa NAME chooses)\n");
   out += str("memory             ",
@@ -91,6 +133,15 @@ void print_text(const Machine& machine,
   out += str("huge pages         ",
              machine.transparent_huge_pages.empty() ? "unknown" : machine.transparent_huge_pages,
              "\n");
+  if (machine.huge_page_count > 0) {
+    out += str("reserved pages     ",
+               machine.huge_page_free_count,
+               " free of ",
+               machine.huge_page_count,
+               ", ",
+               byte_text(machine.huge_page_bytes),
+               " each\n");
+  }
   out += str("open files         ", machine.open_files_max, "\n");
   out += lines.empty() ? "Nothing is missing.\n" : "What could be better:\n";
   for (const std::string& line : lines) out += str("  - ", line, "\n");
@@ -107,7 +158,11 @@ Json to_json(const Machine& machine,
   json["cpu_model"] = machine.cpu_model;
   json["cpu_features"] = machine.cpu_flags;
   json["cpus_present"] = machine.cpus_present;
-  json["cpus_usable"] = machine.cpus_usable;
+  json["cpus_allowed"] = range_text(allowed(machine.processors));
+  json["cpus_usable"] = machine.processors.processor_count();
+  json["cores_usable"] = machine.processors.core_count();
+  if (machine.processors.quota > 0) json["cpu_quota"] = machine.processors.quota;
+  json["threads_default"] = device::default_thread_count(machine.processors);
   json["instruction_sets"] = tables;
   json["memory_bytes"] = machine.memory_bytes;
   json["memory_available_bytes"] = machine.memory_available_bytes;
@@ -116,6 +171,9 @@ Json to_json(const Machine& machine,
     json["container_memory_bytes_used"] = machine.cgroup_memory_bytes_used.value_or(0);
   }
   json["transparent_huge_pages"] = machine.transparent_huge_pages;
+  json["huge_page_bytes"] = machine.huge_page_bytes;
+  json["huge_page_count"] = machine.huge_page_count;
+  json["huge_page_free_count"] = machine.huge_page_free_count;
   json["open_files_max"] = machine.open_files_max;
   json["advice"] = lines;
   return json;

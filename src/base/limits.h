@@ -49,7 +49,20 @@ inline constexpr std::size_t kTokenizerFileSizeMax = 128 * 1024 * 1024;
 inline constexpr std::size_t kTemplateSizeMax = 1024 * 1024;
 inline constexpr std::uint64_t kSafetensorsHeaderSizeMax = 64 * 1024 * 1024;
 inline constexpr std::size_t kTensorCountMax = 200'000;
+// GGUF: what the format allows for names; metadata of real files stays below 100 entries, and the
+// tokenizer arrays of the largest vocabularies together below 2 million elements. Elements take up
+// to 16 bytes in memory, so all arrays of a file stay below 256 MB.
+inline constexpr std::size_t kGgufKeySizeMax = 65'535;
+inline constexpr std::size_t kGgufTensorNameSizeMax = 64;
+inline constexpr std::size_t kGgufRankMax = 4;
+inline constexpr std::size_t kGgufMetadataCountMax = 65'536;
+inline constexpr std::size_t kGgufArrayElementCountMax = 16 * 1024 * 1024;
 inline constexpr std::size_t kVocabSizeMax = 2'000'000;
+
+// Packed weights below this are packed again at each start: that takes about as long as 20 ms.
+inline constexpr std::uint64_t kPackedCacheImageSizeMin = 32 * 1024 * 1024;
+// Of all models together on disk. Why: some ten of the models that a CPU serves well.
+inline constexpr std::uint64_t kPackedCacheBytesMax = std::uint64_t{32} << 30;
 
 // Chat template evaluation, per render.
 inline constexpr std::size_t kTemplateStepCountMax = 2'000'000;

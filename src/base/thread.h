@@ -9,8 +9,4 @@ namespace inferneo {
 // Bound: the kernel keeps 15 bytes; longer names are cut.
 void set_thread_name(std::string_view name);
 
-// Processors this process may use: the smaller of the affinity mask and the cgroup CPU quota
-// (rounded up), at least 1.
-int usable_cpu_count();
-
 }  // namespace inferneo

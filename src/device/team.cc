@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 
 #include "base/check.h"
 #include "base/str.h"
@@ -21,6 +22,16 @@ constexpr std::uint32_t kGeneration = 1U << 17;
 // step is a few microseconds, a park and wake costs 5 to 50; between steps the processor is free
 // for others.
 constexpr std::chrono::microseconds kSpinTime{40};
+// A worker that finds no work for so long lets others go first while it spins on. Why not at once:
+// on a shared processor a yield costs a time slice, and between two sections work is about to come.
+constexpr std::chrono::microseconds kSpinAloneTime{15};
+// A yield that takes this long let another thread run: the processor is wanted.
+constexpr std::chrono::microseconds kYieldTimeMax{10};
+
+// Bound: sections shorter than this are all overhead and say nothing about the processors.
+constexpr std::chrono::microseconds kJudgedSectionMin{4};
+
+TimePoint now() { return std::chrono::steady_clock::now(); }
 
 void pause_briefly() {
 #if defined(__x86_64__)
@@ -30,49 +41,47 @@ void pause_briefly() {
 #endif
 }
 
-// Spins until `done()` or the bound; returns whether done.
+// Spins until `done()` or the bound; returns whether done. With `yielding`, lets other threads of
+// this processor go first after a while, and gives up when there are any.
 template <typename Done>
-bool spin_until(const Done& done) {
-  const auto end = std::chrono::steady_clock::now() + kSpinTime;
-  do {
+bool spin_until(const Done& done, bool yielding) {
+  const TimePoint start = now();
+  TimePoint last = start;
+  while (last - start < kSpinTime) {
     for (int i = 0; i < 32; ++i) {
       if (done()) return true;
       pause_briefly();
     }
-  } while (std::chrono::steady_clock::now() < end);
+    last = now();
+    if (yielding && last - start > kSpinAloneTime) {
+      sched_yield();
+      if (now() - last > kYieldTimeMax) break;
+    }
+  }
   return done();
 }
 
-// Processors of the affinity mask, in order.
-std::vector<int> allowed_processors() {
-  std::vector<int> processors;
-  cpu_set_t mask;
-  CPU_ZERO(&mask);
-  if (sched_getaffinity(0, sizeof(mask), &mask) != 0) return processors;
-  for (int i = 0; i < CPU_SETSIZE; ++i) {
-    if (CPU_ISSET(i, &mask)) processors.push_back(i);
-  }
-  return processors;
-}
-
 void pin_to(std::jthread& thread, int processor) {
-  cpu_set_t mask;
-  CPU_ZERO(&mask);
-  CPU_SET(processor, &mask);
+  const auto count = static_cast<std::size_t>(processor) + 1;
+  const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> mask(
+      CPU_ALLOC(count), [](cpu_set_t* set) { CPU_FREE(set); });
+  if (mask == nullptr) return;
+  CPU_ZERO_S(CPU_ALLOC_SIZE(count), mask.get());
+  CPU_SET_S(static_cast<std::size_t>(processor), CPU_ALLOC_SIZE(count), mask.get());
   // Best effort: a container may forbid it, and the team works unpinned.
-  (void)pthread_setaffinity_np(thread.native_handle(), sizeof(mask), &mask);
+  (void)pthread_setaffinity_np(thread.native_handle(), CPU_ALLOC_SIZE(count), mask.get());
 }
 
 std::uint64_t pack(std::uint64_t next, std::uint64_t end) { return next | (end << 32); }
 
 }  // namespace
 
-Team::Team(int size) : size_(size), shares_(std::make_unique<Share[]>(static_cast<size_t>(size))) {
+Team::Team(int size, std::span<const int> processors)
+    : size_(size), shares_(std::make_unique<Share[]>(static_cast<size_t>(size))) {
   CHECK(size >= 1 && size <= kTeamSizeMax);
-  const std::vector<int> processors = allowed_processors();
   for (int worker = 1; worker < size; ++worker) {
     threads_.emplace_back([this, worker] { work_until_stopped(worker); });
-    if (static_cast<std::size_t>(size) <= processors.size()) {
+    if (static_cast<std::size_t>(worker) < processors.size()) {
       pin_to(threads_.back(), processors[static_cast<std::size_t>(worker)]);
     }
   }
@@ -86,27 +95,42 @@ Team::~Team() {
 
 void Team::run(std::int64_t item_count, std::int64_t grain, Body body, void* context) noexcept {
   if (item_count <= 0) return;
+  CHECK(grain > 0);
+  turns_.begin();
   if (size_ == 1 || item_count <= grain) {
-    const std::lock_guard lock(turn_);
     body(context, 0, item_count, 0);
-    return;
+  } else {
+    section_count_.store(section_count() + 1, std::memory_order_relaxed);
+    const TimePoint start = now();
+    if (payoff_.worth_sharing(start)) {
+      // A unit index takes 32 bits; sections beyond that get coarser units.
+      while ((item_count - 1) / grain >= INT32_MAX) grain *= 2;
+      share({item_count, grain, (item_count + grain - 1) / grain, body, context}, start);
+    } else {
+      body(context, 0, item_count, 0);
+    }
   }
-  const std::lock_guard lock(turn_);
-  open_section(item_count, grain, body, context);
-  work(0);
-  close_section();
+  turns_.end();
 }
 
-void Team::open_section(std::int64_t item_count, std::int64_t grain, Body body, void* context) {
-  CHECK(grain > 0);
-  // A unit index takes 32 bits; sections beyond that get coarser units.
-  while ((item_count - 1) / grain >= INT32_MAX) grain *= 2;
-  section_ = {item_count, grain, body, context};
-  const std::int64_t unit_count = (item_count + grain - 1) / grain;
-  piece_size_min_ = static_cast<std::uint64_t>((unit_count / size_ + 7) / 8);
+void Team::share(const Section& section, TimePoint start) noexcept {
+  open_section(section);
+  const std::int64_t units_done = work(0);
+  const TimePoint worked = now();
+  close_section();
+  const TimePoint closed = now();
+  if (units_done == 0 || closed - start < kJudgedSectionMin) return;
+  const auto alone = std::chrono::duration_cast<Payoff::Duration>(
+      (worked - start) * static_cast<double>(section.unit_count) / static_cast<double>(units_done));
+  payoff_.record(alone, closed - start, closed);
+}
+
+void Team::open_section(const Section& section) {
+  section_ = section;
+  piece_size_min_ = static_cast<std::uint64_t>((section.unit_count / size_ + 7) / 8);
   for (int worker = 0; worker < size_; ++worker) {
-    const auto begin = static_cast<std::uint64_t>(unit_count * worker / size_);
-    const auto end = static_cast<std::uint64_t>(unit_count * (worker + 1) / size_);
+    const auto begin = static_cast<std::uint64_t>(section.unit_count * worker / size_);
+    const auto end = static_cast<std::uint64_t>(section.unit_count * (worker + 1) / size_);
     shares_[static_cast<std::size_t>(worker)].range.store(pack(begin, end),
                                                           std::memory_order_relaxed);
   }
@@ -118,7 +142,9 @@ void Team::open_section(std::int64_t item_count, std::int64_t grain, Body body, 
 void Team::close_section() {
   gate_.fetch_sub(kOpen, std::memory_order_acq_rel);
   const auto empty = [this] { return (gate_.load(std::memory_order_acquire) & kInsideMask) == 0; };
-  while (!spin_until(empty)) {
+  // Why without yielding: the worker needs a few microseconds more, a yield would cost the caller a
+  // whole time slice when another process shares its processor.
+  while (!spin_until(empty, false)) {
     const std::uint32_t left = left_.load(std::memory_order_acquire);
     if (empty()) return;
     left_.wait(left, std::memory_order_acquire);
@@ -135,7 +161,7 @@ void Team::work_until_stopped(int worker) {
       return ((gate & kOpen) != 0 && gate / kGeneration != seen) ||
              stopping_.load(std::memory_order_relaxed);
     };
-    if (!spin_until(worth_entering)) {
+    if (!spin_until(worth_entering, true)) {
       gate_.wait(gate, std::memory_order_acquire);
       continue;
     }
@@ -153,21 +179,22 @@ void Team::work_until_stopped(int worker) {
   }
 }
 
-void Team::work(int worker) noexcept {
+// Returns how many units this worker did.
+std::int64_t Team::work(int worker) noexcept {
+  std::int64_t done = 0;
   // The own share goes in a piece of three quarters and two of an eighth: few calls, long
   // contiguous reads, and a tail that others can take when this processor is slow.
-  while (take(worker, 2, worker)) {
-  }
+  while (const std::int64_t units = take(worker, 2, worker)) done += units;
   for (int i = 1; i < size_; ++i) {
     const int victim = (worker + i) % size_;
-    while (take(victim, 1, worker)) {
-    }
+    while (const std::int64_t units = take(victim, 1, worker)) done += units;
   }
+  return done;
 }
 
-// Runs the next piece of a share: all that is left but 1 / 2^keep_shift of it. False when the share
-// is used up.
-bool Team::take(int share, std::uint32_t keep_shift, int worker) noexcept {
+// Runs the next piece of a share: all that is left but 1 / 2^keep_shift of it. Returns its units,
+// 0 when the share is used up.
+std::int64_t Team::take(int share, std::uint32_t keep_shift, int worker) noexcept {
   std::atomic<std::uint64_t>& range = shares_[static_cast<std::size_t>(share)].range;
   std::uint64_t old = range.load(std::memory_order_relaxed);
   std::uint64_t next = 0;
@@ -175,7 +202,7 @@ bool Team::take(int share, std::uint32_t keep_shift, int worker) noexcept {
   do {
     next = old & 0xffffffff;
     const std::uint64_t end = old >> 32;
-    if (next >= end) return false;
+    if (next >= end) return 0;
     piece_end = end - ((end - next) >> keep_shift);
     if (piece_end - next < piece_size_min_) piece_end = std::min(end, next + piece_size_min_);
   } while (
@@ -184,7 +211,7 @@ bool Team::take(int share, std::uint32_t keep_shift, int worker) noexcept {
   const std::int64_t end =
       std::min(static_cast<std::int64_t>(piece_end) * section_.grain, section_.item_count);
   section_.body(section_.context, begin, end, worker);
-  return true;
+  return static_cast<std::int64_t>(piece_end - next);
 }
 
 }  // namespace inferneo::device

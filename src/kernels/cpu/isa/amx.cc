@@ -1,4 +1,4 @@
-// AMX tiles for bf16 linear layers; AVX-512 for the rest.
+// AMX tiles of bf16 for packed matrices; AVX-512 for the rest.
 #if defined(__x86_64__)
 
 #include "kernels/cpu/isa/x86_intrinsics.h"
@@ -9,7 +9,8 @@
 #include "kernels/kernel_table.h"
 
 INFERNEO_TARGET_BEGIN(
-    "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16")
+    "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx512fp16,amx-tile,amx-bf16,"
+    "prfchw")
 
 namespace inferneo::kernels {
 namespace {
@@ -20,7 +21,15 @@ namespace {
 
 #include "kernels/cpu/isa/bf16_dot-inl.h"
 
-#include "kernels/cpu/isa/amx_linear-inl.h"
+#include "kernels/cpu/isa/amx_tiles-inl.h"
+
+#include "kernels/cpu/isa/amx_bf16-inl.h"
+
+#include "kernels/cpu/isa/amx_inputs-inl.h"
+
+#include "kernels/cpu/isa/amx_weights-inl.h"
+
+#include "kernels/cpu/isa/amx_matrix-inl.h"
 
 }  // namespace
 
@@ -29,12 +38,14 @@ constinit const KernelTable kAmxTable = {
     .linear_f32_f32 = linear<OperandsF32F32>,
     .linear_f32_f16 = linear<OperandsF32F16>,
     .linear_f32_bf16 = linear<OperandsF32Bf16>,
-    .linear_bf16x2_bf16 = amx_linear,
-    .pack_activations = amx_pack,
+    .linear_bf16x2_bf16 = linear<OperandsF32Bf16>,
+    .matrix_ops = amx_matrix_ops,
     .attention_f32 = attention<F32Cache>,
     .attention_f16 = attention<F16Cache>,
+    .attention_merge = attention_merge,
     .rms_norm = rms_norm,
     .rope = rope,
+    .rope_adjacent = rope_adjacent,
     .silu_mul = silu_mul,
     .add = add_rows,
     .f32_to_bf16 = f32_to_bf16,

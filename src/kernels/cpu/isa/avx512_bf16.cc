@@ -19,6 +19,12 @@ namespace {
 
 #include "kernels/cpu/isa/bf16_dot-inl.h"
 
+// All processors with the bf16 dot product have that of bytes.
+const MatrixOps* matrix_ops(const MatrixFormat& format) noexcept {
+  return kAvx512VnniTable.matrix_ops(format);
+}
+double spin_int8(int64_t rounds) noexcept { return kAvx512VnniTable.spin_int8(rounds); }
+
 }  // namespace
 
 constinit const KernelTable kAvx512Bf16Table = {
@@ -27,10 +33,13 @@ constinit const KernelTable kAvx512Bf16Table = {
     .linear_f32_f16 = linear<OperandsF32F16>,
     .linear_f32_bf16 = linear<OperandsF32Bf16>,
     .linear_bf16x2_bf16 = linear<OperandsF32Bf16>,
+    .matrix_ops = matrix_ops,
     .attention_f32 = attention<F32Cache>,
     .attention_f16 = attention<F16Cache>,
+    .attention_merge = attention_merge,
     .rms_norm = rms_norm,
     .rope = rope,
+    .rope_adjacent = rope_adjacent,
     .silu_mul = silu_mul,
     .add = add_rows,
     .f32_to_bf16 = f32_to_bf16,
@@ -42,6 +51,7 @@ constinit const KernelTable kAvx512Bf16Table = {
     .spin_f32 = spin<OperandsF32F32>,
     .spin_bf16 = spin<Bf16DotStep>,
     .spin_bf16_dot = spin<Bf16DotStep>,
+    .spin_int8 = spin_int8,
 };
 
 }  // namespace inferneo::kernels

@@ -59,9 +59,11 @@ CpuFeatures detect_cpu_features() {
            bit(basic.ecx, 29) && bit(extended.ebx, 5);
   f.avx512 = f.avx2 && (states & kAvx512State) == kAvx512State && bit(extended.ebx, 16) &&
              bit(extended.ebx, 17) && bit(extended.ebx, 30) && bit(extended.ebx, 31);
-  f.avx512_bf16 = f.avx512 && bit(extended1.eax, 5);
+  f.avx512_vnni = f.avx512 && bit(extended.ecx, 11);
+  f.avx512_bf16 = f.avx512_vnni && bit(extended1.eax, 5);
   f.amx_bf16 = f.avx512_bf16 && (states & kTileState) == kTileState && bit(extended.edx, 22) &&
-               bit(extended.edx, 24) && request_tiles();
+               bit(extended.edx, 23) && bit(extended.edx, 24) && request_tiles();
+  f.amx_fp16 = f.amx_bf16 && bit(extended1.eax, 21);
   return f;
 }
 #else

@@ -7,8 +7,10 @@ namespace inferneo::kernels {
 struct CpuFeatures {
   bool avx2 = false;         // with FMA and F16C
   bool avx512 = false;       // F, BW, VL and DQ
-  bool avx512_bf16 = false;  // also avx512
-  bool amx_bf16 = false;     // also avx512_bf16; tiles permitted by the operating system
+  bool avx512_vnni = false;  // also avx512
+  bool avx512_bf16 = false;  // also avx512_vnni
+  bool amx_bf16 = false;     // also avx512_bf16 and AVX-512 FP16; tiles permitted by the system
+  bool amx_fp16 = false;     // also amx_bf16
   bool neon = false;
 };
 

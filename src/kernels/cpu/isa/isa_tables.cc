@@ -6,15 +6,17 @@
 
 namespace inferneo::kernels {
 
-std::array<const KernelTable*, 4> supported_isa_tables() {
+std::array<const KernelTable*, kIsaTableCountMax> supported_isa_tables() {
   const CpuFeatures features = detect_cpu_features();
-  std::array<const KernelTable*, 4> tables{};
+  std::array<const KernelTable*, kIsaTableCountMax> tables{};
   std::size_t count = 0;
 #if defined(__x86_64__)
   if (features.avx2) tables[count++] = &kAvx2Table;
   if (features.avx512) tables[count++] = &kAvx512Table;
+  if (features.avx512_vnni) tables[count++] = &kAvx512VnniTable;
   if (features.avx512_bf16) tables[count++] = &kAvx512Bf16Table;
   if (features.amx_bf16) tables[count++] = &kAmxTable;
+  if (features.amx_fp16) tables[count++] = &kAmxFp16Table;
 #elif defined(__aarch64__)
   if (features.neon) tables[count++] = &kNeonTable;
 #endif

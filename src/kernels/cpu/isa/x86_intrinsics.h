@@ -8,7 +8,9 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 
+#include <float.h>
 #include <immintrin.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>

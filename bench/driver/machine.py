@@ -1,0 +1,60 @@
+"""The machine itself: its ceilings, and whether something else is using it right now."""
+
+import time
+
+# A probe that is this much worse than the best seen in the run means that other work is going on.
+TOLERANCE = 0.10
+WAIT_LIMIT_S = 20
+
+
+class Machine:
+    """Wraps the machine_limits program."""
+
+    def __init__(self, process):
+        self._process = process
+        self._integer_best_s = float("inf")
+        self._read_best = 0.0
+        self._waited_s = 0.0
+
+    def ceilings(self):
+        return self._process.ask("ceilings")
+
+    def is_clean(self):
+        """One probe: an integer loop of 50 ms and a read sweep of 200 ms on all processors."""
+        probe = self._process.ask("probe")
+        self._integer_best_s = min(self._integer_best_s, probe["integer_s"])
+        self._read_best = max(self._read_best, probe["read_bytes_per_s"])
+        return (
+            probe["integer_s"] <= self._integer_best_s * (1 + TOLERANCE)
+            and probe["read_bytes_per_s"] >= self._read_best * (1 - TOLERANCE)
+        )
+
+    def wait_until_clean(self, patience_s=WAIT_LIMIT_S, pause_s=1.0):
+        """False when it was still busy after `patience_s`."""
+        begin = time.monotonic()
+        while not self.is_clean():
+            if time.monotonic() - begin > patience_s:
+                return False
+            time.sleep(pause_s)
+        return True
+
+
+def description():
+    """What identifies this machine in a result."""
+    model = "unknown processor"
+    flags = set()
+    with open("/proc/cpuinfo") as cpuinfo:
+        for line in cpuinfo:
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                model = value.strip()
+            if key.strip() == "flags":
+                flags = set(value.split())
+    import os
+
+    interesting = ("avx2", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+    return {
+        "processor": model,
+        "processors": len(os.sched_getaffinity(0)),
+        "features": [name for name in interesting if name in flags],
+    }

@@ -1,0 +1,67 @@
+"""Finding llama.cpp and making the command that measures it."""
+
+import glob
+import os
+import platform
+
+MISSING = (
+    "llama.cpp is not here: only Inferneo is measured. bench/get_peer fetches it from npm, or give "
+    "--peer DIR with libllama, or --peer-root DIR with a Debian that has the package llama.cpp."
+)
+
+
+class Peer:
+    """Where llama.cpp is. `loader` is what runs a program against the libraries of another root."""
+
+    def __init__(self, library_dir, backends_dir, loader=()):
+        self.library_dir = library_dir
+        self.backends_dir = backends_dir
+        self.loader = list(loader)
+
+    @property
+    def version(self):
+        names = sorted(os.path.basename(p) for p in glob.glob(f"{self.library_dir}/libllama.*so*"))
+        return max(names, key=len).replace("libllama.", "").replace(".so", "") if names else "?"
+
+    def command(self, harness, model_path, threads):
+        return [
+            *self.loader, harness, "--library", self.library_dir, "--backend", self.backends_dir,
+            "--threads", str(threads), model_path,
+        ]
+
+
+def _at(library_dir, loader=()):
+    if not glob.glob(f"{library_dir}/libllama.*so*"):
+        return None
+    backends = sorted(glob.glob(f"{library_dir}/ggml/backends*"))
+    return Peer(library_dir, backends[-1] if backends else library_dir, loader)
+
+
+def _in_root(root):
+    for libraries in sorted(glob.glob(f"{root}/usr/lib/*-linux-gnu")):
+        loaders = glob.glob(f"{root}/lib*/ld-linux-*.so.*")
+        if loaders:
+            peer = _at(libraries, [sorted(loaders)[0], "--library-path", libraries])
+            if peer:
+                return peer
+    return None
+
+
+def find(wanted, root, source_dir):
+    """None when there is none. `wanted` is "auto" or a directory that holds libllama."""
+    if root:
+        return _in_root(root)
+    if wanted != "auto":
+        return _at(wanted)
+    arch = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    package = f"@node-llama-cpp/linux-{arch}/bins/linux-{arch}"
+    for directory in (
+        f"{source_dir}/build/peer/package/bins/linux-{arch}",
+        f"{source_dir}/node_modules/{package}",
+        *sorted(glob.glob("/usr/lib/*-linux-gnu")),
+        "/usr/local/lib",
+    ):
+        peer = _at(directory)
+        if peer:
+            return peer
+    return None

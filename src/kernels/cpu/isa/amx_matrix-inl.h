@@ -1,0 +1,373 @@
+// Products of packed matrices on AMX tiles with f32 sums. Inputs are the first operand, weights the
+// second, so sums come out as rows of y. Codes become weights on the way, in a buffer that stays in
+// L1. Included after amx_weights-inl.h.
+//
+// Invariant: an output adds its products step by step of kStepK elements, part by part, each as the
+// tile unit does. Other rows and columns of a tile take no part in it, and sums that wait in memory
+// between chunks of steps keep their bits.
+
+constexpr int64_t kStepsPerChunk = 16;   // two panels of it, 32 KiB, stay in L1 (measured)
+constexpr int64_t kBlockTiles = 16;      // input tiles whose sums are held together
+constexpr int64_t kBlockPanelsMin = 8;   // panels whose sums are held together, when the
+constexpr int64_t kBlockPanelsMax = 32;  // inputs of a block stay in L2, and when they do not
+constexpr int64_t kBlockInputBytes = 1 << 20;
+constexpr int64_t kPassBytes = 2 << 20;       // weights that several blocks of inputs read in turn
+constexpr int64_t kSums = 4 * kTile * kTile;  // of a product: two input tiles by two panels
+constexpr int64_t kSmallTiles = 2;            // input tiles that need no sums in memory
+constexpr int64_t kAheadBytes = 6144;         // distance of the prefetch into L2 (measured)
+
+// One product: input tiles `first` and `second` by weight tiles of panels a and b, adding to sums,
+// Shape [input tile][panel][16][16]. Tiles 0 to 3 hold them, 4 and 5 inputs, 6 and 7 weights.
+struct AmxProduct {
+  const char* first;
+  const char* second;
+  const char* a;
+  const char* b;
+  int64_t step_count;
+  const char* ahead[2];  // bytes to fetch into L2, ahead_lines of each a step
+  int64_t ahead_lines;
+  float* next_sums;  // to be written next
+};
+
+template <bool two_rows>
+static inline void amx_product(const AmxProduct& p, bool is_first, float* sums) {
+  if (is_first) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  } else {
+    _tile_loadd(0, sums, 64);
+    _tile_loadd(1, sums + 256, 64);
+    if constexpr (two_rows) {
+      _tile_loadd(2, sums + 512, 64);
+      _tile_loadd(3, sums + 768, 64);
+    }
+  }
+  const char* first = p.first;
+  const char* second = p.second;
+  const char* a = p.a;
+  const char* b = p.b;
+  for (int64_t i = 0; i < p.step_count; ++i) {
+    INFERNEO_UNROLL
+    for (int part = 0; part < kInputParts; ++part) {
+      if (part == 0) _tile_loadd(6, a, 64);
+      // Why the streaming hint: inputs pass by and must not drive the weights out of L1.
+      _tile_stream_loadd(4, first + part * kTileBytes, 64);
+      tile_product<0, 4, 6>();
+      if (part == 0) _tile_loadd(7, b, 64);
+      tile_product<1, 4, 7>();
+      if constexpr (two_rows) {
+        _tile_stream_loadd(5, second + part * kTileBytes, 64);
+        tile_product<2, 5, 6>();
+        tile_product<3, 5, 7>();
+      }
+    }
+    for (int64_t line = 0; line < p.ahead_lines; ++line) {
+      _mm_prefetch(p.ahead[0] + (i * p.ahead_lines + line) * 64, _MM_HINT_T1);
+      _mm_prefetch(p.ahead[1] + (i * p.ahead_lines + line) * 64, _MM_HINT_T1);
+    }
+    INFERNEO_UNROLL
+    for (int line = 0; line < 4; ++line) __builtin_prefetch(p.next_sums + (4 * i + line) * 16, 1);
+    first += kInputStepBytes;
+    second += kInputStepBytes;
+    a += kTileBytes;
+    b += kTileBytes;
+  }
+  _tile_stored(0, sums, 64);
+  _tile_stored(1, sums + 256, 64);
+  if constexpr (two_rows) {
+    _tile_stored(2, sums + 512, 64);
+    _tile_stored(3, sums + 768, 64);
+  }
+}
+
+// Writes a tile of sums, Shape [16 rows][16 outputs], for row tile `tile` and panel `panel`.
+static inline void write_tile(const PackedLinearArgs& args,
+                              const float* sums,
+                              int64_t tile,
+                              int64_t panel,
+                              int64_t panel_size) {
+  const int64_t n = panel * kPanelOutputs;
+  const int count = (int)at_most(args.n_end - n, kPanelOutputs);
+  const int64_t row_count = at_most(args.m - tile * kTile, kTile);
+  const float* row_inverse =
+      (const float*)((const char*)args.inputs + tile * input_tile_size(args.k));
+  const Vec inverse = load((const float*)(args.panels + panel * panel_size));
+  const Vec bias = args.bias != nullptr ? load_some(args.bias + n, count) : zero();
+  float* y = args.y + tile * kTile * args.y_stride + n;
+  for (int64_t row = 0; row < row_count; ++row, y += args.y_stride) {
+    Vec sum = fma(load(sums + row * kTile), mul(inverse, set(row_inverse[row])), bias);
+    if (args.accumulate) sum = add(load_some(y, count), sum);
+    store_some(y, sum, count);
+  }
+}
+
+struct AmxBlock {
+  int64_t tile;  // of inputs
+  int64_t tile_count;
+  int64_t panel;
+  int64_t panel_count;
+};
+
+// The tiles of a chunk of one panel, whose first unit is given.
+template <typename Weights>
+static inline const char* chunk_tiles(const char* unit,
+                                      int64_t step_count,
+                                      const __m512i& table,
+                                      char* buffer) {
+  if (Weights::kInPlace) return unit;
+  for (int64_t i = 0; i < step_count; i += kUnitSteps, unit += Weights::kUnitBytes) {
+    (void)Weights::tiles(unit, table, buffer + i * kTileBytes);
+  }
+  return buffer;
+}
+
+// All products of a block over one chunk of steps; those of the last chunk are written to y.
+template <typename Weights>
+static inline void amx_chunk(const PackedLinearArgs& args,
+                             const AmxBlock& block,
+                             int64_t step,
+                             int64_t step_count,
+                             const __m512i& table,
+                             char* buffer,
+                             float* sums) {
+  const int64_t panel_size = (int64_t)amx_panel_size<Weights>(args.k);
+  const int64_t pair_count = (block.tile_count + 1) / 2;
+  const int64_t input_size = input_tile_size(args.k);
+  const bool is_last = step + step_count == steps_of(args.k);
+  for (int64_t i = 0; i < block.panel_count; i += 2) {
+    const char* panel = (const char*)args.panels + (block.panel + i) * panel_size + 64 +
+                        step / kUnitSteps * Weights::kUnitBytes;
+    const bool has_other = i + 1 < block.panel_count;
+    const char* other = has_other ? panel + panel_size : panel;
+    AmxProduct p;
+    p.a = chunk_tiles<Weights>(panel, step_count, table, buffer);
+    p.b = chunk_tiles<Weights>(other, step_count, table, buffer + kStepsPerChunk * kTileBytes);
+    p.step_count = step_count;
+    const bool has_next = (block.panel + i + 4) * kPanelOutputs <= args.n_end;
+    const int64_t ahead_bytes = step_count * Weights::kUnitBytes / kUnitSteps / pair_count;
+    p.ahead_lines = has_next ? (ahead_bytes / 64 + step_count - 1) / step_count : 0;
+    for (int64_t j = 0; j < pair_count; ++j) {
+      const int64_t tile = block.tile + 2 * j;
+      const bool two_rows = 2 * j + 1 < block.tile_count;
+      p.first = (const char*)args.inputs + tile * input_size + 64 + step * kInputStepBytes;
+      p.second = p.first + input_size;
+      const char* next = panel + 2 * panel_size + j * ahead_bytes;
+      p.ahead[0] = next;
+      p.ahead[1] = next + panel_size;
+      float* own = sums + (i / 2 * pair_count + j) * kSums;
+      p.next_sums = own + kSums;
+      if (two_rows) {
+        amx_product<true>(p, step == 0, own);
+      } else {
+        amx_product<false>(p, step == 0, own);
+      }
+      if (!is_last) continue;
+      for (int64_t t = 0; t < (two_rows ? 2 : 1); ++t) {
+        for (int64_t q = 0; q < (has_other ? 2 : 1); ++q) {
+          write_tile(
+              args, own + (2 * t + q) * kTile * kTile, tile + t, block.panel + i + q, panel_size);
+        }
+      }
+    }
+  }
+}
+
+// Adds the products of a unit's steps to tiles 0 to 3: 4 / row_tiles panels by row_tiles tiles of
+// inputs.
+template <int row_tiles>
+static inline void small_products(const char* const (&weights)[4 / row_tiles],
+                                  const char* inputs,
+                                  int64_t input_size,
+                                  int64_t step_count) {
+  for (int64_t i = 0; i < step_count; ++i, inputs += kInputStepBytes) {
+    const int64_t at = i * kTileBytes;
+    INFERNEO_UNROLL
+    for (int part = 0; part < kInputParts; ++part) {
+      _tile_loadd(4, inputs + part * kTileBytes, 64);
+      if (part == 0 || row_tiles == 1) _tile_loadd(6, weights[0] + at, 64);
+      tile_product<0, 4, 6>();
+      if (part == 0 || row_tiles == 1) _tile_loadd(7, weights[1] + at, 64);
+      tile_product<1, 4, 7>();
+      if constexpr (row_tiles == 2) {
+        _tile_loadd(5, inputs + input_size + part * kTileBytes, 64);
+        tile_product<2, 5, 6>();
+        tile_product<3, 5, 7>();
+      } else {
+        _tile_loadd(6, weights[2] + at, 64);
+        tile_product<2, 4, 6>();
+        _tile_loadd(7, weights[3] + at, 64);
+        tile_product<3, 4, 7>();
+      }
+    }
+  }
+}
+
+// Few rows: the sums of all of them for 4 / row_tiles panels stay in tiles over all of k, while the
+// weights stream by once. A unit is unpacked while the products of the one before are under way:
+// tile loads must not wait for stores.
+template <typename Weights, int row_tiles>
+static inline void amx_small(const PackedLinearArgs& args, const __m512i& table, char* buffer) {
+  constexpr int64_t kPanels = 4 / row_tiles;
+  constexpr int64_t kSlotBytes = kUnitSteps * kTileBytes;
+  const int64_t panel_size = (int64_t)amx_panel_size<Weights>(args.k);
+  const int64_t input_size = input_tile_size(args.k);
+  const int64_t steps = steps_of(args.k);
+  const int64_t units = units_of(args.k);
+  const int64_t panel_end = (args.n_end + kPanelOutputs - 1) / kPanelOutputs;
+  const int64_t ahead_units = at_most(units, kAheadBytes / Weights::kUnitBytes);
+  alignas(64) float sums[kSums];
+  for (int64_t n = args.n_begin / kPanelOutputs; n < panel_end; n += kPanels) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    const char* panels[kPanels];
+    for (int64_t i = 0; i < kPanels; ++i) {
+      panels[i] = (const char*)args.panels + at_most(n + i, panel_end - 1) * panel_size + 64;
+    }
+    const char* ready[kPanels] = {};
+    for (int64_t unit = 0; unit <= units; ++unit) {
+      const char* weights[kPanels];
+      INFERNEO_UNROLL
+      for (int64_t i = 0; i < kPanels; ++i) {
+        weights[i] = ready[i];
+        if (unit == units) continue;
+        // Near the end of a panel the bytes to fetch ahead are those of its successor in turn.
+        const int64_t far = unit + ahead_units;
+        const char* ahead =
+            far < units ? panels[i] + far * Weights::kUnitBytes
+                        : panels[i] + kPanels * panel_size + (far - units) * Weights::kUnitBytes;
+        INFERNEO_UNROLL
+        for (int64_t line = 0; line < Weights::kUnitBytes; line += 64) {
+          _mm_prefetch(ahead + line, _MM_HINT_T1);
+        }
+        ready[i] = Weights::tiles(panels[i] + unit * Weights::kUnitBytes,
+                                  table,
+                                  buffer + (unit % 2 * kPanels + i) * kSlotBytes);
+      }
+      if (unit == 0) continue;
+      const int64_t step = (unit - 1) * kUnitSteps;
+      small_products<row_tiles>(weights,
+                                (const char*)args.inputs + 64 + step * kInputStepBytes,
+                                input_size,
+                                at_most(steps - step, kUnitSteps));
+    }
+    _tile_stored(0, sums, 64);
+    _tile_stored(1, sums + 256, 64);
+    _tile_stored(2, sums + 512, 64);
+    _tile_stored(3, sums + 768, 64);
+    for (int64_t tile = 0; tile < row_tiles; ++tile) {
+      for (int64_t i = 0; i < at_most(panel_end - n, kPanels); ++i) {
+        write_tile(args, sums + (tile * kPanels + i) * kTile * kTile, tile, n + i, panel_size);
+      }
+    }
+  }
+}
+
+// Many rows. Weights come from memory once for all blocks of inputs, in passes of a size that the
+// last-level cache keeps; inputs come from L2 or, when k is large, once for more panels.
+template <typename Weights>
+static inline void amx_blocks(const PackedLinearArgs& args, const __m512i& table, char* buffer) {
+  alignas(64) float sums[kBlockTiles * kBlockPanelsMax * kTile * kTile + kSums];
+  const int64_t steps = steps_of(args.k);
+  const int64_t tiles = (args.m + kTile - 1) / kTile;
+  const int64_t panel_end = (args.n_end + kPanelOutputs - 1) / kPanelOutputs;
+  const bool fits =
+      at_most(tiles, kBlockTiles) * input_tile_size(args.k) <= kBlockInputBytes + 4096;
+  const int64_t block_panels = fits ? kBlockPanelsMin : kBlockPanelsMax;
+  const int64_t panel_size = (int64_t)amx_panel_size<Weights>(args.k);
+  const int64_t pass_panels = (kPassBytes / panel_size / block_panels + 1) * block_panels;
+  for (int64_t pass = args.n_begin / kPanelOutputs; pass < panel_end; pass += pass_panels) {
+    const int64_t pass_end = at_most(panel_end, pass + pass_panels);
+    for (int64_t tile = 0; tile < tiles; tile += kBlockTiles) {
+      for (int64_t panel = pass; panel < pass_end; panel += block_panels) {
+        const AmxBlock block = {tile,
+                                at_most(tiles - tile, kBlockTiles),
+                                panel,
+                                at_most(pass_end - panel, block_panels)};
+        for (int64_t step = 0; step < steps; step += kStepsPerChunk) {
+          const int64_t count = at_most(steps - step, kStepsPerChunk);
+          amx_chunk<Weights>(args, block, step, count, table, buffer, sums);
+        }
+      }
+    }
+  }
+}
+
+template <typename Weights, bool has_min>
+void amx_matrix_linear(const PackedLinearArgs& args) noexcept {
+  alignas(64) char buffer[2 * kStepsPerChunk * kTileBytes];
+  const __m512i table = nibble_table<has_min>(args.codebook);
+  const int64_t tiles = (args.m + kTile - 1) / kTile;
+  _tile_loadconfig(&kTileConfig);
+  if (tiles == 1) {
+    amx_small<Weights, 1>(args, table, buffer);
+  } else if (tiles <= kSmallTiles) {
+    amx_small<Weights, 2>(args, table, buffer);
+  } else {
+    amx_blocks<Weights>(args, table, buffer);
+  }
+  _tile_release();
+}
+
+template <typename Weights, bool has_min>
+constexpr MatrixOps amx_ops(const char* layout) {
+  return {layout,
+          &kAmxInputs,
+          amx_panel_size<Weights>,
+          Weights::pack_panel,
+          amx_matrix_linear<Weights, has_min>};
+}
+
+constexpr MatrixOps kAmxF16 = amx_ops<HalfWeights<false>, false>(INFERNEO_AMX_LAYOUT "f16-2");
+constexpr MatrixOps kAmxBf16 = amx_ops<HalfWeights<true>, false>(INFERNEO_AMX_LAYOUT "bf16-2");
+
+template <int bits, int group, bool has_min>
+constexpr MatrixOps kAmxCodes = amx_ops<CodeWeights<bits, group, has_min>, has_min>(
+    bits == 4
+        ? (group == 16 ? (has_min ? INFERNEO_AMX_LAYOUT "c4g16m-2" : INFERNEO_AMX_LAYOUT "c4g16-2")
+                       : (has_min ? INFERNEO_AMX_LAYOUT "c4g32m-2" : INFERNEO_AMX_LAYOUT "c4g32-2"))
+        : (group == 16
+               ? (has_min ? INFERNEO_AMX_LAYOUT "c8g16m-2" : INFERNEO_AMX_LAYOUT "c8g16-2")
+               : (has_min ? INFERNEO_AMX_LAYOUT "c8g32m-2" : INFERNEO_AMX_LAYOUT "c8g32-2")));
+
+// Codes of a codebook are kept as their indices.
+template <int group>
+constexpr MatrixOps kAmxCodebook = amx_ops<CodeWeights<4, group, false>, false>(
+    group == 16 ? INFERNEO_AMX_LAYOUT "i4g16-2" : INFERNEO_AMX_LAYOUT "i4g32-2");
+
+template <int group>
+static inline const MatrixOps* amx_code_ops(const MatrixFormat& format) {
+  if (format.bits == 8)
+    return format.has_min ? &kAmxCodes<8, group, true> : &kAmxCodes<8, group, false>;
+  if (format.bits != 4) return nullptr;
+  if (format.codebook != nullptr) return format.has_min ? nullptr : &kAmxCodebook<group>;
+  return format.has_min ? &kAmxCodes<4, group, true> : &kAmxCodes<4, group, false>;
+}
+
+const MatrixOps* amx_matrix_ops(const MatrixFormat& format) noexcept {
+  switch (format.kind) {
+    case MatrixFormat::Kind::kF16:
+      return &kAmxF16;
+    case MatrixFormat::Kind::kBf16:
+      return &kAmxBf16;
+    default:
+      if (format.group == 16) return amx_code_ops<16>(format);
+      return format.group == 32 ? amx_code_ops<32>(format) : nullptr;
+  }
+}
+
+// Keeps the tile unit busy on registers alone.
+double spin_amx(int64_t rounds) noexcept {
+  _tile_loadconfig(&kTileConfig);
+  for (int64_t i = 0; i < rounds; ++i) {
+    tile_product<0, 4, 6>();
+    tile_product<1, 4, 7>();
+    tile_product<2, 5, 6>();
+    tile_product<3, 5, 7>();
+  }
+  _tile_release();
+  return 4.0 * 2 * kTile * kTile * kStepK * (double)rounds;
+}

@@ -1,0 +1,61 @@
+// AVX-512 with the dot product of bytes vpdpbusd; bf16 widened to f32 in registers.
+#if defined(__x86_64__)
+
+#include "kernels/cpu/isa/x86_intrinsics.h"
+
+#include "kernels/cpu/attention_shape.h"
+#include "kernels/cpu/codes_pack.h"
+#include "kernels/cpu/isa/isa_tables.h"
+#include "kernels/cpu/isa/target_region.h"
+#include "kernels/kernel_table.h"
+
+INFERNEO_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")
+
+namespace inferneo::kernels {
+namespace {
+
+#include "kernels/cpu/isa/avx512-inl.h"
+
+#include "kernels/cpu/bodies-inl.h"
+
+#include "kernels/cpu/codes_layout-inl.h"
+
+#include "kernels/cpu/isa/avx512_codes-inl.h"
+
+#include "kernels/cpu/codes_linear-inl.h"
+
+#include "kernels/cpu/codes_ops-inl.h"
+
+}  // namespace
+
+constinit const KernelTable kAvx512VnniTable = {
+    .name = "avx512_vnni",
+    .linear_f32_f32 = linear<OperandsF32F32>,
+    .linear_f32_f16 = linear<OperandsF32F16>,
+    .linear_f32_bf16 = linear<OperandsF32Bf16>,
+    .linear_bf16x2_bf16 = linear<OperandsF32Bf16>,
+    .matrix_ops = codes_matrix_ops,
+    .attention_f32 = attention<F32Cache>,
+    .attention_f16 = attention<F16Cache>,
+    .attention_merge = attention_merge,
+    .rms_norm = rms_norm,
+    .rope = rope,
+    .rope_adjacent = rope_adjacent,
+    .silu_mul = silu_mul,
+    .add = add_rows,
+    .f32_to_bf16 = f32_to_bf16,
+    .f32_to_f16 = f32_to_f16,
+    .bf16_to_f32 = bf16_to_f32,
+    .f16_to_f32 = f16_to_f32,
+    .argmax = argmax,
+    .log_sum_exp = log_sum_exp,
+    .spin_f32 = spin<OperandsF32F32>,
+    .spin_bf16 = spin<OperandsF32F32>,
+    .spin_int8 = spin<BytesStep>,
+};
+
+}  // namespace inferneo::kernels
+
+INFERNEO_TARGET_END
+
+#endif
