@@ -10,7 +10,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/str.h"
-#include "graph/kv_cache.h"
+#include "graph/attention_runner.h"
 
 namespace inferneo::graph {
 namespace {
@@ -27,8 +27,6 @@ constexpr std::int64_t kBlockSize = limits::kKvBlockSizeTokens;
 constexpr std::int64_t kSectionWorkMin = 1 << 15;
 // Output columns are handed out in multiples of this: whole cache lines of results, whole tiles.
 constexpr std::int64_t kColumnGrain = 64;
-// Query rows of one attention item: enough to reuse each key, few enough to balance threads.
-constexpr std::int32_t kQueryTile = 32;
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -40,18 +38,16 @@ std::int64_t grain_for(std::int64_t work_per_item, std::int64_t multiple) {
   return round_up(std::max<std::int64_t>(items, 1), multiple);
 }
 
-struct QueryTile {
-  std::int32_t sequence = 0;
-  std::int32_t row_begin = 0;  // within the sequence's slice
-  std::int32_t row_end = 0;
-};
-
 }  // namespace
 
 class Executor::Impl {
  public:
   Impl(const Program& program, const Constants& constants, device::CpuDevice& device)
-      : program_(program), constants_(constants), device_(device), table_(device.kernels()) {}
+      : program_(program),
+        constants_(constants),
+        device_(device),
+        table_(device.kernels()),
+        attention_(program, device) {}
 
   Status allocate(const StepLimits& limits);
   std::span<float> run(const Step& step) noexcept;
@@ -76,12 +72,8 @@ class Executor::Impl {
     return static_cast<std::int64_t>(value(id).rows == Rows::kTokens ? step_->token_ids.size()
                                                                      : step_->logit_rows.size());
   }
-  [[nodiscard]] float* scratch(int worker) const {
-    return reinterpret_cast<float*>(scratch_.data()) + scratch_stride_ * worker;
-  }
 
   void place_rows() noexcept;
-  void cut_query_tiles() noexcept;
   void compute_rotation() noexcept;
   const float* pack(ValueId in, ValueId packed) noexcept;
   void linear_part(ValueId in,
@@ -90,11 +82,6 @@ class Executor::Impl {
                    std::int64_t begin,
                    std::int64_t end) const noexcept;
   void store_row(const StoreKvOp& op, std::int64_t row) const noexcept;
-  void store_head(std::byte* plane, std::int64_t element, const float* source) const noexcept;
-  void attend(const AttentionOp& op,
-              const QueryTile& tile,
-              std::int32_t kv_head,
-              int worker) const noexcept;
 
   const Program& program_;
   const Constants& constants_;
@@ -103,9 +90,7 @@ class Executor::Impl {
 
   MemoryLayout layout_;
   AnonymousMemory workspace_;
-  AnonymousMemory scratch_;  // Shape: [workers][scratch_stride_] floats
-  std::int64_t scratch_stride_ = 0;
-  KvCache cache_;
+  AttentionRunner attention_;
 
   // About the current step. Sized at creation.
   const Step* step_ = nullptr;
@@ -113,9 +98,6 @@ class Executor::Impl {
   std::vector<std::uint32_t> row_blocks_;  // Shape: [tokens]; block that holds the row's key
   std::vector<float> cos_;                 // Shape: [tokens][rotary_dim / 2]
   std::vector<float> sin_;
-  std::vector<QueryTile> tiles_;
-  std::int64_t tile_count_ = 0;
-  std::int64_t score_count_ = 0;  // query-key pairs of one head
 };
 
 Status Executor::Impl::allocate(const StepLimits& limits) {
@@ -131,17 +113,7 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
                                                  " tokens a step, ",
                                                  limits.logit_row_count_max,
                                                  " rows of logits)")));
-  const AttentionShape& shape = program_.attention;
-  const auto head_dim = static_cast<std::int32_t>(shape.head_dim);
-  const auto group = static_cast<std::int32_t>(shape.heads / shape.kv_heads);
-  scratch_stride_ = kernels::attention_scratch_floats(head_dim, group);
-  scratch_stride_ = round_up(scratch_stride_, 16);
-  ASSIGN_OR_RETURN(
-      scratch_,
-      AnonymousMemory::allocate(
-          static_cast<std::size_t>(scratch_stride_ * device_.thread_count()) * sizeof(float),
-          "scratch memory of the workers"));
-  ASSIGN_OR_RETURN(cache_, KvCache::allocate(program_, limits.kv_block_count));
+  RETURN_IF_ERROR(attention_.allocate(limits));
 
   const auto tokens = static_cast<std::size_t>(limits.token_count_max);
   const std::size_t pairs = program_.rope.inverse_frequencies.size();
@@ -149,14 +121,13 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
   row_blocks_.resize(tokens);
   cos_.resize(tokens * pairs);
   sin_.resize(tokens * pairs);
-  tiles_.resize(tokens / kQueryTile + static_cast<std::size_t>(limits.sequence_count_max));
   return ok_status();
 }
 
 std::span<float> Executor::Impl::run(const Step& step) noexcept {
   step_ = &step;
   place_rows();
-  cut_query_tiles();
+  attention_.plan(step);
   compute_rotation();
   for (const Op& op : program_.ops) std::visit(*this, op);
   step_ = nullptr;
@@ -171,21 +142,6 @@ void Executor::Impl::place_rows() noexcept {
       const std::int32_t position = slice.context_before + i;
       positions_[row] = position;
       row_blocks_[row] = slice.blocks[position / kBlockSize];
-    }
-  }
-}
-
-void Executor::Impl::cut_query_tiles() noexcept {
-  tile_count_ = 0;
-  score_count_ = 0;
-  for (std::size_t s = 0; s < step_->sequences.size(); ++s) {
-    const SequenceSlice& slice = step_->sequences[s];
-    score_count_ +=
-        static_cast<std::int64_t>(slice.token_count) * (slice.context_before + slice.token_count);
-    for (std::int32_t begin = 0; begin < slice.token_count; begin += kQueryTile) {
-      DCHECK(tile_count_ < static_cast<std::int64_t>(tiles_.size()));
-      tiles_[static_cast<std::size_t>(tile_count_++)] = {
-          static_cast<std::int32_t>(s), begin, std::min(begin + kQueryTile, slice.token_count)};
     }
   }
 }
@@ -324,19 +280,6 @@ void Executor::Impl::operator()(const GatedLinearOp& op) noexcept {
   device_.parallel_for(width, grain_for(2 * rows(op.in) * value(op.in).width, kColumnGrain), body);
 }
 
-void Executor::Impl::store_head(std::byte* plane,
-                                std::int64_t element,
-                                const float* source) const noexcept {
-  const std::int64_t head_dim = program_.attention.head_dim;
-  if (program_.arithmetic.kv == DType::kF16) {
-    table_.f32_to_f16(source, reinterpret_cast<F16*>(plane) + element, head_dim);
-  } else {
-    std::memcpy(reinterpret_cast<float*>(plane) + element,
-                source,
-                static_cast<std::size_t>(head_dim) * sizeof(float));
-  }
-}
-
 void Executor::Impl::store_row(const StoreKvOp& op, std::int64_t row) const noexcept {
   const AttentionShape& shape = program_.attention;
   const auto pairs = static_cast<std::int64_t>(program_.rope.inverse_frequencies.size());
@@ -347,12 +290,7 @@ void Executor::Impl::store_row(const StoreKvOp& op, std::int64_t row) const noex
   rotate(at(op.k, row), cosines, sines, shape.kv_heads, shape.head_dim, 2 * pairs);
   const std::int64_t block = row_blocks_[static_cast<std::size_t>(row)];
   const std::int64_t slot = positions_[static_cast<std::size_t>(row)] % kBlockSize;
-  for (std::int64_t head = 0; head < shape.kv_heads; ++head) {
-    const std::int64_t element =
-        ((block * shape.kv_heads + head) * kBlockSize + slot) * shape.head_dim;
-    store_head(cache_.keys(op.layer), element, at(op.k, row) + head * shape.head_dim);
-    store_head(cache_.values(op.layer), element, at(op.v, row) + head * shape.head_dim);
-  }
+  attention_.store(op.layer, block, slot, at(op.k, row), at(op.v, row));
 }
 
 void Executor::Impl::operator()(const StoreKvOp& op) noexcept {
@@ -362,48 +300,8 @@ void Executor::Impl::operator()(const StoreKvOp& op) noexcept {
   device_.parallel_for(rows(op.q), grain_for(8 * value(op.q).width, 1), body);
 }
 
-void Executor::Impl::attend(const AttentionOp& op,
-                            const QueryTile& tile,
-                            std::int32_t kv_head,
-                            int worker) const noexcept {
-  const AttentionShape& shape = program_.attention;
-  const SequenceSlice& slice = step_->sequences[static_cast<std::size_t>(tile.sequence)];
-  kernels::AttentionArgs args;
-  args.q = at(op.q, slice.token_begin);
-  args.k_cache = cache_.keys(op.layer);
-  args.v_cache = cache_.values(op.layer);
-  args.blocks = slice.blocks;
-  args.out = at(op.out, slice.token_begin);
-  args.q_stride = value(op.q).width;
-  args.out_stride = value(op.out).width;
-  args.row_begin = tile.row_begin;
-  args.row_end = tile.row_end;
-  args.context_before = slice.context_before;
-  args.kv_head = kv_head;
-  args.kv_heads = static_cast<std::int32_t>(shape.kv_heads);
-  args.group = static_cast<std::int32_t>(shape.heads / shape.kv_heads);
-  args.head_dim = static_cast<std::int32_t>(shape.head_dim);
-  args.block_size = static_cast<std::int32_t>(kBlockSize);
-  args.scale = op.scale;
-  args.scratch = scratch(worker);
-  const bool halves = program_.arithmetic.kv == DType::kF16;
-  (halves ? table_.attention_f16 : table_.attention_f32)(args);
-}
-
 void Executor::Impl::operator()(const AttentionOp& op) noexcept {
-  const AttentionShape& shape = program_.attention;
-  const std::int64_t items = tile_count_ * shape.kv_heads;
-  auto body = [&](std::int64_t begin, std::int64_t end, int worker) noexcept {
-    for (std::int64_t item = begin; item < end; ++item) {
-      attend(op,
-             tiles_[static_cast<std::size_t>(item / shape.kv_heads)],
-             static_cast<std::int32_t>(item % shape.kv_heads),
-             worker);
-    }
-  };
-  // Two products of head_dim for each pair; vectors there are shorter than in a linear.
-  const std::int64_t work = 4 * score_count_ * shape.heads * shape.head_dim;
-  device_.parallel_for(items, grain_for(work / std::max<std::int64_t>(items, 1), 1), body);
+  attention_.attend(op, at(op.q), at(op.out));
 }
 
 void Executor::Impl::operator()(const GatherRowsOp& op) noexcept {

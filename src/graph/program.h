@@ -107,7 +107,7 @@ struct AttentionShape {
 struct Arithmetic {
   // Linears with bf16 weights may round each activation to the sum of two bf16 numbers.
   bool bf16_pairs = false;
-  tensor::DType kv = tensor::DType::kF32;  // type of keys and values: f32 or f16
+  tensor::DType kv = tensor::DType::kF32;  // of keys and values, see is_kv_type
 };
 
 struct Program {

@@ -18,11 +18,13 @@
 
 namespace inferneo::runtime {
 
-// Type of activations and keys/values; weights keep the type of their file.
+// Type of activations; weights keep the type of their file.
 enum class Arithmetic : std::uint8_t { kAuto, kF32, kBf16 };
 
 struct LoadOptions {
   Arithmetic arithmetic = Arithmetic::kAuto;
+  // Of keys and values: f32, f16, bf16 or i8. None for what fits the arithmetic.
+  std::optional<tensor::DType> kv_dtype{};
 };
 
 // Bytes known before loading.
@@ -54,6 +56,7 @@ struct ModelInfo {
   std::uint64_t parameter_count = 0;
   tensor::DType weight_dtype = tensor::DType::kF32;
   Arithmetic arithmetic = Arithmetic::kF32;
+  tensor::DType kv_dtype = tensor::DType::kF32;
   std::string isa;                     // name of the kernel table in use
   std::vector<TokenId> eos_token_ids;  // from config.json and generation_config.json
   std::optional<TokenId> bos_token_id;
