@@ -31,13 +31,14 @@ class AttentionRunner {
   // Cuts the attention of a step. The step must live until its last attend().
   void plan(const Step& step) noexcept;
 
-  // Stores one token. Shape: k and v [kv_heads][head_dim]. Thread: any worker.
+  // As KvCache::store. Thread: any worker.
   void store(std::int32_t layer,
-             std::int64_t block,
-             std::int64_t slot,
-             const float* k,
-             const float* v) const noexcept {
-    cache_.store(table_, layer, block, slot, k, v);
+             KvCache::Plane plane,
+             KvCache::Slot at,
+             std::int64_t head_begin,
+             std::int64_t head_end,
+             const float* heads) const noexcept {
+    cache_.store(table_, layer, plane, at, head_begin, head_end, heads);
   }
 
   // Attention of the planned step. Shape: q and out [tokens][heads][head_dim].

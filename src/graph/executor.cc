@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -11,11 +12,13 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "graph/attention_runner.h"
+#include "graph/fusion.h"
+#include "graph/memory_planner.h"
+#include "tensor/quant/quant_format.h"
 
 namespace inferneo::graph {
 namespace {
 
-using kernels::Bf16;
 using kernels::F16;
 using kernels::KernelTable;
 using tensor::DType;
@@ -25,8 +28,11 @@ constexpr std::int64_t kBlockSize = limits::kKvBlockSizeTokens;
 // Multiply-adds below which handing work to another thread costs more than it saves: a section
 // costs about 2 us, and one core needs 4 us to read that many bf16 weights.
 constexpr std::int64_t kSectionWorkMin = 1 << 15;
-// Output columns are handed out in multiples of this: whole cache lines of results, whole tiles.
-constexpr std::int64_t kColumnGrain = 64;
+// Output columns are handed out in multiples of this: whole cache lines of results, and two panels
+// of a packed matrix, which kernels take side by side.
+constexpr std::int64_t kColumnGrain = 2 * kernels::kPanelOutputs;
+// Results of a linear that are worked on further at once, while they are in the cache: 128 KiB.
+constexpr std::int64_t kFreshResults = 1 << 15;
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -42,11 +48,16 @@ std::int64_t grain_for(std::int64_t work_per_item, std::int64_t multiple) {
 
 class Executor::Impl {
  public:
-  Impl(const Program& program, const Constants& constants, device::CpuDevice& device)
+  Impl(const Program& program,
+       const Constants& constants,
+       const Matrices& matrices,
+       device::CpuDevice& device)
       : program_(program),
         constants_(constants),
+        matrices_(matrices),
         device_(device),
         table_(device.kernels()),
+        fusions_(find_fusions(program)),
         attention_(program, device) {}
 
   Status allocate(const StepLimits& limits);
@@ -73,27 +84,57 @@ class Executor::Impl {
                                                                      : step_->logit_rows.size());
   }
 
+  // Calls f(first, last) for the columns [begin, end) of results of this many rows, a block that
+  // stays in the cache at a time. `grain` divides begin.
+  template <typename F>
+  static void for_fresh_columns(std::int64_t begin,
+                                std::int64_t end,
+                                std::int64_t row_count,
+                                std::int64_t grain,
+                                const F& f) {
+    const std::int64_t block = std::max(kFreshResults / row_count / grain * grain, grain);
+    for (; begin < end; begin += block) f(begin, std::min(begin + block, end));
+  }
+
   void place_rows() noexcept;
   void compute_rotation() noexcept;
-  const float* pack(ValueId in, ValueId packed) noexcept;
+  const float* prepare_input(ValueId in, ValueId packed) noexcept;
+  void prepare_rows(ValueId in, float* packed, std::int64_t begin, std::int64_t end) const noexcept;
+  [[nodiscard]] const std::byte* packed_input(const kernels::InputOps* ops) const noexcept;
+  void packed_part(ValueId in,
+                   const Matrix& matrix,
+                   const LinearPart& part,
+                   std::int64_t begin,
+                   std::int64_t end) const noexcept;
   void linear_part(ValueId in,
                    const float* packed,
                    const LinearPart& part,
                    std::int64_t begin,
                    std::int64_t end) const noexcept;
-  void store_row(const StoreKvOp& op, std::int64_t row) const noexcept;
+  void finish_heads(const StoreKvOp& op,
+                    ValueId id,
+                    std::int64_t column_begin,
+                    std::int64_t column_end,
+                    std::int64_t row_begin,
+                    std::int64_t row_end) const noexcept;
 
   const Program& program_;
   const Constants& constants_;
+  const Matrices& matrices_;
   device::CpuDevice& device_;
   const KernelTable& table_;
+  const std::vector<OpFusion> fusions_;  // by operation
 
   MemoryLayout layout_;
   AnonymousMemory workspace_;
   AttentionRunner attention_;
 
+  // First packed input of each operation, by index in matrices_.inputs(). Shape: [ops + 1]
+  std::vector<std::size_t> first_input_;
+
   // About the current step. Sized at creation.
   const Step* step_ = nullptr;
+  std::size_t op_ = 0;                     // index of the operation in progress
   std::vector<std::int32_t> positions_;    // Shape: [tokens]
   std::vector<std::uint32_t> row_blocks_;  // Shape: [tokens]; block that holds the row's key
   std::vector<float> cos_;                 // Shape: [tokens][rotary_dim / 2]
@@ -105,7 +146,8 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
       limits.logit_row_count_max < 0) {
     return invalid_argument("a runner needs room for at least one token of one sequence");
   }
-  layout_ = plan_memory(program_, limits.token_count_max, limits.logit_row_count_max);
+  layout_ =
+      plan_memory(program_, matrices_.inputs(), limits.token_count_max, limits.logit_row_count_max);
   ASSIGN_OR_RETURN(workspace_,
                    AnonymousMemory::allocate(layout_.size,
                                              str("the workspace (",
@@ -115,6 +157,13 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
                                                  " rows of logits)")));
   RETURN_IF_ERROR(attention_.allocate(limits));
 
+  for (std::size_t op = 0, input = 0; op <= program_.ops.size(); ++op) {
+    while (input < matrices_.inputs().size() &&
+           static_cast<std::size_t>(matrices_.inputs()[input].op) < op) {
+      ++input;
+    }
+    first_input_.push_back(input);
+  }
   const auto tokens = static_cast<std::size_t>(limits.token_count_max);
   const std::size_t pairs = program_.rope.inverse_frequencies.size();
   positions_.resize(tokens);
@@ -125,11 +174,14 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
 }
 
 std::span<float> Executor::Impl::run(const Step& step) noexcept {
+  const device::CpuDevice::Turn turn(device_);
   step_ = &step;
   place_rows();
   attention_.plan(step);
   compute_rotation();
-  for (const Op& op : program_.ops) std::visit(*this, op);
+  for (op_ = 0; op_ < program_.ops.size(); ++op_) {
+    if (!fusions_[op_].absorbed) std::visit(*this, program_.ops[op_]);
+  }
   step_ = nullptr;
   return {at(program_.logits),
           step.logit_rows.size() * static_cast<std::size_t>(value(program_.logits).width)};
@@ -170,22 +222,16 @@ void Executor::Impl::compute_rotation() noexcept {
 
 void Executor::Impl::operator()(const EmbedOp& op) noexcept {
   const std::int64_t width = value(op.out).width;
+  const std::size_t stride =
+      static_cast<std::size_t>(width / dtype_block_elements(op.table.dtype)) *
+      dtype_block_size(op.table.dtype);
   auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
     for (std::int64_t row = begin; row < end; ++row) {
       const std::int64_t id = step_->token_ids[static_cast<std::size_t>(row)];
-      const std::byte* source =
-          op.table.data + static_cast<std::size_t>(id * width) * dtype_size(op.table.dtype);
-      float* out = at(op.out, row);
-      switch (op.table.dtype) {
-        case DType::kBf16:
-          table_.bf16_to_f32(reinterpret_cast<const Bf16*>(source), out, width);
-          break;
-        case DType::kF16:
-          table_.f16_to_f32(reinterpret_cast<const F16*>(source), out, width);
-          break;
-        default:
-          std::memcpy(out, source, static_cast<std::size_t>(width) * sizeof(float));
-      }
+      tensor::dequantize_row(op.table.dtype,
+                             op.table.data + static_cast<std::size_t>(id) * stride,
+                             width,
+                             at(op.out, row));
     }
   };
   device_.parallel_for(rows(op.out), grain_for(4 * width, 1), body);
@@ -202,16 +248,70 @@ void Executor::Impl::operator()(const RmsNormOp& op) noexcept {
   device_.parallel_for(rows(op.in), grain_for(8 * width, 1), body);
 }
 
-// Packs the input of linears once for all of their parts. Null when this table does not want that.
-const float* Executor::Impl::pack(ValueId in, ValueId packed) noexcept {
-  if (packed == kNone || table_.pack_activations == nullptr) return nullptr;
-  const std::int64_t width = value(in).width;
-  const std::int64_t row_count = rows(in);
+// Makes the input of the linears in progress once for all of their parts: normed, if a norm runs
+// with them, and packed in each way that they read it. Returns the pairs of bf16 where this table
+// wants them, or null.
+// Why rows in groups: packing takes them so. A step of one group, as decoding a few sequences is,
+// is done by the caller alone, which takes it less time than a barrier.
+const float* Executor::Impl::prepare_input(ValueId in, ValueId packed) noexcept {
+  constexpr std::int64_t kGroup = kernels::kInputRows;
+  static_assert(kGroup == kernels::kPackRows);
+  const RmsNormOp* norm = fusions_[op_].norm;
+  float* pairs = packed == kNone || table_.pack_activations == nullptr ? nullptr : at(packed);
+  const bool packs = pairs != nullptr || first_input_[op_] < first_input_[op_ + 1];
+  if (!packs && norm == nullptr) return nullptr;
   auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
-    table_.pack_activations(at(in), width, begin, end, width, at(packed));
+    for (; begin < end; begin += kGroup) {
+      prepare_rows(in, pairs, begin, std::min(begin + kGroup, end));
+    }
   };
-  device_.parallel_for(row_count, grain_for(4 * width, kernels::kPackRows), body);
-  return at(packed);
+  const std::int64_t work = (norm != nullptr ? 12 : 4) * value(in).width;
+  device_.parallel_for(rows(in), grain_for(work, kGroup), body);
+  return pairs;
+}
+
+void Executor::Impl::prepare_rows(ValueId in,
+                                  float* packed,
+                                  std::int64_t begin,
+                                  std::int64_t end) const noexcept {
+  const std::int64_t width = value(in).width;
+  if (const RmsNormOp* norm = fusions_[op_].norm) {
+    const float* weight = constants_.find(norm->weight);
+    for (std::int64_t row = begin; row < end; ++row) {
+      table_.rms_norm(at(norm->in, row), weight, norm->eps, at(in, row), width);
+    }
+  }
+  if (packed != nullptr) table_.pack_activations(at(in), width, begin, end, width, packed);
+  for (std::size_t i = first_input_[op_]; i < first_input_[op_ + 1]; ++i) {
+    std::byte* bytes = workspace_.data() + layout_.input_offsets[i];
+    matrices_.inputs()[i].ops->pack(at(in), width, begin, end, width, bytes);
+  }
+}
+
+const std::byte* Executor::Impl::packed_input(const kernels::InputOps* ops) const noexcept {
+  std::size_t i = first_input_[op_];
+  while (matrices_.inputs()[i].ops != ops) ++i;
+  return workspace_.data() + layout_.input_offsets[i];
+}
+
+void Executor::Impl::packed_part(ValueId in,
+                                 const Matrix& matrix,
+                                 const LinearPart& part,
+                                 std::int64_t begin,
+                                 std::int64_t end) const noexcept {
+  kernels::PackedLinearArgs args;
+  args.inputs = packed_input(matrix.ops->inputs);
+  args.panels = matrix.data;
+  args.bias = constants_.find(part.bias);
+  args.y = at(part.out);
+  args.m = rows(in);
+  args.n_begin = begin;
+  args.n_end = end;
+  args.k = value(in).width;
+  args.y_stride = value(part.out).width;
+  args.accumulate = part.accumulate;
+  args.codebook = matrix.codebook;
+  matrix.ops->linear(args);
 }
 
 void Executor::Impl::linear_part(ValueId in,
@@ -219,10 +319,15 @@ void Executor::Impl::linear_part(ValueId in,
                                  const LinearPart& part,
                                  std::int64_t begin,
                                  std::int64_t end) const noexcept {
+  const Matrix& matrix = matrices_[part.matrix];
+  if (matrix.ops != nullptr) {
+    packed_part(in, matrix, part, begin, end);
+    return;
+  }
   const Value& source = value(in);
   kernels::LinearArgs args;
   args.x = at(in);
-  args.w = part.weight.data;
+  args.w = matrix.data;
   args.bias = constants_.find(part.bias);
   args.y = at(part.out);
   args.m = rows(in);
@@ -233,9 +338,9 @@ void Executor::Impl::linear_part(ValueId in,
   args.y_stride = value(part.out).width;
   args.accumulate = part.accumulate;
   args.packed = packed;
-  switch (part.weight.dtype) {
+  switch (matrix.dtype) {
     case DType::kBf16:
-      (program_.arithmetic.bf16_pairs ? table_.linear_bf16x2_bf16 : table_.linear_f32_bf16)(args);
+      (program_.arithmetic.packed ? table_.linear_bf16x2_bf16 : table_.linear_f32_bf16)(args);
       break;
     case DType::kF16:
       table_.linear_f32_f16(args);
@@ -246,56 +351,94 @@ void Executor::Impl::linear_part(ValueId in,
 }
 
 void Executor::Impl::operator()(const LinearOp& op) noexcept {
-  if (rows(op.in) == 0) return;
-  const float* packed = pack(op.in, op.packed);
+  const std::int64_t row_count = rows(op.in);
+  if (row_count == 0) return;
+  const float* packed = prepare_input(op.in, op.packed);
+  const StoreKvOp* store = fusions_[op_].store;
+  // Whole heads, where they are rotated.
+  const std::int64_t grain =
+      store == nullptr ? kColumnGrain : std::lcm(kColumnGrain, program_.attention.head_dim);
   std::int64_t columns = 0;
-  for (const LinearPart& part : op.parts) columns += value(part.out).width;
-  // The parts stand side by side; a range of columns may cover several.
+  for (const LinearPart& part : op.parts) columns += round_up(value(part.out).width, grain);
+  // The parts stand side by side, each from a whole number of grains on; a range of columns may
+  // cover several.
   auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
     std::int64_t part_begin = 0;
     for (const LinearPart& part : op.parts) {
-      const std::int64_t part_end = part_begin + value(part.out).width;
-      const std::int64_t first = std::max(begin, part_begin);
-      const std::int64_t last = std::min(end, part_end);
-      if (first < last) linear_part(op.in, packed, part, first - part_begin, last - part_begin);
-      part_begin = part_end;
+      const std::int64_t width = value(part.out).width;
+      const std::int64_t first = std::max(begin, part_begin) - part_begin;
+      const std::int64_t last = std::min(end - part_begin, width);
+      part_begin += round_up(width, grain);
+      if (first >= last) continue;
+      if (store == nullptr) {
+        linear_part(op.in, packed, part, first, last);
+        continue;
+      }
+      for_fresh_columns(first, last, row_count, grain, [&](std::int64_t from, std::int64_t to) {
+        linear_part(op.in, packed, part, from, to);
+        finish_heads(*store, part.out, from, to, 0, row_count);
+      });
     }
   };
-  device_.parallel_for(columns, grain_for(rows(op.in) * value(op.in).width, kColumnGrain), body);
+  device_.parallel_for(columns, grain_for(row_count * value(op.in).width, grain), body);
 }
 
 void Executor::Impl::operator()(const GatedLinearOp& op) noexcept {
-  const std::int64_t width = value(op.out).width;
-  const float* packed = pack(op.in, op.packed);
-  auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
-    linear_part(op.in, packed, op.gate, begin, end);
-    linear_part(op.in, packed, op.up, begin, end);
-    for (std::int64_t row = 0; row < rows(op.in); ++row) {
-      table_.silu_mul(at(op.gate.out, row) + begin,
-                      at(op.up.out, row) + begin,
-                      at(op.out, row) + begin,
-                      end - begin);
+  const std::int64_t row_count = rows(op.in);
+  if (row_count == 0) return;
+  const float* packed = prepare_input(op.in, op.packed);
+  const auto block = [&](std::int64_t from, std::int64_t to) noexcept {
+    linear_part(op.in, packed, op.gate, from, to);
+    linear_part(op.in, packed, op.up, from, to);
+    for (std::int64_t row = 0; row < row_count; ++row) {
+      table_.silu_mul(at(op.gate.out, row) + from,
+                      at(op.up.out, row) + from,
+                      at(op.out, row) + from,
+                      to - from);
     }
   };
-  device_.parallel_for(width, grain_for(2 * rows(op.in) * value(op.in).width, kColumnGrain), body);
+  auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
+    for_fresh_columns(begin, end, row_count, kColumnGrain, block);
+  };
+  device_.parallel_for(
+      value(op.out).width, grain_for(2 * row_count * value(op.in).width, kColumnGrain), body);
 }
 
-void Executor::Impl::store_row(const StoreKvOp& op, std::int64_t row) const noexcept {
+// Rotates heads of q and k and stores those of k and v: columns and rows of one of these values.
+void Executor::Impl::finish_heads(const StoreKvOp& op,
+                                  ValueId id,
+                                  std::int64_t column_begin,
+                                  std::int64_t column_end,
+                                  std::int64_t row_begin,
+                                  std::int64_t row_end) const noexcept {
   const AttentionShape& shape = program_.attention;
   const auto pairs = static_cast<std::int64_t>(program_.rope.inverse_frequencies.size());
-  const float* cosines = cos_.data() + row * pairs;
-  const float* sines = sin_.data() + row * pairs;
+  const std::int64_t head_begin = column_begin / shape.head_dim;
+  const std::int64_t head_end = column_end / shape.head_dim;
   const auto rotate = program_.rope.adjacent ? table_.rope_adjacent : table_.rope;
-  rotate(at(op.q, row), cosines, sines, shape.heads, shape.head_dim, 2 * pairs);
-  rotate(at(op.k, row), cosines, sines, shape.kv_heads, shape.head_dim, 2 * pairs);
-  const std::int64_t block = row_blocks_[static_cast<std::size_t>(row)];
-  const std::int64_t slot = positions_[static_cast<std::size_t>(row)] % kBlockSize;
-  attention_.store(op.layer, block, slot, at(op.k, row), at(op.v, row));
+  for (std::int64_t row = row_begin; row < row_end; ++row) {
+    float* heads = at(id, row);
+    if (id != op.v) {
+      rotate(heads + column_begin,
+             cos_.data() + row * pairs,
+             sin_.data() + row * pairs,
+             head_end - head_begin,
+             shape.head_dim,
+             2 * pairs);
+    }
+    if (id == op.q) continue;
+    const std::int64_t block = row_blocks_[static_cast<std::size_t>(row)];
+    const std::int64_t slot = positions_[static_cast<std::size_t>(row)] % kBlockSize;
+    const KvCache::Plane plane = id == op.k ? KvCache::Plane::kKeys : KvCache::Plane::kValues;
+    attention_.store(op.layer, plane, {block, slot}, head_begin, head_end, heads);
+  }
 }
 
 void Executor::Impl::operator()(const StoreKvOp& op) noexcept {
   auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
-    for (std::int64_t row = begin; row < end; ++row) store_row(op, row);
+    for (const ValueId id : {op.q, op.k, op.v}) {
+      finish_heads(op, id, 0, value(id).width, begin, end);
+    }
   };
   device_.parallel_for(rows(op.q), grain_for(8 * value(op.q).width, 1), body);
 }
@@ -316,9 +459,10 @@ Executor::~Executor() = default;
 
 Result<std::unique_ptr<Executor>> Executor::create(const Program& program,
                                                    const Constants& constants,
+                                                   const Matrices& matrices,
                                                    device::CpuDevice& device,
                                                    const StepLimits& limits) {
-  auto impl = std::make_unique<Impl>(program, constants, device);
+  auto impl = std::make_unique<Impl>(program, constants, matrices, device);
   RETURN_IF_ERROR(impl->allocate(limits));
   return std::unique_ptr<Executor>(new Executor(std::move(impl)));
 }

@@ -72,16 +72,17 @@ Result<KvCache> KvCache::allocate(const Program& program, std::int64_t block_cou
 
 void KvCache::store(const kernels::KernelTable& table,
                     std::int32_t layer,
-                    std::int64_t block,
-                    std::int64_t slot,
-                    const float* k,
-                    const float* v) const noexcept {
-  for (std::int64_t head = 0; head < kv_heads_; ++head) {
+                    Plane plane,
+                    Slot at,
+                    std::int64_t head_begin,
+                    std::int64_t head_end,
+                    const float* heads) const noexcept {
+  std::byte* elements = plane == Plane::kKeys ? keys(layer) : values(layer);
+  float* scales = plane == Plane::kKeys ? key_scales(layer) : value_scales(layer);
+  for (std::int64_t head = head_begin; head < head_end; ++head) {
     const std::int64_t row =
-        (block * kv_heads_ + head) * std::int64_t{limits::kKvBlockSizeTokens} + slot;
-    const std::int64_t from = head * head_dim_;
-    store_row(table, dtype_, k + from, row, head_dim_, keys(layer), key_scales(layer));
-    store_row(table, dtype_, v + from, row, head_dim_, values(layer), value_scales(layer));
+        (at.block * kv_heads_ + head) * std::int64_t{limits::kKvBlockSizeTokens} + at.slot;
+    store_row(table, dtype_, heads + head * head_dim_, row, head_dim_, elements, scales);
   }
 }
 

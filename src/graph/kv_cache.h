@@ -36,14 +36,20 @@ class KvCache {
     return reinterpret_cast<float*>(values(layer) + plane_size_ + scales_size_);
   }
 
-  // Rounds the key and the value of one token to the cache's type and stores them.
-  // Shape: k and v [kv_heads][head_dim].
+  enum class Plane : std::uint8_t { kKeys, kValues };
+  struct Slot {
+    std::int64_t block = 0;
+    std::int64_t slot = 0;  // in the block
+  };
+  // Rounds heads [head_begin, head_end) of the key or the value of one token to the cache's type
+  // and stores them. Shape: heads [kv_heads][head_dim].
   void store(const kernels::KernelTable& table,
              std::int32_t layer,
-             std::int64_t block,
-             std::int64_t slot,
-             const float* k,
-             const float* v) const noexcept;
+             Plane plane,
+             Slot at,
+             std::int64_t head_begin,
+             std::int64_t head_end,
+             const float* heads) const noexcept;
 
  private:
   AnonymousMemory memory_;

@@ -53,30 +53,38 @@ struct AttentionState {
   RangeRows results[2];  // of the ranges before, and of the one at hand
 };
 
-// Index of the row of a position's key or value in the cache.
-static inline int64_t cache_index(const AttentionArgs& args, int64_t position) {
-  const int64_t block = args.blocks[position / args.block_size];
-  const int64_t slot = position % args.block_size;
-  return (block * args.kv_heads + args.kv_head) * args.block_size + slot;
+// Rows of the keys and values of positions [begin, begin + count) in the cache.
+static inline void find_rows(const AttentionArgs& args,
+                             int64_t begin,
+                             int64_t count,
+                             int64_t* rows) {
+  int64_t block = begin / args.block_size;
+  int64_t slot = begin % args.block_size;
+  for (int64_t i = 0; i < count; ++i) {
+    rows[i] = ((int64_t)args.blocks[block] * args.kv_heads + args.kv_head) * args.block_size + slot;
+    if (++slot < args.block_size) continue;
+    slot = 0;
+    ++block;
+  }
 }
 
 template <typename Cache>
 static inline const typename Cache::T* cache_row(const AttentionArgs& args,
                                                  const void* cache,
-                                                 int64_t position) {
-  return (const typename Cache::T*)cache + cache_index(args, position) * args.head_dim;
+                                                 int64_t row) {
+  return (const typename Cache::T*)cache + row * args.head_dim;
 }
 
-// Transposes keys [begin, begin + count) into state.keys; columns beyond count become zero.
+// Transposes the keys of some rows of the cache into state.keys; columns beyond count become zero.
 template <typename Cache>
 void transpose_keys(const AttentionArgs& args,
                     const AttentionState& state,
-                    int64_t begin,
+                    const int64_t* keys,
                     int64_t count) {
   for (int64_t j = 0; j < kKeyTile; j += kLanes) {
     const typename Cache::T* rows[kLanes];
     for (int64_t i = 0; i < kLanes; ++i) {
-      rows[i] = j + i < count ? cache_row<Cache>(args, args.k_cache, begin + j + i) : nullptr;
+      rows[i] = j + i < count ? cache_row<Cache>(args, args.k_cache, keys[j + i]) : nullptr;
     }
     for (int64_t d = 0; d < state.head_dim; d += kLanes) {
       const int64_t left = state.head_dim - d;
@@ -250,16 +258,17 @@ void attend_tile(const AttentionArgs& args,
     if (visible > 0) first = r;
   }
   const int64_t key_count = counts[row_count - 1];
-  transpose_keys<Cache>(args, state, key_begin, key_count);
+  int64_t keys[kKeyTile];
+  find_rows(args, key_begin, key_count, keys);
+  transpose_keys<Cache>(args, state, keys, key_count);
   const typename Cache::T* values[kKeyTile];
   for (int64_t j = 0; j < key_count; ++j) {
-    values[j] = cache_row<Cache>(args, args.v_cache, key_begin + j);
+    values[j] = cache_row<Cache>(args, args.v_cache, keys[j]);
   }
   if constexpr (Cache::kHasScales) {
     for (int64_t j = 0; j < kKeyTile; ++j) {
-      const int64_t at = j < key_count ? cache_index(args, key_begin + j) : 0;
-      state.k_scales[j] = j < key_count ? args.k_scales[at] : 0;
-      state.v_scales[j] = j < key_count ? args.v_scales[at] : 0;
+      state.k_scales[j] = j < key_count ? args.k_scales[keys[j]] : 0;
+      state.v_scales[j] = j < key_count ? args.v_scales[keys[j]] : 0;
     }
   }
   int64_t r = first;

@@ -31,6 +31,7 @@ struct TileAttention {
   float* k_scales;       // Shape: [kTileKeys], of caches with scales
   F16* value_rows;       // Shape: [32][head_dim], values of a step widened to f16
   RangeRows results[2];  // of the ranges before, and of the one at hand
+  int64_t cache_rows[kTileKeys];  // of the chunk's keys
   const F16* key_tiles[kTileKeys / kTile];
   int64_t head_dim;
   bool has_broken_values;                 // some value of the chunk is not finite
@@ -185,14 +186,14 @@ static inline __m512h widen_codes(const int8_t* codes) {
   return _mm512_cvtepi16_ph(_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)codes)));
 }
 
-// A row of values as f16: in the cache, or in `room`.
+// A row of values of the cache as f16: where it lies, or in `room`.
 template <typename Cache>
-inline const F16* value_row(const AttentionArgs& args, int64_t key, F16* room) {
-  const typename Cache::T* row = cache_row<Cache>(args, args.v_cache, key);
+inline const F16* value_row(const AttentionArgs& args, int64_t index, F16* room) {
+  const typename Cache::T* row = cache_row<Cache>(args, args.v_cache, index);
   if constexpr (Cache::kHasScales) {
     // Why in two factors: the scale itself may be beyond the range of f16, or lose digits there.
     int exponent = 0;
-    const float fraction = frexpf(args.v_scales[cache_index(args, key)], &exponent);
+    const float fraction = frexpf(args.v_scales[index], &exponent);
     const __m512h factor = _mm512_set1_ph((_Float16)fraction);
     const __m512h power = _mm512_set1_ph((_Float16)exponent);
     for (int64_t d = 0; d < args.head_dim; d += kStepK) {
@@ -215,7 +216,8 @@ void pack_values(const AttentionArgs& args, TileAttention& s, int64_t begin, int
     for (int64_t i = 0; i < kStepK; ++i) {
       rows[i] = nullptr;
       if (key + i >= end) continue;
-      rows[i] = value_row<Cache>(args, key + i, s.value_rows + i * s.head_dim);
+      rows[i] =
+          value_row<Cache>(args, s.cache_rows[key - begin + i], s.value_rows + i * s.head_dim);
       for (int64_t d = 0; d < s.head_dim; d += kStepK) {
         const __m512h value = _mm512_loadu_ph(rows[i] + d);
         broken = _mm512_fmadd_ph(value, _mm512_setzero_ph(), broken);
@@ -227,8 +229,8 @@ void pack_values(const AttentionArgs& args, TileAttention& s, int64_t begin, int
 }
 
 template <typename Cache>
-inline void copy_key(const AttentionArgs& args, int64_t key, F16* to) {
-  const typename Cache::T* row = cache_row<Cache>(args, args.k_cache, key);
+inline void copy_key(const AttentionArgs& args, int64_t index, F16* to) {
+  const typename Cache::T* row = cache_row<Cache>(args, args.k_cache, index);
   if constexpr (Cache::kHasScales) {
     for (int64_t d = 0; d < args.head_dim; d += kStepK) {
       _mm512_storeu_ph(to + d, widen_codes(row + d));
@@ -241,24 +243,26 @@ inline void copy_key(const AttentionArgs& args, int64_t key, F16* to) {
 // Where tiles of 16 keys begin. Slots that hold no key of the sequence are only read.
 template <typename Cache>
 void find_keys(const AttentionArgs& args, TileAttention& s, int64_t begin, int64_t end) {
+  find_rows(args, begin, end - begin, s.cache_rows);
   const bool is_whole = !Cache::kHasScales && args.block_size % kTile == 0;
   for (int64_t key = begin; key < begin + kTileKeys; key += kTile) {
     const int64_t tile = (key - begin) / kTile;
     if (key >= end) {
       s.key_tiles[tile] = s.key_tiles[0];
     } else if (is_whole) {
-      s.key_tiles[tile] = (const F16*)cache_row<Cache>(args, args.k_cache, key);
+      s.key_tiles[tile] =
+          (const F16*)cache_row<Cache>(args, args.k_cache, s.cache_rows[key - begin]);
     } else {
       F16* rows = s.keys + tile * kTile * s.head_dim;
       s.key_tiles[tile] = rows;
       for (int64_t i = 0; i < kTile; ++i, rows += s.head_dim) {
-        copy_key<Cache>(args, at_most(key + i, end - 1), rows);
+        copy_key<Cache>(args, s.cache_rows[at_most(key + i, end - 1) - begin], rows);
       }
     }
   }
   if constexpr (Cache::kHasScales) {
     for (int64_t i = 0; i < kTileKeys; ++i) {
-      s.k_scales[i] = begin + i < end ? args.k_scales[cache_index(args, begin + i)] : 0;
+      s.k_scales[i] = begin + i < end ? args.k_scales[s.cache_rows[i]] : 0;
     }
   }
 }
@@ -481,7 +485,7 @@ void add_broken_values(const AttentionArgs& args,
                        int64_t key_end) {
   const __m512i visible = _mm512_loadu_si512(s.visible + tile * kTile);
   for (int64_t key = key_begin; key < key_end; ++key) {
-    const F16* row = value_row<Cache>(args, key, s.value_rows);
+    const F16* row = value_row<Cache>(args, s.cache_rows[key - key_begin], s.value_rows);
     const __mmask16 sees = _mm512_cmpgt_epi32_mask(visible, _mm512_set1_epi32((int)key));
     for (int64_t d = 0; d < s.head_dim; ++d) {
       if (!is_broken(row[d])) continue;

@@ -31,9 +31,11 @@ void pair_values(const AttentionArgs& args, TileAttention& s, int64_t begin, int
     for (int64_t i = 0; i < kTile; ++i) {
       const int64_t at = key + 2 * i;
       F16* room = s.value_rows;
-      const F16* first = at < end ? value_row<Cache>(args, at, room) : nullptr;
+      const F16* first =
+          at < end ? value_row<Cache>(args, s.cache_rows[at - begin], room) : nullptr;
       const F16* second =
-          at + 1 < end ? value_row<Cache>(args, at + 1, room + s.head_dim) : nullptr;
+          at + 1 < end ? value_row<Cache>(args, s.cache_rows[at + 1 - begin], room + s.head_dim)
+                       : nullptr;
       F16* to = values + i * kStepK;
       for (int64_t d = 0; d < s.head_dim; d += kStepK, to += 2 * kTileElements) {
         const __m512i a = load_halves(first == nullptr ? nullptr : first + d);
@@ -224,7 +226,7 @@ void add_broken_narrow(const AttentionArgs& args,
                        int64_t key_begin,
                        int64_t key_end) {
   for (int64_t key = key_begin; key < key_end; ++key) {
-    const F16* row = value_row<Cache>(args, key, s.value_rows);
+    const F16* row = value_row<Cache>(args, s.cache_rows[key - key_begin], s.value_rows);
     for (int64_t d = 0; d < s.head_dim; ++d) {
       if (!is_broken(row[d])) continue;
       const float value = _mm512_cvtss_f32(_mm512_cvtph_ps(_mm256_set1_epi16((short)row[d])));
