@@ -11,8 +11,8 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "graph/attention_runner.h"
 #include "graph/fusion.h"
-#include "graph/kv_cache.h"
 #include "graph/memory_planner.h"
 #include "tensor/quant/quant_format.h"
 
@@ -38,8 +38,6 @@ constexpr std::int64_t kFreshResults = 1 << 15;
 constexpr std::int64_t kBlockRows = 256;
 constexpr std::int64_t kPassColumns = 512;
 static_assert(kBlockRows % kernels::kInputRows == 0);
-// Query rows of one attention item: enough to reuse each key, few enough to balance threads.
-constexpr std::int32_t kQueryTile = 32;
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -65,12 +63,6 @@ struct Results {
   std::int64_t stride = 0;
 };
 
-struct QueryTile {
-  std::int32_t sequence = 0;
-  std::int32_t row_begin = 0;  // within the sequence's slice
-  std::int32_t row_end = 0;
-};
-
 }  // namespace
 
 class Executor::Impl {
@@ -84,7 +76,8 @@ class Executor::Impl {
         matrices_(matrices),
         device_(device),
         table_(device.kernels()),
-        fusions_(find_fusions(program)) {}
+        fusions_(find_fusions(program)),
+        attention_(program, device) {}
 
   Status allocate(const StepLimits& limits);
   std::span<float> run(const Step& step) noexcept;
@@ -113,9 +106,6 @@ class Executor::Impl {
   [[nodiscard]] float* products(int worker) const {
     return reinterpret_cast<float*>(products_.data()) + 2 * kFreshResults * worker;
   }
-  [[nodiscard]] float* scratch(int worker) const {
-    return reinterpret_cast<float*>(scratch_.data()) + scratch_stride_ * worker;
-  }
 
   // Calls f(block) for all rows and the columns [begin, end), a block that stays in the cache at a
   // time. `grain` divides begin.
@@ -140,7 +130,6 @@ class Executor::Impl {
   }
 
   void place_rows() noexcept;
-  void cut_query_tiles() noexcept;
   void compute_rotation() noexcept;
   void prepare_input(ValueId in) noexcept;
   void prepare_rows(ValueId in, std::int64_t begin, std::int64_t end) const noexcept;
@@ -161,11 +150,6 @@ class Executor::Impl {
                     std::int64_t column_end,
                     std::int64_t row_begin,
                     std::int64_t row_end) const noexcept;
-  void store_head(std::byte* plane, std::int64_t element, const float* source) const noexcept;
-  void attend(const AttentionOp& op,
-              const QueryTile& tile,
-              std::int32_t kv_head,
-              int worker) const noexcept;
 
   const Program& program_;
   const Constants& constants_;
@@ -177,9 +161,7 @@ class Executor::Impl {
   MemoryLayout layout_;
   AnonymousMemory workspace_;
   AnonymousMemory products_;  // Shape: [workers][2][kFreshResults]
-  AnonymousMemory scratch_;   // Shape: [workers][scratch_stride_] floats
-  std::int64_t scratch_stride_ = 0;
-  KvCache cache_;
+  AttentionRunner attention_;
 
   // First packed input of each operation, by index in matrices_.inputs(). Shape: [ops + 1]
   std::vector<std::size_t> first_input_;
@@ -191,9 +173,6 @@ class Executor::Impl {
   std::vector<std::uint32_t> row_blocks_;  // Shape: [tokens]; block that holds the row's key
   std::vector<float> cos_;                 // Shape: [tokens][rotary_dim / 2]
   std::vector<float> sin_;
-  std::vector<QueryTile> tiles_;
-  std::int64_t tile_count_ = 0;
-  std::int64_t score_count_ = 0;  // query-key pairs of one head
 };
 
 Status Executor::Impl::allocate(const StepLimits& limits) {
@@ -210,22 +189,12 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
                                                  " tokens a step, ",
                                                  limits.logit_row_count_max,
                                                  " rows of logits)")));
-  const AttentionShape& shape = program_.attention;
-  const auto head_dim = static_cast<std::int32_t>(shape.head_dim);
-  const auto group = static_cast<std::int32_t>(shape.heads / shape.kv_heads);
-  scratch_stride_ = kernels::attention_scratch_floats(head_dim, group);
-  scratch_stride_ = round_up(scratch_stride_, 16);
-  ASSIGN_OR_RETURN(
-      scratch_,
-      AnonymousMemory::allocate(
-          static_cast<std::size_t>(scratch_stride_ * device_.thread_count()) * sizeof(float),
-          "scratch memory of the workers"));
   ASSIGN_OR_RETURN(
       products_,
       AnonymousMemory::allocate(
           static_cast<std::size_t>(2 * kFreshResults * device_.thread_count()) * sizeof(float),
           "products of the workers"));
-  ASSIGN_OR_RETURN(cache_, KvCache::allocate(program_, limits.kv_block_count));
+  RETURN_IF_ERROR(attention_.allocate(limits));
 
   for (std::size_t op = 0, input = 0; op <= program_.ops.size(); ++op) {
     while (input < matrices_.inputs().size() &&
@@ -240,7 +209,6 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
   row_blocks_.resize(tokens);
   cos_.resize(tokens * pairs);
   sin_.resize(tokens * pairs);
-  tiles_.resize(tokens / kQueryTile + static_cast<std::size_t>(limits.sequence_count_max));
   return ok_status();
 }
 
@@ -248,7 +216,7 @@ std::span<float> Executor::Impl::run(const Step& step) noexcept {
   const device::CpuDevice::Turn turn(device_);
   step_ = &step;
   place_rows();
-  cut_query_tiles();
+  attention_.plan(step);
   compute_rotation();
   for (op_ = 0; op_ < program_.ops.size(); ++op_) {
     if (!fusions_[op_].absorbed) std::visit(*this, program_.ops[op_]);
@@ -265,21 +233,6 @@ void Executor::Impl::place_rows() noexcept {
       const std::int32_t position = slice.context_before + i;
       positions_[row] = position;
       row_blocks_[row] = slice.blocks[position / kBlockSize];
-    }
-  }
-}
-
-void Executor::Impl::cut_query_tiles() noexcept {
-  tile_count_ = 0;
-  score_count_ = 0;
-  for (std::size_t s = 0; s < step_->sequences.size(); ++s) {
-    const SequenceSlice& slice = step_->sequences[s];
-    score_count_ +=
-        static_cast<std::int64_t>(slice.token_count) * (slice.context_before + slice.token_count);
-    for (std::int32_t begin = 0; begin < slice.token_count; begin += kQueryTile) {
-      DCHECK(tile_count_ < static_cast<std::int64_t>(tiles_.size()));
-      tiles_[static_cast<std::size_t>(tile_count_++)] = {
-          static_cast<std::int32_t>(s), begin, std::min(begin + kQueryTile, slice.token_count)};
     }
   }
 }
@@ -481,19 +434,6 @@ void Executor::Impl::operator()(const GatedLinearOp& op) noexcept {
       value(op.out).width, grain_for(2 * row_count * value(op.in).width, kColumnGrain), body);
 }
 
-void Executor::Impl::store_head(std::byte* plane,
-                                std::int64_t element,
-                                const float* source) const noexcept {
-  const std::int64_t head_dim = program_.attention.head_dim;
-  if (program_.arithmetic.kv == DType::kF16) {
-    table_.f32_to_f16(source, reinterpret_cast<F16*>(plane) + element, head_dim);
-  } else {
-    std::memcpy(reinterpret_cast<float*>(plane) + element,
-                source,
-                static_cast<std::size_t>(head_dim) * sizeof(float));
-  }
-}
-
 // Rotates heads of q and k and stores those of k and v: columns and rows of one of these values.
 void Executor::Impl::finish_heads(const StoreKvOp& op,
                                   ValueId id,
@@ -506,9 +446,6 @@ void Executor::Impl::finish_heads(const StoreKvOp& op,
   const std::int64_t head_begin = column_begin / shape.head_dim;
   const std::int64_t head_end = column_end / shape.head_dim;
   const auto rotate = program_.rope.adjacent ? table_.rope_adjacent : table_.rope;
-  std::byte* plane = nullptr;
-  if (id == op.k) plane = cache_.keys(op.layer);
-  if (id == op.v) plane = cache_.values(op.layer);
   for (std::int64_t row = row_begin; row < row_end; ++row) {
     float* heads = at(id, row);
     if (id != op.v) {
@@ -519,14 +456,11 @@ void Executor::Impl::finish_heads(const StoreKvOp& op,
              shape.head_dim,
              2 * pairs);
     }
-    if (plane == nullptr) continue;
+    if (id == op.q) continue;
     const std::int64_t block = row_blocks_[static_cast<std::size_t>(row)];
     const std::int64_t slot = positions_[static_cast<std::size_t>(row)] % kBlockSize;
-    for (std::int64_t head = head_begin; head < head_end; ++head) {
-      const std::int64_t element =
-          ((block * shape.kv_heads + head) * kBlockSize + slot) * shape.head_dim;
-      store_head(plane, element, heads + head * shape.head_dim);
-    }
+    const KvCache::Plane plane = id == op.k ? KvCache::Plane::kKeys : KvCache::Plane::kValues;
+    attention_.store(op.layer, plane, {block, slot}, head_begin, head_end, heads);
   }
 }
 
@@ -539,48 +473,8 @@ void Executor::Impl::operator()(const StoreKvOp& op) noexcept {
   device_.parallel_for(rows(op.q), grain_for(8 * value(op.q).width, 1), body);
 }
 
-void Executor::Impl::attend(const AttentionOp& op,
-                            const QueryTile& tile,
-                            std::int32_t kv_head,
-                            int worker) const noexcept {
-  const AttentionShape& shape = program_.attention;
-  const SequenceSlice& slice = step_->sequences[static_cast<std::size_t>(tile.sequence)];
-  kernels::AttentionArgs args;
-  args.q = at(op.q, slice.token_begin);
-  args.k_cache = cache_.keys(op.layer);
-  args.v_cache = cache_.values(op.layer);
-  args.blocks = slice.blocks;
-  args.out = at(op.out, slice.token_begin);
-  args.q_stride = value(op.q).width;
-  args.out_stride = value(op.out).width;
-  args.row_begin = tile.row_begin;
-  args.row_end = tile.row_end;
-  args.context_before = slice.context_before;
-  args.kv_head = kv_head;
-  args.kv_heads = static_cast<std::int32_t>(shape.kv_heads);
-  args.group = static_cast<std::int32_t>(shape.heads / shape.kv_heads);
-  args.head_dim = static_cast<std::int32_t>(shape.head_dim);
-  args.block_size = static_cast<std::int32_t>(kBlockSize);
-  args.scale = op.scale;
-  args.scratch = scratch(worker);
-  const bool halves = program_.arithmetic.kv == DType::kF16;
-  (halves ? table_.attention_f16 : table_.attention_f32)(args);
-}
-
 void Executor::Impl::operator()(const AttentionOp& op) noexcept {
-  const AttentionShape& shape = program_.attention;
-  const std::int64_t items = tile_count_ * shape.kv_heads;
-  auto body = [&](std::int64_t begin, std::int64_t end, int worker) noexcept {
-    for (std::int64_t item = begin; item < end; ++item) {
-      attend(op,
-             tiles_[static_cast<std::size_t>(item / shape.kv_heads)],
-             static_cast<std::int32_t>(item % shape.kv_heads),
-             worker);
-    }
-  };
-  // Two products of head_dim for each pair; vectors there are shorter than in a linear.
-  const std::int64_t work = 4 * score_count_ * shape.heads * shape.head_dim;
-  device_.parallel_for(items, grain_for(work / std::max<std::int64_t>(items, 1), 1), body);
+  attention_.attend(op, at(op.q), at(op.out));
 }
 
 void Executor::Impl::operator()(const GatherRowsOp& op) noexcept {

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/str.h"
+#include "graph/kv_cache.h"
 #include "tensor/quant/quant_format.h"
 
 namespace inferneo::graph {
@@ -54,7 +55,7 @@ ProgramBuilder::ProgramBuilder(const AttentionShape& attention,
   const auto rotary = static_cast<std::int64_t>(program_.rope.inverse_frequencies.size()) * 2;
   expect(rotary > 0 && rotary <= attention.head_dim, "rotary width");
   expect(attention.kv_heads > 0 && attention.heads % attention.kv_heads == 0, "head counts");
-  expect(arithmetic.kv == DType::kF32 || arithmetic.kv == DType::kF16, "cache type");
+  expect(is_kv_type(arithmetic.kv), "cache type");
 }
 
 void ProgramBuilder::expect(bool condition, std::string_view what) {

@@ -106,7 +106,7 @@ struct Arithmetic {
   // Linears may read packed matrices, whose kernels round activations (to 16 bits or to pairs of
   // bf16 beside 16-bit weights, to 8-bit groups beside quantised ones). Otherwise all is f32.
   bool packed = false;
-  tensor::DType kv = tensor::DType::kF32;  // type of keys and values: f32 or f16
+  tensor::DType kv = tensor::DType::kF32;  // of keys and values, see is_kv_type
 };
 
 struct Program {

@@ -71,6 +71,15 @@ static inline Vec load_f16_part(const F16* p, int64_t count) {
   return _mm256_cvtph_ps(load_halves(p, count));
 }
 
+static inline Vec load_i8(const int8_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)p)));
+}
+static inline Vec load_i8_part(const int8_t* p, int64_t count) {
+  int8_t buffer[8] = {};
+  __builtin_memcpy(buffer, p, (size_t)count);
+  return load_i8(buffer);
+}
+
 // Round to nearest even by adding half of the last place that stays.
 static inline void store_bf16(Bf16* p, Vec v) {
   const __m256i bits = _mm256_castps_si256(v);
@@ -184,6 +193,8 @@ constexpr KernelTable table_of(const char* name,
       .matrix_ops = matrix_ops,
       .attention_f32 = attention<F32Cache>,
       .attention_f16 = attention<F16Cache>,
+      .attention_bf16 = attention<Bf16Cache>,
+      .attention_i8 = attention<I8Cache>,
       .attention_merge = attention_merge,
       .rms_norm = rms_norm,
       .rope = rope,
@@ -194,6 +205,7 @@ constexpr KernelTable table_of(const char* name,
       .f32_to_f16 = f32_to_f16,
       .bf16_to_f32 = bf16_to_f32,
       .f16_to_f32 = f16_to_f32,
+      .f32_to_i8 = f32_to_i8,
       .argmax = argmax,
       .log_sum_exp = log_sum_exp,
       .spin_f32 = spin<OperandsF32F32>,

@@ -72,6 +72,13 @@ static inline Vec load_f16_part(const F16* p, int64_t count) {
   return from_f16(load_halves(p, count));
 }
 
+static inline Vec load_i8_part(const int8_t* p, int64_t count) {
+  int8_t buffer[8] = {};
+  __builtin_memcpy(buffer, p, (size_t)count);
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vld1_s8(buffer)))));
+}
+static inline Vec load_i8(const int8_t* p) { return load_i8_part(p, 4); }
+
 // Round to nearest even by adding half of the last place that stays.
 static inline void store_bf16(Bf16* p, Vec v) {
   const uint32x4_t bits = vreinterpretq_u32_f32(v);
@@ -163,6 +170,8 @@ constexpr KernelTable table_of(const char* name,
       .matrix_ops = matrix_ops,
       .attention_f32 = attention<F32Cache>,
       .attention_f16 = attention<F16Cache>,
+      .attention_bf16 = attention<Bf16Cache>,
+      .attention_i8 = attention<I8Cache>,
       .attention_merge = attention_merge,
       .rms_norm = rms_norm,
       .rope = rope,
@@ -173,6 +182,7 @@ constexpr KernelTable table_of(const char* name,
       .f32_to_f16 = f32_to_f16,
       .bf16_to_f32 = bf16_to_f32,
       .f16_to_f32 = f16_to_f32,
+      .f32_to_i8 = f32_to_i8,
       .argmax = argmax,
       .log_sum_exp = log_sum_exp,
       .spin_f32 = spin<OperandsF32F32>,
