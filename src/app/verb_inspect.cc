@@ -107,6 +107,7 @@ Result<Json> inspect_model(const ModelSpec& spec, const Config& config) {
   json["parameters"] = info.parameter_count;
   json["weight_dtype"] = tensor::dtype_name(info.weight_dtype);
   json["arithmetic"] = info.arithmetic == runtime::Arithmetic::kF32 ? "f32" : "bf16";
+  json["kv_dtype"] = tensor::dtype_name(info.kv_dtype);
   json["isa"] = info.isa;
   json["shape"] = shape_json(meta);
   json["memory"] = memory_json(info);

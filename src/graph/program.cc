@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/str.h"
+#include "graph/kv_cache.h"
 #include "tensor/quant/quant_format.h"
 
 namespace inferneo::graph {
@@ -35,7 +36,7 @@ void for_each_value(const Op& op, F&& f) {
       f(op.in);
       for (const LinearPart& part : op.parts) f(part.out);
     }
-    void operator()(const GatedLinearOp& op) { f(op.in), f(op.gate.out), f(op.up.out), f(op.out); }
+    void operator()(const GatedLinearOp& op) { f(op.in), f(op.out); }
     void operator()(const StoreKvOp& op) { f(op.q), f(op.k), f(op.v); }
     void operator()(const AttentionOp& op) { f(op.q), f(op.out); }
     void operator()(const GatherRowsOp& op) { f(op.in), f(op.out); }
@@ -54,7 +55,7 @@ ProgramBuilder::ProgramBuilder(const AttentionShape& attention,
   const auto rotary = static_cast<std::int64_t>(program_.rope.inverse_frequencies.size()) * 2;
   expect(rotary > 0 && rotary <= attention.head_dim, "rotary width");
   expect(attention.kv_heads > 0 && attention.heads % attention.kv_heads == 0, "head counts");
-  expect(arithmetic.kv == DType::kF32 || arithmetic.kv == DType::kF16, "cache type");
+  expect(is_kv_type(arithmetic.kv), "cache type");
 }
 
 void ProgramBuilder::expect(bool condition, std::string_view what) {
@@ -104,17 +105,22 @@ ValueId ProgramBuilder::rms_norm(ValueId in, const TensorView& weight, float eps
   return out;
 }
 
-LinearPart ProgramBuilder::add_part(ValueId in, const Weight& weight, ValueId out) {
+LinearPart ProgramBuilder::add_matrix(ValueId in, const Weight& weight) {
   const TensorView& matrix = weight.matrix;
-  const Value source = value(in);
   expect(is_matrix(matrix), "matrix");
-  expect(matrix.shape[1] == source.width, "matrix width");
+  expect(matrix.shape[1] == value(in).width, "matrix width");
   program_.matrices.push_back(matrix);
-  LinearPart part{static_cast<MatrixId>(program_.matrices.size()) - 1, kNone, out, false};
+  LinearPart part{static_cast<MatrixId>(program_.matrices.size()) - 1, kNone, kNone, false};
   if (weight.bias != nullptr) part.bias = add_constant(*weight.bias, matrix.shape[0]);
-  if (out == kNone) part.out = add_value(source.rows, matrix.shape[0]);
-  expect(value(part.out).width == matrix.shape[0] && value(part.out).rows == source.rows,
-         "linear output");
+  return part;
+}
+
+LinearPart ProgramBuilder::add_part(ValueId in, const Weight& weight, ValueId out) {
+  LinearPart part = add_matrix(in, weight);
+  const Rows rows = value(in).rows;
+  const std::int64_t width = weight.matrix.shape[0];
+  part.out = out == kNone ? add_value(rows, width) : out;
+  expect(value(part.out).width == width && value(part.out).rows == rows, "linear output");
   return part;
 }
 
@@ -136,10 +142,9 @@ void ProgramBuilder::linear_add(ValueId sum, ValueId in, const Weight& weight) {
 }
 
 ValueId ProgramBuilder::gated_linear(ValueId in, const Weight& gate, const Weight& up) {
-  GatedLinearOp op{in, add_part(in, gate, kNone), add_part(in, up, kNone), kNone};
-  const Value& product = value(op.gate.out);
-  expect(product.width == value(op.up.out).width, "gate and up widths");
-  op.out = add_value(product.rows, product.width);
+  GatedLinearOp op{in, add_matrix(in, gate), add_matrix(in, up), kNone};
+  expect(gate.matrix.shape[0] == up.matrix.shape[0], "gate and up widths");
+  op.out = add_value(value(in).rows, gate.matrix.shape[0]);
   const ValueId out = op.out;
   add_op(std::move(op));
   return out;

@@ -56,7 +56,7 @@ struct LinearOp {
   ValueId in = kNone;
   std::vector<LinearPart> parts;
 };
-// out = silu(gate(in)) * up(in)
+// out = silu(gate(in)) * up(in). What the two linears give is no value of its own.
 struct GatedLinearOp {
   ValueId in = kNone;
   LinearPart gate;
@@ -106,7 +106,7 @@ struct Arithmetic {
   // Linears may read packed matrices, whose kernels round activations (to 16 bits or to pairs of
   // bf16 beside 16-bit weights, to 8-bit groups beside quantised ones). Otherwise all is f32.
   bool packed = false;
-  tensor::DType kv = tensor::DType::kF32;  // type of keys and values: f32 or f16
+  tensor::DType kv = tensor::DType::kF32;  // of keys and values, see is_kv_type
 };
 
 struct Program {
@@ -153,6 +153,7 @@ class ProgramBuilder {
  private:
   ValueId add_value(Rows rows, std::int64_t width);
   ConstantId add_constant(const tensor::TensorView& view, std::int64_t width);
+  LinearPart add_matrix(ValueId in, const Weight& weight);
   LinearPart add_part(ValueId in, const Weight& weight, ValueId out);
   void add_op(Op op);
   void expect(bool condition, std::string_view what);

@@ -97,6 +97,9 @@ struct KernelTable {
   // f16 keys and values. A table may round scaled queries and softmax weights to f16 (relative
   // error up to 2^-11), where the sums are f32 all the same.
   AttentionFn attention_f16 = nullptr;
+  AttentionFn attention_bf16 = nullptr;
+  // int8 keys and values with one scale a row. As attention_f16, a table may round, values too.
+  AttentionFn attention_i8 = nullptr;
   // Merges the partials of ranges 0 .. of the call's last row and writes out.
   AttentionFn attention_merge = nullptr;
 
@@ -127,6 +130,10 @@ struct KernelTable {
   void (*f32_to_f16)(const float* x, F16* y, std::int64_t n) noexcept;
   void (*bf16_to_f32)(const Bf16* x, float* y, std::int64_t n) noexcept;
   void (*f16_to_f32)(const F16* x, float* y, std::int64_t n) noexcept;
+  // y[i] = x[i] / *scale, rounded to nearest even, with the scale that takes the largest magnitude
+  // to 127. Rows whose magnitudes stay below 1e-30 become zeros. The scale of a row with an element
+  // that is not finite is NaN.
+  void (*f32_to_i8)(const float* x, std::int8_t* y, float* scale, std::int64_t n) noexcept;
 
   // Index of the largest element, the lowest index of equals. *all_finite is false when any element
   // is NaN or infinite (then the index has no meaning).
