@@ -3,6 +3,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "text/chat_template.h"
 #include "text/tokenizer.h"
 
 namespace inferneo::text {
@@ -379,6 +380,45 @@ TEST(VocabularyTokenizer, every_known_pre_tokenizer_keeps_the_text) {
     }
   }
   EXPECT_GT(count, 30);
+}
+
+std::string render_hi(const ModelText& text) {
+  const auto chat = load_chat_template(text);
+  EXPECT_TRUE(chat.has_value()) << chat.status().to_string();
+  if (!chat) return {};
+  ChatInput input;
+  input.messages = Value::List{Value::Dict{{"role", "user"}, {"content", "hi"}}};
+  return (*chat)->render(input).value();
+}
+
+TEST(ModelText, its_template_sees_the_names_of_start_and_end) {
+  ModelText text;
+  text.vocabulary = Small().view;
+  text.vocabulary->bos = 0;
+  text.vocabulary->eos = 1;
+  text.chat_template = "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}";
+  EXPECT_EQ(render_hi(text), "<s>hi</s>");
+}
+
+TEST(ModelText, the_marks_of_chatml_bring_its_template) {
+  ModelText text;
+  text.vocabulary.emplace();
+  text.vocabulary->tokens = {"<|im_start|>", "<|im_end|>"};
+  EXPECT_EQ(render_hi(text), "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+}
+
+TEST(ModelText, a_broken_template_is_named_with_line_and_column) {
+  ModelText text;
+  text.chat_template = "line one\n{% if %}";
+  const std::string message = load_chat_template(text).status().to_string();
+  EXPECT_NE(message.find("tokenizer.chat_template"), std::string::npos) << message;
+  EXPECT_NE(message.find("line 2"), std::string::npos) << message;
+}
+
+TEST(ModelText, what_a_file_does_not_hold_is_not_found) {
+  const ModelText text;
+  EXPECT_EQ(Tokenizer::load(text).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(load_chat_template(text).status().code(), StatusCode::kNotFound);
 }
 
 }  // namespace
