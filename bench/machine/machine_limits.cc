@@ -1,4 +1,3 @@
-// links: Threads::Threads
 // The machine as a process that bench/compare asks, one line on stdin at a time:
 //   probe      a fixed integer loop and a short read sweep: was anything else running just now?
 //   ceilings   read bandwidth and arithmetic peaks of all threads together

@@ -1,4 +1,3 @@
-// links: ${CMAKE_DL_LIBS}
 // llama.cpp as a process that is measured: loads one GGUF file through libllama and does one timed
 // run for each line on stdin. Speaks the same lines as `inferneo bench --measure`
 // (docs/benchmarks.md), so that bench/compare drives both alike.

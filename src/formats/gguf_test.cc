@@ -4,11 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <limits>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -509,137 +505,6 @@ TEST(Gguf, many_tensors_with_hostile_names_take_no_quadratic_time) {
   const auto parsed = parse(padded(file, 0));
   ASSERT_TRUE(parsed) << parsed.error().to_string();
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
-}
-
-// Files of a test, removed at its end.
-class GgufFiles : public testing::Test {
- protected:
-  void SetUp() override {
-    folder_ = testing::TempDir() + "gguf_files_" +
-              testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::create_directories(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  std::string write(const std::string& name, const std::string& bytes) {
-    std::ofstream(folder_ + "/" + name, std::ios::binary) << bytes;
-    return folder_ + "/" + name;
-  }
-  std::string write_shard(int number,
-                          int count,
-                          const GgufMetadataBytes& metadata,
-                          const std::string& tensor_name) {
-    const std::vector<GgufTensorInfo> tensors = {{tensor_name, DType::kF32, {1}}};
-    return write(str("m-0000", number, "-of-0000", count, ".gguf"),
-                 gguf_header(metadata, tensors) + raw(static_cast<float>(number)));
-  }
-  static GgufMetadataBytes split(std::uint32_t index, std::uint32_t count, std::int32_t tensors) {
-    GgufMetadataBytes metadata;
-    metadata.u32("split.no", index);
-    metadata.u32("split.count", count);
-    metadata.i32("split.tensors.count", tensors);
-    return metadata;
-  }
-  void write_three_shards(std::int32_t tensor_count = 3) {
-    GgufMetadataBytes first = split(0, 3, tensor_count);
-    first.text("general.architecture", "llama");
-    write_shard(1, 3, first, "a");
-    write_shard(2, 3, split(1, 3, tensor_count), "b");
-    write_shard(3, 3, split(2, 3, tensor_count), "c");
-  }
-  [[nodiscard]] std::string failure(const std::string& path) const {
-    const auto file = GgufFile::open(path);
-    if (file) return "opened";
-    EXPECT_EQ(file.error().code(), StatusCode::kCorruptData) << file.error().to_string();
-    return file.error().message();
-  }
-  [[nodiscard]] std::string path(const std::string& name) const { return folder_ + "/" + name; }
-
- private:
-  std::string folder_;
-};
-
-float first_float(const tensor::WeightMap& weights, std::string_view name) {
-  float value = 0;
-  std::memcpy(&value, weights.find(name)->data, sizeof(value));
-  return value;
-}
-
-TEST_F(GgufFiles, opens_a_single_file_and_keeps_views_valid_when_moved) {
-  GgufMetadataBytes metadata;
-  metadata.text("general.architecture", "llama");
-  const std::vector<GgufTensorInfo> tensors = {{"w", DType::kF32, {1}}};
-  const std::string name = write("m.gguf", gguf_header(metadata, tensors) + raw(7.F));
-  EXPECT_TRUE(is_gguf(name));
-  auto file = GgufFile::open(name);
-  ASSERT_TRUE(file) << file.error().to_string();
-  EXPECT_EQ(file->version(), 3U);
-  const auto architecture = **file->metadata().text("general.architecture");
-  const tensor::WeightMap weights = file->weights();
-  const std::vector<MappedFile> files = std::move(*file).take_files();
-  ASSERT_EQ(files.size(), 1U);
-  EXPECT_EQ(architecture, "llama");
-  EXPECT_EQ(first_float(weights, "w"), 7.F);
-}
-
-TEST_F(GgufFiles, opens_all_shards_from_the_name_of_any) {
-  write_three_shards();
-  for (const int number : {1, 2, 3}) {
-    const auto file = GgufFile::open(path(str("m-0000", number, "-of-00003.gguf")));
-    ASSERT_TRUE(file) << file.error().to_string();
-    EXPECT_EQ(file->weights().entries().size(), 3U);
-    EXPECT_EQ(first_float(file->weights(), "a"), 1.F);
-    EXPECT_EQ(first_float(file->weights(), "c"), 3.F);
-    EXPECT_EQ(**file->metadata().text("general.architecture"), "llama");
-  }
-}
-
-TEST_F(GgufFiles, shards_that_do_not_belong_together_are_refused) {
-  write_three_shards(4);
-  const std::string first = path("m-00001-of-00003.gguf");
-  EXPECT_THAT(failure(first), HasSubstr("hold 3 tensors, but split.tensors.count is 4"));
-  write_three_shards();
-  write_shard(2, 3, split(2, 3, 3), "b");
-  EXPECT_THAT(failure(first), HasSubstr("m-00002-of-00003.gguf: says it is shard 3 of 3"));
-  write_shard(2, 3, split(1, 2, 3), "b");
-  EXPECT_THAT(failure(first), HasSubstr("says it is shard 2 of 2"));
-  write_shard(2, 3, {}, "b");
-  EXPECT_THAT(failure(first), HasSubstr("a shard, but without the key \"split.count\""));
-  write_shard(2, 3, split(1, 3, 3), "a");
-  EXPECT_THAT(failure(first), HasSubstr("tensor \"a\" is in an earlier shard too"));
-}
-
-TEST_F(GgufFiles, a_missing_shard_is_named) {
-  write_three_shards();
-  std::filesystem::remove(path("m-00002-of-00003.gguf"));
-  const auto file = GgufFile::open(path("m-00003-of-00003.gguf"));
-  ASSERT_FALSE(file);
-  EXPECT_EQ(file.error().code(), StatusCode::kNotFound);
-  EXPECT_THAT(file.error().message(), HasSubstr("shard 2 of 3: cannot open"));
-}
-
-TEST_F(GgufFiles, a_renamed_shard_is_refused) {
-  for (const char* name : {"x.gguf",
-                           "m-00001-of-00002.gguf",
-                           "m-00004-of-00003.gguf",
-                           "m-00000-of-00003.gguf",
-                           "m-0001-of-0003.gguf",
-                           "m-+0001-of-00003.gguf"}) {
-    const std::vector<GgufTensorInfo> tensors = {{"a", DType::kF32, {1}}};
-    const std::string shard = write(name, gguf_header(split(0, 3, 3), tensors) + raw(1.F));
-    EXPECT_THAT(failure(shard), HasSubstr("one of 3 shards, so its name must end with")) << name;
-  }
-}
-
-TEST_F(GgufFiles, errors_name_the_file) {
-  EXPECT_THAT(failure(write("m.gguf", "GGUF")), HasSubstr("m.gguf: the GGUF header"));
-  EXPECT_FALSE(is_gguf(path("missing.gguf")));
-  EXPECT_FALSE(is_gguf(write("other", "abcdefgh")));
-  EXPECT_FALSE(is_gguf(write("short", "GGU")));
-  EXPECT_FALSE(is_gguf(path("")));
-  const auto missing = GgufFile::open(path("missing.gguf"));
-  ASSERT_FALSE(missing);
-  EXPECT_EQ(missing.error().code(), StatusCode::kNotFound);
 }
 
 }  // namespace

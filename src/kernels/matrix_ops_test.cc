@@ -318,9 +318,9 @@ TEST(MatrixOps, every_table_reads_matrices_of_codes_or_none) {
       if (!is_codes(format)) continue;
       EXPECT_NE(table->matrix_ops(format), nullptr) << table->name << " " << name_of(format);
     }
-    EXPECT_EQ(table->matrix_ops(codes(5, 32, false)), nullptr);
-    EXPECT_EQ(table->matrix_ops(codes(8, 64, false)), nullptr);
   }
+  EXPECT_EQ(reference_table().matrix_ops(codes(5, 32, false)), nullptr);
+  EXPECT_EQ(reference_table().matrix_ops(codes(8, 64, false)), nullptr);
 }
 
 TEST(MatrixOps, agree_with_sums_of_dequantised_elements) {
@@ -641,15 +641,12 @@ TEST(MatrixOps, one_layout_means_the_same_bytes_in_every_table) {
     const Aligned panels = matrix.pack(ops);
     for (const KernelTable* table : supported_tables()) {
       if (table->matrix_ops == nullptr) continue;
-      for (const MatrixFormat& other : kFormats) {
-        const MatrixOps* others = table->matrix_ops(other);
-        if (others == nullptr || std::string_view(others->layout) != ops.layout) continue;
-        EXPECT_EQ(name_of(other), name_of(format)) << what << " " << table->name;
-        const Aligned again = matrix.pack(*others);
-        ASSERT_EQ(panels.size(), again.size());
-        EXPECT_EQ(std::memcmp(panels.data(), again.data(), panels.size()), 0)
-            << what << " " << table->name;
-      }
+      const MatrixOps* others = table->matrix_ops(format);
+      if (others == nullptr || std::string_view(others->layout) != ops.layout) continue;
+      const Aligned again = matrix.pack(*others);
+      ASSERT_EQ(panels.size(), again.size());
+      EXPECT_EQ(std::memcmp(panels.data(), again.data(), panels.size()), 0)
+          << what << " " << table->name;
     }
   });
 }

@@ -10,7 +10,7 @@
 namespace inferneo::kernels {
 namespace {
 
-constexpr std::size_t kTableCountMax = 8;
+constexpr std::size_t kTableCountMax = 1 + kIsaTableCountMax;
 
 struct TableList {
   std::array<const KernelTable*, kTableCountMax> tables{};

@@ -1,7 +1,5 @@
 #include "runtimes/native/native_runtime.h"
 
-#include <sys/mman.h>
-
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -57,16 +55,6 @@ Result<Artifact> open_artifact(const std::string& path) {
   return artifact;
 }
 
-// Starts reading ahead; the first steps then wait less for the disk. Advice only.
-void read_ahead(const WeightStore& store) {
-  for (const MappedFile& file : store.files) {
-    const auto bytes = file.bytes();
-    if (!bytes.empty()) {
-      ::madvise(const_cast<std::byte*>(bytes.data()), bytes.size(), MADV_WILLNEED);
-    }
-  }
-}
-
 class NativeRuntime final : public runtime::Runtime {
  public:
   explicit NativeRuntime(device::CpuDevice& device) : device_(device) {}
@@ -88,7 +76,7 @@ class NativeRuntime final : public runtime::Runtime {
                                    const runtime::LoadOptions& options) const override {
     ASSIGN_OR_RETURN(const Artifact artifact, open_artifact(path));
     ASSIGN_OR_RETURN(const ModelPlan plan,
-                     plan_model(artifact.meta, artifact.store.weights, options));
+                     plan_model(artifact.meta, artifact.store.weights, options, device_.kernels()));
     return plan.memory;
   }
 
@@ -96,12 +84,8 @@ class NativeRuntime final : public runtime::Runtime {
                                                      const runtime::LoadOptions& options,
                                                      runtime::Progress progress) const override {
     ASSIGN_OR_RETURN(Artifact artifact, open_artifact(path));
-    read_ahead(artifact.store);
-    ASSIGN_OR_RETURN(std::shared_ptr<const runtime::Model> model,
-                     make_model(artifact.meta, std::move(artifact.store), path, options, device_));
-    const std::uint64_t total = model->info().memory.weight_bytes;
-    if (progress) progress(total, total);
-    return model;
+    return make_model(
+        artifact.meta, std::move(artifact.store), path, options, device_, std::move(progress));
   }
 
  private:
