@@ -203,12 +203,43 @@ TEST_P(GgufTypes, give_the_logits_of_the_numbers_they_stand_for) {
   EXPECT_LT(f32, 1e-5);
   // Bound: activations of 8 bits in groups of 32 carry an error of about 0.4 percent of their own
   // into each product; eight layers add up to a few times that.
-  EXPECT_LT(fast, 0.05);
+  EXPECT_LT(fast, 0.03);
+}
+
+// The same bound on the kernels of every instruction set, for one type of each way to multiply.
+TEST(GgufRuntime, every_instruction_set_stays_within_the_bound) {
+  const Folder folder;
+  for (const DType dtype : {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kIq4Xs}) {
+    const std::string path = folder / "typed.gguf";
+    ASSERT_TRUE(write_starter(path, dtype).ok());
+    const auto exact = device::CpuDevice::create({2, ""}).value();
+    const auto wanted = logits_of(*exact, path, Arithmetic::kF32);
+    for (const kernels::KernelTable* table : kernels::supported_tables()) {
+      if (table == &kernels::reference_table()) continue;
+      const auto device = device::CpuDevice::create({2, table->name}).value();
+      EXPECT_LT(relative_error(logits_of(*device, path, Arithmetic::kAuto), wanted), 0.03)
+          << table->name << ' ' << tensor::dtype_name(dtype);
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Types,
                          GgufTypes,
-                         testing::Values(DType::kF32, DType::kF16, DType::kBf16),
+                         testing::Values(DType::kF32,
+                                         DType::kF16,
+                                         DType::kBf16,
+                                         DType::kQ4_0,
+                                         DType::kQ4_1,
+                                         DType::kQ5_0,
+                                         DType::kQ5_1,
+                                         DType::kQ8_0,
+                                         DType::kQ2_K,
+                                         DType::kQ3_K,
+                                         DType::kQ4_K,
+                                         DType::kQ5_K,
+                                         DType::kQ6_K,
+                                         DType::kIq4Nl,
+                                         DType::kIq4Xs),
                          [](const auto& type) {
                            return std::string(tensor::dtype_name(type.param));
                          });
