@@ -193,7 +193,6 @@ class ImageMaker {
   }
   void finish_digest() {
     source_ = content_digest(std::as_bytes(std::span(source_hashes_)), cache_->key());
-    if (settled_) cache_->remember_source(identity_, *source_);
   }
 
   // Reads all sources; only worth it when there is an image that they may have made.
@@ -215,6 +214,7 @@ class ImageMaker {
     if (!source_) return false;
     auto found = cache_->find(plan_digest(plan_), *source_, plan_.matrices.image_size, device_);
     if (!found) return false;
+    if (settled_ && !source_hashes_.empty()) cache_->remember_source(identity_, *source_);
     advise(found->image, MADV_WILLNEED);
     image_.data_ = found->image.data();
     image_.storage_->file = std::move(found->file);
@@ -278,6 +278,8 @@ class ImageMaker {
           if (!status.ok()) {
             log::warning(kLogName,
                          str("packed weights are not kept for the next start: ", status.message()));
+          } else if (!identity.empty()) {
+            cache.remember_source(identity, source);
           }
           storage.written.release();
         });
@@ -286,14 +288,14 @@ class ImageMaker {
   void report() const {
     if (image_.from_ == runtime::PackedFrom::kNothing) return;
     const bool mapped = image_.from_ == runtime::PackedFrom::kCache;
-    log::info("native",
-              str(mapped ? "mapped " : "packed ",
-                  plan_.matrices.packed_size,
-                  " bytes of weights for ",
-                  device_.kernels().name,
-                  mapped ? " from the cache in " : " in ",
-                  image_.elapsed_.count(),
-                  " ms"));
+    log::debug("native",
+               str(mapped ? "mapped " : "packed ",
+                   plan_.matrices.packed_size,
+                   " bytes of weights for ",
+                   device_.kernels().name,
+                   mapped ? " from the cache in " : " in ",
+                   image_.elapsed_.count(),
+                   " ms"));
   }
 
   const ModelPlan& plan_;

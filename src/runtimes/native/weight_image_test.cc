@@ -100,10 +100,11 @@ class WeightImageTest : public testing::Test {
     const Load loaded = load(isa);
     return {loaded.image.from(), copy_of(loaded.plan, loaded.image)};
   }
-  [[nodiscard]] int image_file_count() const {
+  [[nodiscard]] int image_file_count() const { return file_count(".packed"); }
+  [[nodiscard]] int file_count(std::string_view extension) const {
     int count = 0;
     for (const auto& entry : fs::directory_iterator(options_.directory)) {
-      count += entry.path().extension() == ".packed" ? 1 : 0;
+      count += entry.path().extension() == extension ? 1 : 0;
     }
     return count;
   }
@@ -117,6 +118,9 @@ TEST_F(WeightImageTest, the_second_start_maps_what_the_first_packed) {
   const auto first = load_and_leave();
   EXPECT_EQ(first.first, PackedFrom::kWeights);
   EXPECT_EQ(image_file_count(), 1);
+  // So that the second need not read the source to know it.
+  EXPECT_EQ(file_count(".source"), 1);
+  EXPECT_EQ(file_count(".used"), 1);
   const auto second = load_and_leave();
   EXPECT_EQ(second.first, PackedFrom::kCache);
   EXPECT_EQ(second.second, first.second);
