@@ -90,6 +90,89 @@ TEST(Llama, stored_rotary_frequencies_are_passed_over) {
   EXPECT_TRUE(build(small_meta(), weights).ok());
 }
 
+// The same weights under the names of a GGUF file.
+WeightMap small_gguf_weights() {
+  WeightMap weights;
+  const auto add = [&](const std::string& name, const Shape& shape) {
+    weights.add(name, {DType::kBf16, shape, nullptr});
+  };
+  add("token_embd.weight", {20, 16});
+  add("output_norm.weight", {16});
+  add("rope_freqs.weight", {2});
+  for (int layer = 0; layer < 2; ++layer) {
+    const std::string prefix = str("blk.", layer, ".");
+    add(prefix + "attn_norm.weight", {16});
+    add(prefix + "ffn_norm.weight", {16});
+    add(prefix + "attn_q.weight", {16, 16});
+    add(prefix + "attn_k.weight", {8, 16});
+    add(prefix + "attn_v.weight", {8, 16});
+    add(prefix + "attn_output.weight", {16, 16});
+    add(prefix + "ffn_gate.weight", {24, 16});
+    add(prefix + "ffn_up.weight", {24, 16});
+    add(prefix + "ffn_down.weight", {16, 24});
+  }
+  return weights;
+}
+
+ModelMeta small_gguf_meta() {
+  ModelMeta meta = small_meta();
+  meta.architecture.clear();
+  meta.gguf_architecture = "llama";
+  meta.tie_embeddings = true;
+  return meta;
+}
+
+TEST(GgufLlama, builds_with_adjacent_rotary_pairs_and_divided_frequencies) {
+  ModelMeta meta = small_gguf_meta();
+  meta.rope.frequency_divisors = {1, 4};
+  const ArchSpec* spec = find_arch(meta).value();
+  const auto built = spec->build(meta, small_gguf_weights(), {});
+  ASSERT_TRUE(built.has_value()) << built.status().to_string();
+  const graph::Rope& rope = built->program.rope;
+  EXPECT_TRUE(rope.adjacent);
+  EXPECT_FALSE(spec->build(small_meta(), small_weights(), {})->program.rope.adjacent);
+  ASSERT_EQ(rope.inverse_frequencies.size(), 2U);
+  EXPECT_FLOAT_EQ(rope.inverse_frequencies[0], 1.0F);
+  EXPECT_FLOAT_EQ(rope.inverse_frequencies[1], 0.01F / 4);
+}
+
+TEST(GgufLlama, speaks_of_weights_by_the_names_in_the_file) {
+  WeightMap weights = small_gguf_weights();
+  weights.entries().erase("blk.1.ffn_up.weight");
+  EXPECT_THAT(build(small_gguf_meta(), weights).message(),
+              HasSubstr("\"blk.1.ffn_up.weight\" of shape [24, 16] is missing"));
+  weights = small_gguf_weights();
+  weights.add("blk.0.attn_sinks.weight", {DType::kF32, {4}, nullptr});
+  EXPECT_THAT(build(small_gguf_meta(), weights).message(),
+              HasSubstr("\"blk.0.attn_sinks.weight\" of shape [4] has no place"));
+  weights = small_gguf_weights();
+  weights.entries().at("output_norm.weight").shape = {4};
+  EXPECT_THAT(
+      build(small_gguf_meta(), weights).message(),
+      HasSubstr("\"output_norm.weight\" has the shape [4], but the metadata asks for [16]"));
+}
+
+TEST(GgufLlama, is_found_by_its_name_alone) {
+  ModelMeta meta = small_gguf_meta();
+  meta.gguf_architecture = "lama";
+  const Status status = find_arch(meta).status();
+  EXPECT_EQ(status.code(), StatusCode::kUnsupported);
+  EXPECT_EQ(status.where(), "general.architecture");
+  EXPECT_THAT(status.hint(), HasSubstr("nearest supported name is llama"));
+}
+
+TEST(GgufLlama, refuses_divisors_of_another_number_than_pairs) {
+  ModelMeta meta = small_gguf_meta();
+  meta.rope.frequency_divisors = {1, 2, 3};
+  EXPECT_THAT(build(meta, small_gguf_weights()).message(), HasSubstr("have 3 divisors"));
+}
+
+TEST(GgufLlama, refuses_a_window_that_is_shorter_than_the_context) {
+  ModelMeta meta = small_gguf_meta();
+  meta.sliding_window = 32;
+  EXPECT_THAT(build(meta, small_gguf_weights()).message(), HasSubstr("sliding_window is 32"));
+}
+
 struct Broken {
   const char* name;
   std::function<void(ModelMeta&, WeightMap&)> damage;

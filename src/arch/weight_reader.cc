@@ -5,12 +5,29 @@
 #include <utility>
 
 #include "base/str.h"
+#include "tensor/quant/quant_format.h"
 
 namespace inferneo::arch {
 namespace {
 
 constexpr std::size_t kNameSizeMax = 160;
 const tensor::TensorView kNoWeight;
+
+// Quantised types are for matrices: the kernels read vectors as plain numbers.
+bool is_supported(tensor::DType dtype, bool matrix) {
+  using tensor::DType;
+  if (dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBf16) return true;
+  return matrix && tensor::find_quant_format(dtype) != nullptr;
+}
+
+std::string supported_types(bool matrix) {
+  if (!matrix) return "f32, f16 and bf16 for a vector";
+  std::string names = "f32, f16, bf16";
+  for (const tensor::QuantFormat* format : tensor::quant_format_table()) {
+    names += str(", ", tensor::dtype_name(format->dtype));
+  }
+  return names;
+}
 
 // What `pattern` leaves over of `name`, and the number that its `*` stands for. Absent when `name`
 // does not begin with the pattern as a whole part.
@@ -71,13 +88,14 @@ const tensor::TensorView& WeightReader::take(std::string_view asked, const tenso
             shape.to_string())));
     return kNoWeight;
   }
-  using tensor::DType;
-  if (view->dtype != DType::kF32 && view->dtype != DType::kF16 && view->dtype != DType::kBf16) {
+  const bool matrix = shape.rank() == 2;
+  if (!is_supported(view->dtype, matrix)) {
     fail(unsupported(str("tensor \"",
                          name,
                          "\" has the element type ",
                          tensor::dtype_name(view->dtype),
-                         "; the supported types are f32, f16 and bf16")));
+                         "; the supported types are ",
+                         supported_types(matrix))));
     return kNoWeight;
   }
   return *view;

@@ -1,8 +1,14 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
+#include <functional>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
+#include "base/utf8.h"
+#include "text/chat_template.h"
 #include "text/tokenizer.h"
 
 namespace inferneo::text {
@@ -184,6 +190,87 @@ TEST(ConvertedTokenizer, of_sentencepiece_scores_gives_the_ids_of_its_merges) {
   const auto found = Tokenizer::from_vocabulary(vocabulary);
   ASSERT_TRUE(found.has_value()) << found.status().to_string();
   expect_equal(**wanted, **found, texts_of("/tests/text/spm/cases.jsonl"));
+}
+
+// Runs the rows of tests/text/gguf/NAME.jsonl (tools/make_gguf_token_goldens.py) through the
+// tokenizer that `make` gives for the row.
+void expect_golden(const std::string& name,
+                   const std::function<const Tokenizer&(const json& row)>& make) {
+  std::ifstream file(kSource + "/tests/text/gguf/" + name + ".jsonl");
+  int count = 0;
+  int wrong = 0;
+  for (std::string line; std::getline(file, line) && wrong < 10; ++count) {
+    const json row = json::parse(line);
+    const auto found = make(row).encode(row["text"].get<std::string>());
+    if (found == row["ids"].get<std::vector<TokenId>>()) continue;
+    ++wrong;
+    ADD_FAILURE() << line << "\nfound " << json(found);
+  }
+  EXPECT_GE(count, 300);
+}
+
+// Every pair of bytes is a token, so that ids show where text was cut. The characters that stand
+// for bytes come first, in the order of the bytes.
+std::unique_ptr<Converted> pair_vocabulary() {
+  std::vector<std::string> letters(256);
+  char32_t next = 256;
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    const bool shown = (byte > 32 && byte < 127) || (byte > 160 && byte != 173);
+    utf8::append(letters[byte], shown ? byte : next++);
+  }
+  std::vector<std::uint32_t> order(65536);
+  std::iota(order.begin(), order.end(), 0U);
+  std::ranges::sort(order, {}, [](std::uint32_t i) { return i * 2654435761U; });
+  auto out = std::make_unique<Converted>();
+  out->tokens = letters;
+  for (const std::uint32_t i : order) {
+    out->tokens.push_back(letters[i >> 8] + letters[i & 255]);
+    out->merges.push_back(letters[i >> 8] + " " + letters[i & 255]);
+  }
+  out->view.model = "gpt2";
+  out->view.add_bos = false;
+  out->point();
+  return out;
+}
+
+TEST(VocabularyTokenizer, splits_text_where_the_reference_does) {
+  const auto vocabulary = pair_vocabulary();
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::string made_for;
+  expect_golden("splits", [&](const json& row) -> const Tokenizer& {
+    if (row["pre"] != made_for) {
+      made_for = row["pre"];
+      vocabulary->view.pre = made_for;
+      tokenizer = Tokenizer::from_vocabulary(vocabulary->view).value();
+    }
+    return *tokenizer;
+  });
+}
+
+TEST(VocabularyTokenizer, merges_by_score_as_llama_cpp_does) {
+  const json document = read_json("/tests/text/spm/tokenizer.json");
+  const auto named = Tokenizer::from_json(document.dump()).value();
+  const auto converted = convert(document, *named);
+  TokenVocabulary& vocabulary = converted->view;
+  vocabulary.model = "llama";
+  vocabulary.unknown = 0;
+  vocabulary.bos = 1;
+  const auto make = [&](bool tied) {
+    vocabulary.scores.assign(vocabulary.tokens.size(), -1e6F);
+    float rank = 0;
+    for (const json& merge : document["model"]["merges"]) {
+      const auto merged = merge[0].get<std::string>() + merge[1].get<std::string>();
+      const auto id = static_cast<std::size_t>(named->find_token(merged).value());
+      vocabulary.scores[id] = tied ? 0 : -rank;
+      ++rank;
+    }
+    return Tokenizer::from_vocabulary(vocabulary).value();
+  };
+  const auto ranked = make(false);
+  const auto tied = make(true);
+  expect_golden("sentencepiece", [&](const json& row) -> const Tokenizer& {
+    return row["scores"] == "tied" ? *tied : *ranked;
+  });
 }
 
 // A vocabulary of a few tokens that loads; tests change one thing.
@@ -379,6 +466,45 @@ TEST(VocabularyTokenizer, every_known_pre_tokenizer_keeps_the_text) {
     }
   }
   EXPECT_GT(count, 30);
+}
+
+std::string render_hi(const ModelText& text) {
+  const auto chat = load_chat_template(text);
+  EXPECT_TRUE(chat.has_value()) << chat.status().to_string();
+  if (!chat) return {};
+  ChatInput input;
+  input.messages = Value::List{Value::Dict{{"role", "user"}, {"content", "hi"}}};
+  return (*chat)->render(input).value();
+}
+
+TEST(ModelText, its_template_sees_the_names_of_start_and_end) {
+  ModelText text;
+  text.vocabulary = Small().view;
+  text.vocabulary->bos = 0;
+  text.vocabulary->eos = 1;
+  text.chat_template = "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}";
+  EXPECT_EQ(render_hi(text), "<s>hi</s>");
+}
+
+TEST(ModelText, the_marks_of_chatml_bring_its_template) {
+  ModelText text;
+  text.vocabulary.emplace();
+  text.vocabulary->tokens = {"<|im_start|>", "<|im_end|>"};
+  EXPECT_EQ(render_hi(text), "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+}
+
+TEST(ModelText, a_broken_template_is_named_with_line_and_column) {
+  ModelText text;
+  text.chat_template = "line one\n{% if %}";
+  const std::string message = load_chat_template(text).status().to_string();
+  EXPECT_NE(message.find("tokenizer.chat_template"), std::string::npos) << message;
+  EXPECT_NE(message.find("line 2"), std::string::npos) << message;
+}
+
+TEST(ModelText, what_a_file_does_not_hold_is_not_found) {
+  const ModelText text;
+  EXPECT_EQ(Tokenizer::load(text).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(load_chat_template(text).status().code(), StatusCode::kNotFound);
 }
 
 }  // namespace
