@@ -1,5 +1,9 @@
 """The machine itself: its ceilings, and whether something else is using it right now."""
 
+import contextlib
+import os
+import subprocess
+import sys
 import time
 
 # A probe that is this much worse than the best seen in the run means that other work is going on.
@@ -50,11 +54,22 @@ def description():
                 model = value.strip()
             if key.strip() == "flags":
                 flags = set(value.split())
-    import os
-
     interesting = ("avx2", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
     return {
         "processor": model,
         "processors": len(os.sched_getaffinity(0)),
         "features": [name for name in interesting if name in flags],
     }
+
+
+@contextlib.contextmanager
+def one_core_taken():
+    """Another process of equal priority computes on the first processor meanwhile."""
+    cpu = min(os.sched_getaffinity(0))
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"],
+                            preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
+    try:
+        yield
+    finally:
+        busy.kill()
+        busy.wait()

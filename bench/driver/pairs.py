@@ -17,10 +17,10 @@ class Pair:
 
 def run_pairs(count, measure_ours, measure_theirs, machine, patience_s):
     """Calls the two functions in turn; each returns a dictionary of figures. The second
-    may be None: then only ours is measured."""
+    may be None: then only ours is measured. Without a machine no pair is judged."""
     pairs = []
     for index in range(count):
-        clean = machine.wait_until_clean(patience_s)
+        clean = machine is None or machine.wait_until_clean(patience_s)
         first_is_ours = index % 2 == 0
         results = {}
         for ours in (first_is_ours, not first_is_ours):
