@@ -7,9 +7,9 @@
 
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <vector>
 
+#include "base/error_text.h"
 #include "base/str.h"
 
 extern char** environ;
@@ -27,7 +27,7 @@ Result<pid_t> spawn_self(std::vector<std::string> arguments, int output) {
   pid_t pid = 0;
   const int error = ::posix_spawn(&pid, "/proc/self/exe", &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) return internal_error(str("cannot start the program: ", std::strerror(error)));
+  if (error != 0) return internal_error(str("cannot start the program: ", error_text(error)));
   return pid;
 }
 

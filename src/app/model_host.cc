@@ -17,6 +17,8 @@ Result<std::unique_ptr<ModelHost>> ModelHost::create(const Config& config) {
   device::CpuOptions options;
   options.thread_count = static_cast<int>(config.threads);
   options.isa = config.isa;
+  if (config.pin_threads == "always") options.pinning = device::Pinning::kOn;
+  if (config.pin_threads == "never") options.pinning = device::Pinning::kOff;
   ASSIGN_OR_RETURN(host->device_, device::CpuDevice::create(options));
   host->native_ = runtimes::native::make_runtime(*host->device_);
   std::vector<const runtime::Runtime*> runtimes = {host->native_.get()};
@@ -28,6 +30,9 @@ runtime::LoadOptions load_options(const Config& config) {
   runtime::LoadOptions options;
   if (config.dtype == "f32") options.arithmetic = runtime::Arithmetic::kF32;
   if (config.dtype == "bf16") options.arithmetic = runtime::Arithmetic::kBf16;
+  options.packed_cache.enabled = config.packed_cache;
+  options.packed_cache.directory = config.packed_cache_dir;
+  options.packed_cache.bytes_max = static_cast<std::uint64_t>(config.packed_cache_bytes_max);
   return options;
 }
 

@@ -1,4 +1,4 @@
-// How a person names a model: a directory, or NAME=DIRECTORY.
+// How a person names a model: a GGUF file or a directory, or NAME=PATH.
 // Thread: any (values).
 #pragma once
 
@@ -15,9 +15,11 @@ struct ModelSpec {
   std::string path;  // absolute
 };
 
-// Without NAME= the name is the last component of the path. Failures: invalid_argument for a name
-// that a request could not write, not_found for a path that is no directory (naming it and what a
-// model directory holds).
+// A directory without config.json that holds one GGUF file stands for that file. Without NAME= the
+// name is that of the directory, or what a GGUF file calls itself (general.name), or else the
+// file's. Failures: invalid_argument for a name that a request could not write, for a file of
+// another kind and for a directory of several GGUF files, not_found for a path that does not exist,
+// and those of GgufFile::open.
 Result<ModelSpec> parse_model_spec(std::string_view text);
 
 // All of them; a second model of the same name is already_exists.

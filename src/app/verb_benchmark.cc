@@ -18,7 +18,8 @@
 #include "base/str.h"
 #include "base/version.h"
 #include "device/limits.h"
-#include "formats/model_config.h"
+#include "formats/model_meta.h"
+#include "runtimes/native/native_runtime.h"
 #include "runtimes/native/random_model.h"
 
 namespace inferneo::app {
@@ -77,7 +78,7 @@ Result<Subject> load_subject(const BenchFlags& flags, const Config& config, Mode
   Subject subject;
   if (!flags.model.empty()) {
     ASSIGN_OR_RETURN(const ModelSpec spec, parse_model_spec(flags.model));
-    ASSIGN_OR_RETURN(const formats::ModelMeta meta, formats::read_model_config(spec.path));
+    ASSIGN_OR_RETURN(const formats::ModelMeta meta, runtimes::native::read_model_meta(spec.path));
     subject.name = spec.name;
     subject.shape = shape_of(meta);
     ASSIGN_OR_RETURN(subject.model,

@@ -130,7 +130,7 @@ Result<int> chat(const ChatFlags& flags, const Config& config) {
 
 VerbBody declare(CLI::App& command) {
   auto flags = std::make_shared<ChatFlags>();
-  command.add_option("MODEL", flags->model, "Model directory")->required();
+  command.add_option("MODEL", flags->model, "GGUF file or model directory")->required();
   command.add_option("--system", flags->system, "System message of the conversation");
   command.add_flag("-v,--verbose", flags->verbose, "Print tokens and tokens/s after each answer");
   add_sampling_flags(command, flags->sampling);

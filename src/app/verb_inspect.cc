@@ -12,7 +12,8 @@
 #include "arch/arch.h"
 #include "base/limits.h"
 #include "base/str.h"
-#include "formats/model_config.h"
+#include "formats/model_meta.h"
+#include "runtimes/native/native_runtime.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -34,7 +35,8 @@ std::string presence(const Status& status) {
 
 Json shape_json(const formats::ModelMeta& meta) {
   Json json;
-  json["class"] = meta.architecture;
+  const bool gguf = !meta.gguf_architecture.empty();
+  json["class"] = gguf ? meta.gguf_architecture : meta.architecture;
   json["model_type"] = meta.model_type;
   json["layers"] = meta.layer_count;
   json["hidden_size"] = meta.hidden_size;
@@ -64,8 +66,8 @@ Json memory_json(const runtime::ModelInfo& info) {
   return json;
 }
 
-Json tokenizer_json(const std::string& path) {
-  const auto tokenizer = text::Tokenizer::load(path);
+Json tokenizer_json(const text::ModelText& text) {
+  const auto tokenizer = text::Tokenizer::load(text);
   Json json;
   json["present"] = presence(tokenizer.status());
   if (tokenizer.has_value()) {
@@ -76,7 +78,8 @@ Json tokenizer_json(const std::string& path) {
 }
 
 Result<Json> inspect_model(const ModelSpec& spec, const Config& config) {
-  ASSIGN_OR_RETURN(const formats::ModelMeta meta, formats::read_model_config(spec.path));
+  ASSIGN_OR_RETURN(const formats::ModelMeta meta, runtimes::native::read_model_meta(spec.path));
+  ASSIGN_OR_RETURN(const text::ModelText text, runtimes::native::open_model_text(spec.path));
   ASSIGN_OR_RETURN(const std::unique_ptr<ModelHost> host, ModelHost::create(config));
   ASSIGN_OR_RETURN(const std::shared_ptr<const runtime::Model> model,
                    host->native_runtime().load(spec.path, load_options(config), {}));
@@ -84,6 +87,7 @@ Result<Json> inspect_model(const ModelSpec& spec, const Config& config) {
   Json json;
   json["name"] = spec.name;
   json["path"] = spec.path;
+  json["format"] = meta.gguf_architecture.empty() ? "safetensors" : "gguf";
   json["architecture"] = info.architecture;
   json["parameters"] = info.parameter_count;
   json["weight_dtype"] = tensor::dtype_name(info.weight_dtype);
@@ -91,8 +95,8 @@ Result<Json> inspect_model(const ModelSpec& spec, const Config& config) {
   json["isa"] = info.isa;
   json["shape"] = shape_json(meta);
   json["memory"] = memory_json(info);
-  json["tokenizer"] = tokenizer_json(spec.path);
-  json["chat_template"] = presence(text::load_chat_template(spec.path).status());
+  json["tokenizer"] = tokenizer_json(text);
+  json["chat_template"] = presence(text::load_chat_template(text).status());
   json["eos_token_ids"] = info.eos_token_ids;
   return json;
 }
@@ -162,6 +166,11 @@ Result<int> print_architectures(bool as_json) {
       entry["classes"].push_back(name);
       text += str(" ", name);
     }
+    entry["gguf"] = Json::array();
+    for (const std::string_view name : spec->gguf_names) {
+      entry["gguf"].push_back(name);
+      text += str(" ", name, " (GGUF)");
+    }
     text += '\n';
     list.push_back(std::move(entry));
   }
@@ -186,7 +195,7 @@ Result<int> inspect(const InspectFlags& flags, const Config& config) {
 
 VerbBody declare(CLI::App& command) {
   auto flags = std::make_shared<InspectFlags>();
-  command.add_option("MODEL", flags->model, "Model directory");
+  command.add_option("MODEL", flags->model, "GGUF file or model directory");
   command.add_flag("--json", flags->json, "Print one JSON object");
   command.add_flag(
       "--architectures", flags->architectures, "List the architectures this program knows");

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/mapped_file.h"
 #include "base/str.h"
+#include "runtimes/native/native_runtime.h"
 #include "text/chat_template.h"
 
 namespace inferneo::app {
@@ -43,8 +44,9 @@ Result<std::string> render_one(const text::ChatTemplate& chat_template,
 
 Result<int> render(const RenderFlags& flags) {
   ASSIGN_OR_RETURN(const ModelSpec spec, parse_model_spec(flags.model));
+  ASSIGN_OR_RETURN(const text::ModelText model, runtimes::native::open_model_text(spec.path));
   ASSIGN_OR_RETURN(const std::unique_ptr<text::ChatTemplate> chat_template,
-                   text::load_chat_template(spec.path));
+                   text::load_chat_template(model));
   if (!flags.messages_file.empty()) {
     ASSIGN_OR_RETURN(const std::string document,
                      read_file(flags.messages_file, limits::kHttpBodySizeMax));
@@ -62,7 +64,9 @@ Result<int> render(const RenderFlags& flags) {
 
 VerbBody declare(CLI::App& command) {
   auto flags = std::make_shared<RenderFlags>();
-  command.add_option("MODEL", flags->model, "Model directory; a chat template alone is enough")
+  command
+      .add_option(
+          "MODEL", flags->model, "GGUF file, or model directory; a chat template alone is enough")
       ->required();
   command
       .add_option("--messages",

@@ -66,7 +66,7 @@ Result<int> run(const RunFlags& flags, const Config& config) {
 
 VerbBody declare(CLI::App& command) {
   auto flags = std::make_shared<RunFlags>();
-  command.add_option("MODEL", flags->model, "Model directory")->required();
+  command.add_option("MODEL", flags->model, "GGUF file or model directory")->required();
   command.add_option("PROMPT", flags->prompt, "What to say (default: all of stdin)");
   command.add_option("--system", flags->system, "System message before the prompt");
   command.add_flag("--raw", flags->raw, "Continue the prompt as it is, without the chat template");

@@ -7,6 +7,7 @@
 #include "app/model_spec.h"
 #include "app/verb.h"
 #include "base/str.h"
+#include "runtimes/native/native_runtime.h"
 #include "text/tokenizer.h"
 
 namespace inferneo::app {
@@ -100,8 +101,8 @@ Status tokenize_text(const text::Tokenizer& tokenizer,
 
 Result<int> tokenize(const TokenizeFlags& flags) {
   ASSIGN_OR_RETURN(const ModelSpec spec, parse_model_spec(flags.model));
-  ASSIGN_OR_RETURN(const std::unique_ptr<text::Tokenizer> tokenizer,
-                   text::Tokenizer::load(spec.path));
+  ASSIGN_OR_RETURN(const text::ModelText model, runtimes::native::open_model_text(spec.path));
+  ASSIGN_OR_RETURN(const std::unique_ptr<text::Tokenizer> tokenizer, text::Tokenizer::load(model));
   if (flags.jsonl) {
     const auto answer = flags.decode ? decode_line : encode_line;
     const bool ok = answer_lines(
@@ -120,7 +121,9 @@ Result<int> tokenize(const TokenizeFlags& flags) {
 
 VerbBody declare(CLI::App& command) {
   auto flags = std::make_shared<TokenizeFlags>();
-  command.add_option("MODEL", flags->model, "Model directory; tokenizer.json alone is enough")
+  command
+      .add_option(
+          "MODEL", flags->model, "GGUF file, or model directory; tokenizer.json alone is enough")
       ->required();
   command.add_option("TEXT", flags->text, "Text to encode (default: all of stdin)");
   command.add_flag(

@@ -23,6 +23,8 @@ struct ArchSpec {
   // What config.json calls it: entries of `architectures`, and `model_type` where there are none.
   std::span<const std::string_view> class_names;
   std::span<const std::string_view> model_types;
+  // What GGUF files call it (general.architecture).
+  std::span<const std::string_view> gguf_names = {};
   // Checks the hyperparameters, finds every weight and builds the program; reads no weight bytes.
   // Failures: invalid_argument naming the hyperparameter, unsupported, corrupt_data naming the
   // tensor with wanted and found shape.

@@ -8,22 +8,37 @@
 namespace inferneo::arch {
 namespace {
 
-std::span<const std::string_view> names_of(const ArchSpec& spec, bool by_class) {
-  return by_class ? spec.class_names : spec.model_types;
+using Names = std::span<const std::string_view>;
+
+// The way in which a model names its architecture.
+struct Naming {
+  const std::string& wanted;
+  std::string_view where;
+  Names ArchSpec::*names;
+};
+
+Naming naming_of(const formats::ModelMeta& meta) {
+  if (!meta.gguf_architecture.empty()) {
+    return {meta.gguf_architecture, "general.architecture", &ArchSpec::gguf_names};
+  }
+  if (!meta.architecture.empty()) {
+    return {meta.architecture, "architectures", &ArchSpec::class_names};
+  }
+  return {meta.model_type, "architectures", &ArchSpec::model_types};
 }
 
 }  // namespace
 
 Result<const ArchSpec*> find_arch(const formats::ModelMeta& meta) {
-  const bool by_class = !meta.architecture.empty();
-  const std::string& wanted = by_class ? meta.architecture : meta.model_type;
+  const Naming naming = naming_of(meta);
+  const std::string& wanted = naming.wanted;
   if (wanted.empty()) {
     return invalid_argument("config.json names neither architectures nor model_type")
         .with_where("architectures");
   }
   std::vector<std::string_view> names;
   for (const ArchSpec* spec : arch_table()) {
-    const auto list = names_of(*spec, by_class);
+    const Names list = spec->*naming.names;
     if (std::find(list.begin(), list.end(), wanted) != list.end()) return spec;
     names.insert(names.end(), list.begin(), list.end());
   }
@@ -36,7 +51,9 @@ Result<const ArchSpec*> find_arch(const formats::ModelMeta& meta) {
   if (meta.has_own_code) {
     hint += str(hint.empty() ? "" : "; ", "code that comes with a model (auto_map) is never run");
   }
-  return unsupported(std::move(message)).with_hint(std::move(hint)).with_where("architectures");
+  return unsupported(std::move(message))
+      .with_hint(std::move(hint))
+      .with_where(std::string(naming.where));
 }
 
 }  // namespace inferneo::arch

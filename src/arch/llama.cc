@@ -1,7 +1,8 @@
 // The Llama family: pre-norm blocks of grouped-query attention with rotary positions and a gated
 // feed-forward layer. Mistral is the same network as long as its sliding window is off or no
-// shorter than the context.
-// Spec: transformers 5, models/llama and models/mistral.
+// shorter than the context. GGUF files of "llama" hold both, with the rows of queries and keys in
+// the order of adjacent rotary pairs.
+// Spec: transformers 5, models/llama and models/mistral; llama.cpp, gguf-py/gguf/constants.py.
 #include <array>
 #include <string>
 #include <utility>
@@ -31,6 +32,8 @@ struct Sizes {
   bool tied = false;
 };
 
+bool is_gguf(const ModelMeta& meta) { return !meta.gguf_architecture.empty(); }
+
 bool is_mistral(const ModelMeta& meta) {
   return meta.architecture == "MistralForCausalLM" || meta.model_type == "mistral";
 }
@@ -38,8 +41,8 @@ bool is_mistral(const ModelMeta& meta) {
 Status check_window(const ModelMeta& meta) {
   // Spec: MistralConfig, whose default is a window of 4096 when the file does not say.
   constexpr std::int64_t kMistralWindow = 4096;
-  if (!is_mistral(meta)) return ok_status();
-  const std::int64_t window = meta.sliding_window.value_or(kMistralWindow);
+  if (!is_mistral(meta) && !is_gguf(meta)) return ok_status();
+  const std::int64_t window = meta.sliding_window.value_or(is_mistral(meta) ? kMistralWindow : 0);
   if (window == 0 || window >= meta.context_tokens_max) return ok_status();
   return unsupported(str("sliding_window is ",
                          window,
@@ -80,10 +83,26 @@ Result<Sizes> read_sizes(const ModelMeta& meta) {
   return sizes;
 }
 
+constexpr WeightName kGgufWeights[] = {
+    {"model.embed_tokens", "token_embd"},
+    {"model.norm", "output_norm"},
+    {"lm_head", "output"},
+    {"model.layers.*.input_layernorm", "blk.*.attn_norm"},
+    {"model.layers.*.self_attn.q_proj", "blk.*.attn_q"},
+    {"model.layers.*.self_attn.k_proj", "blk.*.attn_k"},
+    {"model.layers.*.self_attn.v_proj", "blk.*.attn_v"},
+    {"model.layers.*.self_attn.o_proj", "blk.*.attn_output"},
+    {"model.layers.*.self_attn.rotary_emb.inv_freq", "blk.*.attn_rot_embd.weight"},
+    {"model.layers.*.post_attention_layernorm", "blk.*.ffn_norm"},
+    {"model.layers.*.mlp.gate_proj", "blk.*.ffn_gate"},
+    {"model.layers.*.mlp.up_proj", "blk.*.ffn_up"},
+    {"model.layers.*.mlp.down_proj", "blk.*.ffn_down"},
+};
+
 class LlamaBuilder {
  public:
-  LlamaBuilder(const Sizes& sizes, const tensor::WeightMap& weights, ProgramBuilder builder)
-      : sizes_(sizes), weights_(weights), builder_(std::move(builder)) {}
+  LlamaBuilder(const Sizes& sizes, WeightReader weights, ProgramBuilder builder)
+      : sizes_(sizes), weights_(std::move(weights)), builder_(std::move(builder)) {}
 
   Result<graph::Program> build() && {
     const TensorView& table =
@@ -93,6 +112,7 @@ class LlamaBuilder {
     const bool own_head = !sizes_.tied || weights_.has("lm_head.weight");
     const TensorView& head =
         own_head ? weights_.take("lm_head.weight", {sizes_.vocab, sizes_.hidden}) : table;
+    weights_.ignore("rope_freqs.weight");  // part of the configuration by now
     if (!weights_.status().ok()) return weights_.status();
 
     const ValueId sum = builder_.embed(table);
@@ -154,18 +174,21 @@ Result<BuiltModel> build_llama(const ModelMeta& meta,
   ASSIGN_OR_RETURN(const Sizes sizes, read_sizes(meta));
   ASSIGN_OR_RETURN(graph::Rope rope,
                    make_rope(meta.rope, sizes.attention.head_dim, meta.context_tokens_max));
+  rope.adjacent = is_gguf(meta);
+  WeightReader reader(weights, is_gguf(meta) ? kGgufWeights : std::span<const WeightName>());
   ProgramBuilder builder(sizes.attention, std::move(rope), arithmetic);
   ASSIGN_OR_RETURN(graph::Program program,
-                   LlamaBuilder(sizes, weights, std::move(builder)).build());
+                   LlamaBuilder(sizes, std::move(reader), std::move(builder)).build());
   return BuiltModel{std::move(program), meta.context_tokens_max};
 }
 
 constexpr std::array<std::string_view, 2> kClassNames = {"LlamaForCausalLM", "MistralForCausalLM"};
 constexpr std::array<std::string_view, 2> kModelTypes = {"llama", "mistral"};
+constexpr std::array<std::string_view, 1> kGgufNames = {"llama"};
 
 }  // namespace
 
 extern const ArchSpec kLlama;
-const ArchSpec kLlama = {"llama", kClassNames, kModelTypes, build_llama};
+const ArchSpec kLlama = {"llama", kClassNames, kModelTypes, kGgufNames, build_llama};
 
 }  // namespace inferneo::arch

@@ -144,6 +144,20 @@ Result<Rope> make_yarn(const RopeMeta& meta, std::int64_t dim, std::int64_t cont
   return rope;
 }
 
+Status divide_frequencies(const std::vector<float>& divisors, Rope& rope) {
+  if (divisors.empty()) return ok_status();
+  if (divisors.size() != rope.inverse_frequencies.size()) {
+    return corrupt_data(str("the rotary frequencies have ",
+                            divisors.size(),
+                            " divisors, but there are ",
+                            rope.inverse_frequencies.size(),
+                            " of them"))
+        .with_where("rope_freqs.weight");
+  }
+  for (std::size_t i = 0; i < divisors.size(); ++i) rope.inverse_frequencies[i] /= divisors[i];
+  return ok_status();
+}
+
 struct Kind {
   std::string_view name;
   Result<Rope> (*make)(const RopeMeta& meta, std::int64_t dim, std::int64_t context);
@@ -174,7 +188,11 @@ Result<Rope> make_rope(const RopeMeta& meta,
   }
   std::string names;
   for (const Kind& kind : kKinds) {
-    if (kind.name == meta.type) return kind.make(meta, head_dim, context_tokens_max);
+    if (kind.name == meta.type) {
+      ASSIGN_OR_RETURN(Rope rope, kind.make(meta, head_dim, context_tokens_max));
+      RETURN_IF_ERROR(divide_frequencies(meta.frequency_divisors, rope));
+      return rope;
+    }
     names += str(names.empty() ? "" : ", ", kind.name);
   }
   return unsupported(str("rope_scaling of type \"",

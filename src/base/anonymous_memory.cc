@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
+#include "base/error_text.h"
 #include "base/str.h"
 
 namespace inferneo {
@@ -36,7 +36,7 @@ Result<AnonymousMemory> AnonymousMemory::allocate(std::size_t size, std::string_
   void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (data == MAP_FAILED) {
     return resource_exhausted(
-        str("cannot allocate ", size, " bytes for ", what, ": ", std::strerror(errno)));
+        str("cannot allocate ", size, " bytes for ", what, ": ", error_text(errno)));
   }
   // Advice only: a kernel without huge pages refuses it and nothing changes.
   if (size >= kHugePageAdviceSizeMin) ::madvise(data, size, MADV_HUGEPAGE);

@@ -57,6 +57,11 @@ inline constexpr std::size_t kGgufMetadataCountMax = 65'536;
 inline constexpr std::size_t kGgufArrayElementCountMax = 16 * 1024 * 1024;
 inline constexpr std::size_t kVocabSizeMax = 2'000'000;
 
+// Packed weights below this are packed again at each start: that takes about as long as 20 ms.
+inline constexpr std::uint64_t kPackedCacheImageSizeMin = 32 * 1024 * 1024;
+// Of all models together on disk. Why: some ten of the models that a CPU serves well.
+inline constexpr std::uint64_t kPackedCacheBytesMax = std::uint64_t{32} << 30;
+
 // Chat template evaluation, per render.
 inline constexpr std::size_t kTemplateStepCountMax = 2'000'000;
 inline constexpr std::size_t kTemplateDepthMax = 64;

@@ -6,12 +6,29 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 
 #include "base/result.h"
 
 namespace inferneo {
+
+// Which file it is and which state of it: any write, truncation or replacement changes it, as far
+// as the clock of the file system tells two moments apart (a few milliseconds).
+struct FileIdentity {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::uint64_t size = 0;
+  std::int64_t content_changed_ns = 0;  // since 1970
+  std::int64_t status_changed_ns = 0;   // the same; programs cannot set it back
+
+  bool operator==(const FileIdentity&) const = default;
+  // Five numbers.
+  [[nodiscard]] std::string to_string() const;
+};
+// Of an open descriptor. Failures: internal.
+Result<FileIdentity> identify_file(int fd);
 
 class MappedFile {
  public:
@@ -24,12 +41,15 @@ class MappedFile {
 
   [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_}; }
   [[nodiscard]] const std::string& path() const { return path_; }
+  // As it was when it was opened.
+  [[nodiscard]] const FileIdentity& identity() const { return identity_; }
 
  private:
-  MappedFile(std::string path, const std::byte* data, std::size_t size)
-      : path_(std::move(path)), data_(data), size_(size) {}
+  MappedFile(std::string path, const FileIdentity& identity, const std::byte* data)
+      : path_(std::move(path)), identity_(identity), data_(data), size_(identity.size) {}
 
   std::string path_;
+  FileIdentity identity_;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };

@@ -58,7 +58,7 @@ class [[nodiscard]] Result {
 };
 
 }  // namespace inferneo
-
+// NOLINTBEGIN(bugprone-macro-parentheses): targets are declarations and names.
 #define INFERNEO_CONCAT_INNER(a, b) a##b
 #define INFERNEO_CONCAT(a, b) INFERNEO_CONCAT_INNER(a, b)
 
@@ -75,3 +75,4 @@ class [[nodiscard]] Result {
   auto result = (expression);                                 \
   if (!result.has_value()) return std::move(result).error();  \
   target = *std::move(result)
+// NOLINTEND(bugprone-macro-parentheses)

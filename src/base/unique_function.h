@@ -18,11 +18,11 @@ template <typename R, typename... Args>
 class UniqueFunction<R(Args...)> {
  public:
   UniqueFunction() = default;
-  template <typename F>
+  template <typename F>  // NOLINTBEGIN(bugprone-forwarding-reference-overload): constrained
   requires(!std::is_same_v<std::decay_t<F>, UniqueFunction> &&
            std::is_invocable_r_v<R, std::decay_t<F>&, Args...>) UniqueFunction(F&& f)
       : target_(std::make_unique<Model<std::decay_t<F>>>(std::forward<F>(f))) {}
-
+  // NOLINTEND(bugprone-forwarding-reference-overload)
   explicit operator bool() const { return target_ != nullptr; }
   R operator()(Args... args) {
     CHECK(target_ != nullptr);

@@ -13,9 +13,14 @@
 namespace inferneo::device {
 namespace {
 
+// Why pinned at all: the scheduler moves an unpinned worker onto the caller's processor when
+// another process wants the worker's, and then both stand still in turn; with one of two cores
+// busy, decode of the 1.1B shape was 10 % faster pinned. The caller stays free to go where there is
+// room. Why only a full team: a smaller one (threads below the cores) would be tied to the first
+// processors, which a second instance of this program would choose as well.
 bool pins(Pinning pinning, int thread_count, const Processors& processors) {
-  if (pinning == Pinning::kAuto) return false;
-  // More threads than processors: two would be tied to one while another is free.
+  if (pinning == Pinning::kAuto) return thread_count == processors.core_count();
+  // With more threads than processors two would be tied to one while another is free.
   return pinning == Pinning::kOn && thread_count <= processors.processor_count();
 }
 

@@ -14,7 +14,7 @@ namespace inferneo::device {
 
 // Whether each thread of the team stays on one processor.
 enum class Pinning : std::uint8_t {
-  kAuto,  // as measured, see create()
+  kAuto,  // when there is a thread for every core
   kOn,
   kOff,
 };

@@ -148,6 +148,9 @@ Result<Limits> measure_limits(CpuDevice& cpu, const LimitsOptions& options) {
   if (cpu.kernels().spin_bf16_dot != nullptr) {
     limits.bf16_dot_flop_per_s = spin_limit(cpu.kernels().spin_bf16_dot);
   }
+  if (cpu.kernels().spin_int8 != nullptr) {
+    limits.int8_op_per_s = spin_limit(cpu.kernels().spin_int8);
+  }
   return limits;
 }
 

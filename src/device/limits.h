@@ -26,6 +26,8 @@ struct Limits {
   double bf16_flop_per_s = 0;  // of the table's fastest: AMX tiles, vdpbf16ps, or f32 multiply-add
   // Of the 512-bit dot product vdpbf16ps, whatever the table uses; 0 on tables without it.
   double bf16_dot_flop_per_s = 0;
+  // Operations on bytes by the dot product that matrices of codes use; 0 on tables without one.
+  double int8_op_per_s = 0;
   double empty_section_s = 0;  // CpuDevice::parallel_for without work, median
 };
 

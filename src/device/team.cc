@@ -22,6 +22,9 @@ constexpr std::uint32_t kGeneration = 1U << 17;
 // step is a few microseconds, a park and wake costs 5 to 50; between steps the processor is free
 // for others.
 constexpr std::chrono::microseconds kSpinTime{40};
+// A worker that finds no work for so long lets others go first while it spins on. Why not at once:
+// on a shared processor a yield costs a time slice, and between two sections work is about to come.
+constexpr std::chrono::microseconds kSpinAloneTime{15};
 // A yield that takes this long let another thread run: the processor is wanted.
 constexpr std::chrono::microseconds kYieldTimeMax{10};
 
@@ -39,22 +42,22 @@ void pause_briefly() {
 }
 
 // Spins until `done()` or the bound; returns whether done. With `yielding`, lets other threads of
-// this processor go first, and gives up at once when there were any.
+// this processor go first after a while, and gives up when there are any.
 template <typename Done>
 bool spin_until(const Done& done, bool yielding) {
-  const TimePoint end = now() + kSpinTime;
-  TimePoint before = end - kSpinTime;
-  do {
+  const TimePoint start = now();
+  TimePoint last = start;
+  while (last - start < kSpinTime) {
     for (int i = 0; i < 32; ++i) {
       if (done()) return true;
       pause_briefly();
     }
-    if (yielding) {
-      before = now();
+    last = now();
+    if (yielding && last - start > kSpinAloneTime) {
       sched_yield();
-      if (now() - before > kYieldTimeMax) break;
+      if (now() - last > kYieldTimeMax) break;
     }
-  } while (now() < end);
+  }
   return done();
 }
 

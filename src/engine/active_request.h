@@ -37,8 +37,10 @@ struct Sequence {
   SequenceState state = SequenceState::kUnborn;
   std::vector<TokenId> tokens;  // prompt, then what was generated
   kv::BlockTable table;
-  std::int32_t computed = 0;               // leading tokens whose keys and values are in the cache
-  std::int32_t scheduled = 0;              // tokens of the step being planned or run
+  std::int32_t computed = 0;   // leading tokens whose keys and values are in the cache
+  std::int32_t scheduled = 0;  // tokens of the step being planned or run
+  bool fills_index = false;    // admitted, and its first row will enter its blocks into the index
+  bool waited_for_prefix = false;          // for blocks that another one was computing
   std::optional<sample::Sampler> sampler;  // from first admission on; survives preemption
   TimePoint last_token_at{};
 

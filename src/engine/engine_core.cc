@@ -164,6 +164,9 @@ void EngineCore::begin(ActiveRequest& request, TimePoint now) {
   if (options_.prefix_cache && request.prompt_rows_wanted() == 0) {
     metrics_.prefix_cache_queries.add(static_cast<std::uint64_t>(request.prompt_count()));
     metrics_.prefix_cache_hits.add(static_cast<std::uint64_t>(first.computed));
+    if (first.waited_for_prefix) {
+      metrics_.prefix_cache_awaited_hits.add(static_cast<std::uint64_t>(first.computed));
+    }
   }
 }
 
@@ -229,6 +232,7 @@ void EngineCore::take_row(Sequence& sequence, std::span<float> row, TimePoint no
   }
   // Only now: a finite row has attended to all of these blocks, so none of them is poisoned.
   cache_.commit(sequence.table, sequence.tokens, sequence.computed);
+  sequence.fills_index = false;
   if (!request.forked) {
     fork(request, row, now);
     if (request.ended) return;

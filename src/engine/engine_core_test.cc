@@ -89,6 +89,8 @@ class CoreTest : public ::testing::Test {
     for (int i = 0; i < steps_max && core_->has_work(); ++i) step();
     EXPECT_FALSE(core_->has_work());
   }
+  // Of all steps so far.
+  [[nodiscard]] double computed_tokens() const { return metrics_.step_tokens.sum(); }
   std::vector<TokenId> oracle(const request::GenerateRequest& request) const {
     return model_->greedy_continuation(
         request.prompt, request.sampling.max_tokens, request.sampling.ignore_eos);
@@ -179,6 +181,74 @@ TEST_F(CoreTest, prefix_hits_do_not_change_the_output) {
   EXPECT_EQ(first.cached_prompt_tokens, 0);
   EXPECT_EQ(second.cached_prompt_tokens, 48);
   EXPECT_EQ(metrics_.prefix_cache_hits.value(), 48U);
+}
+
+TEST_F(CoreTest, prompts_that_begin_alike_share_blocks_in_their_first_wave) {
+  CoreOptions wide = options(256);
+  wide.running_sequence_count_max = 16;
+  wide.step_token_count_max = 2048;
+  start(wide);
+  std::vector<const ActiveRequest*> all;
+  for (std::int32_t i = 0; i < 16; ++i) {
+    std::vector<TokenId> tokens = prompt(512);
+    for (std::size_t at = 480; at < 512; ++at) tokens[at] = 2 + (tokens[at] + i) % 60;
+    all.push_back(&add(greedy(tokens, 1)));
+  }
+  run();
+  for (const ActiveRequest* active : all) expect_right(*active);
+  EXPECT_EQ(computed_tokens(), 512 + 15 * 32);
+  // Only the head of the queue waits; the others stand behind it.
+  EXPECT_EQ(metrics_.prefix_cache_awaited_hits.value(), 480U);
+  EXPECT_LE(runner_->step_count(), 2U);
+}
+
+TEST_F(CoreTest, those_who_wait_for_a_prefix_go_on_when_its_request_is_cancelled) {
+  start(options());
+  ActiveRequest& leader = add(greedy(prompt(100), 4));
+  const ActiveRequest& second = add(greedy(prompt(100), 4));
+  const ActiveRequest& third = add(greedy(prompt(100), 4));
+  step();
+  EXPECT_EQ(core_->scheduler().running().size(), 1U);
+  leader.cancelled = true;
+  core_->signal();
+  run();
+  expect_right(second);
+  expect_right(third);
+  EXPECT_EQ(second.cached_prompt_tokens, 0);
+  EXPECT_EQ(third.cached_prompt_tokens, 96);
+}
+
+TEST_F(CoreTest, nobody_waits_for_the_prefix_of_another_salt_or_of_a_lower_priority) {
+  start(options());
+  const ActiveRequest& low = add(greedy(prompt(70), 4));
+  step();
+  request::GenerateRequest salted = greedy(prompt(70), 4);
+  salted.cache_salt = "tenant";
+  salted.priority = 1;
+  const ActiveRequest& other = add(std::move(salted));
+  request::GenerateRequest urgent = greedy(prompt(70), 4);
+  urgent.priority = 2;
+  const ActiveRequest& high = add(std::move(urgent));
+  step();
+  EXPECT_TRUE(high.started);
+  run();
+  for (const ActiveRequest* active : {&low, &other, &high}) expect_right(*active);
+  EXPECT_EQ(other.cached_prompt_tokens, 0);
+  EXPECT_EQ(metrics_.prefix_cache_awaited_hits.value(), 0U);
+}
+
+TEST_F(CoreTest, those_who_wait_for_a_prefix_go_on_when_its_rows_are_not_finite) {
+  runtime::FakeModelOptions model;
+  model.poison_token_id = 63;
+  start(options(), model);
+  std::vector<TokenId> bad = prompt(100);
+  bad[97] = 63;
+  const ActiveRequest& poisoned = add(greedy(bad, 4));
+  const ActiveRequest& good = add(greedy(prompt(100), 4));
+  run();
+  EXPECT_EQ(poisoned.end_status.code(), StatusCode::kInternal);
+  expect_right(good);
+  EXPECT_EQ(good.cached_prompt_tokens, 0);
 }
 
 TEST_F(CoreTest, a_hit_never_covers_the_whole_prompt) {

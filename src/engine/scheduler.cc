@@ -17,6 +17,17 @@ void insert_in_order(std::vector<Sequence*>& queue, Sequence& sequence) {
 // Computes one token from all before it, as every running stream does.
 bool decodes(const Sequence& sequence) { return sequence.pending() == 1; }
 
+// Rows of its prompt are still to be delivered, so that all of it has to be computed.
+bool scores_prompt(const Sequence& sequence) {
+  const ActiveRequest& request = *sequence.request;
+  return sequence.choice == 0 && request.prompt_rows_scored < request.prompt_rows_wanted();
+}
+
+// Blocks that may come from the index. Why not all: the logits of the last token are computed.
+std::int32_t blocks_to_share(const Sequence& sequence) {
+  return (sequence.token_count() - 1) / limits::kKvBlockSizeTokens;
+}
+
 }  // namespace
 
 Scheduler::Scheduler(const SchedulerOptions& options, kv::KvCache& cache, const StepPacer& pacer)
@@ -136,6 +147,10 @@ void Scheduler::admit_waiting() {
 
 // Why nobody overtakes a head that does not fit: a stream of small requests would starve it.
 bool Scheduler::admit(Sequence& sequence) {
+  if (waits_for_prefix(sequence)) {
+    sequence.waited_for_prefix = true;
+    return false;
+  }
   const std::int32_t slots = slots_of(sequence);
   while (slots_used_ + slots > options_.running_sequence_count_max) {
     if (!preempt_for(sequence)) return false;
@@ -144,6 +159,7 @@ bool Scheduler::admit(Sequence& sequence) {
   waiting_.erase(waiting_.begin());
   slots_used_ += slots;
   start(sequence);
+  sequence.fills_index = cache_.prefix_cache() && !scores_prompt(sequence);
   admitted_.push_back(&sequence);
   schedule_chunk(sequence);
   return true;
@@ -155,12 +171,8 @@ bool Scheduler::find_blocks(Sequence& sequence) {
   if (blocked_ == &sequence && cache_.pool().available() <= blocked_available_) return false;
   const ActiveRequest& request = *sequence.request;
   const std::int32_t count = sequence.token_count();
-  const bool scores_prompt =
-      sequence.choice == 0 && request.prompt_rows_scored < request.prompt_rows_wanted();
-  if (!scores_prompt) {
-    // Why one token less: the logits of the last token have to be computed.
-    sequence.computed =
-        cache_.match(sequence.table, sequence.tokens, (count - 1) / limits::kKvBlockSizeTokens);
+  if (!scores_prompt(sequence)) {
+    sequence.computed = cache_.match(sequence.table, sequence.tokens, blocks_to_share(sequence));
   }
   const std::int32_t at_most = kv::KvCache::blocks_for(std::int64_t{request.prompt_count()} +
                                                        request.request.sampling.max_tokens - 1);
@@ -177,6 +189,24 @@ bool Scheduler::find_blocks(Sequence& sequence) {
   blocked_ = nullptr;
   CHECK(cache_.extend(sequence.table, count));
   return true;
+}
+
+// Whether one before it in order is computing blocks that it can share once they are in the index.
+// Why only one before it: that one has the first claim on the budget, so that waiting costs next to
+// nothing, and when it ends, fails or is preempted this one goes on. Why not one that scores its
+// prompt: it takes small steps.
+bool Scheduler::waits_for_prefix(const Sequence& sequence) const {
+  if (!cache_.prefix_cache() || scores_prompt(sequence)) return false;
+  std::int32_t soon = 0;  // blocks
+  for (const Sequence* other : running_) {
+    if (!runs_before(*other, sequence)) break;
+    if (!other->fills_index || other->table.root != sequence.table.root) continue;
+    const auto differing = std::ranges::mismatch(other->tokens, sequence.tokens).in1;
+    const auto common = static_cast<std::int32_t>(differing - other->tokens.begin());
+    soon = std::max(soon, common / limits::kKvBlockSizeTokens);
+  }
+  soon = std::min(soon, blocks_to_share(sequence));
+  return soon > 0 && cache_.count_matches(sequence.table, sequence.tokens, soon) < soon;
 }
 
 // Takes from a running sequence of strictly lower priority; false when there is none.
@@ -197,6 +227,7 @@ void Scheduler::preempt_last() {
   cache_.release(victim.table);
   victim.scheduled = 0;
   victim.computed = 0;
+  victim.fills_index = false;
   ++preemption_count_;
   std::erase(admitted_, &victim);
   enqueue(victim);

@@ -60,6 +60,7 @@ class Scheduler {
   void admit_waiting();
   bool admit(Sequence& sequence);
   bool find_blocks(Sequence& sequence);
+  [[nodiscard]] bool waits_for_prefix(const Sequence& sequence) const;
   bool preempt_for(const Sequence& sequence);
   void preempt_last();
   void charge(const Sequence& sequence, std::int32_t count);

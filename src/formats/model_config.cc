@@ -10,21 +10,12 @@
 #include "base/limits.h"
 #include "base/mapped_file.h"
 #include "base/str.h"
+#include "formats/meta_limits.h"
 
 namespace inferneo::formats {
 namespace {
 
 using nlohmann::json;
-
-// Bounds of hyperparameters: ten times and more above any published model, and small enough that
-// the products of sizes that follow from them fit in 63 bits.
-constexpr std::int64_t kWidthMax = 1 << 20;
-constexpr std::int64_t kFfnSizeMax = 1 << 23;
-constexpr std::int64_t kLayerCountMax = 4096;
-constexpr std::int64_t kHeadCountMax = 65536;
-constexpr std::int64_t kHeadDimMax = 4096;
-constexpr std::int64_t kContextTokensMax = 1 << 30;
-constexpr std::size_t kEosCountMax = 64;
 
 Status check_depth(std::string_view text) {
   std::size_t depth = 0;
@@ -223,7 +214,6 @@ Status read_rope(const Members& config, ModelMeta& meta) {
   RopeMeta& rope = meta.rope;
   std::optional<double> theta;
   std::optional<double> partial;
-  constexpr double kThetaMax = 1e15;
   RETURN_IF_ERROR(config.read("rope_theta", 1.0, kThetaMax, theta));
   RETURN_IF_ERROR(config.read("partial_rotary_factor", 0.0, 1.0, partial));
 

@@ -29,6 +29,9 @@ struct RopeMeta {
   std::optional<double> beta_fast;
   std::optional<double> beta_slow;
   bool truncate = true;
+  // What each frequency is divided by, as a GGUF file of a llama3 rope gives it. Shape: [pairs] or
+  // empty.
+  std::vector<float> frequency_divisors;
 };
 
 struct GenerationMeta {
@@ -41,9 +44,10 @@ struct GenerationMeta {
 };
 
 struct ModelMeta {
-  std::string architecture;   // class name ("LlamaForCausalLM"), may be empty
-  std::string model_type;     // "llama", may be empty
-  bool has_own_code = false;  // auto_map: names code, which is never run
+  std::string architecture;       // class name ("LlamaForCausalLM"), may be empty
+  std::string model_type;         // "llama", may be empty
+  std::string gguf_architecture;  // general.architecture; empty when it is no GGUF file
+  bool has_own_code = false;      // auto_map: names code, which is never run
 
   std::int64_t vocab_size = 0;
   std::int64_t hidden_size = 0;

@@ -41,14 +41,13 @@ Constants::Constants(const Program& program) {
   }
 }
 
-std::uint64_t Constants::converted_size(const Program& program) {
-  std::uint64_t size = 0;
+Constants::Sizes Constants::sizes(const Program& program) {
+  Sizes sizes;
   for (const TensorView& view : program.constants) {
-    if (!is_usable_in_place(view)) {
-      size += static_cast<std::uint64_t>(view.shape.element_count()) * sizeof(float);
-    }
+    const auto size = static_cast<std::uint64_t>(view.shape.element_count()) * sizeof(float);
+    (is_usable_in_place(view) ? sizes.in_place : sizes.converted) += size;
   }
-  return size;
+  return sizes;
 }
 
 }  // namespace inferneo::graph

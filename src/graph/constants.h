@@ -17,8 +17,12 @@ class Constants {
   [[nodiscard]] const float* find(ConstantId id) const {
     return id == kNone ? nullptr : pointers_[static_cast<std::size_t>(id)];
   }
-  // Bytes that creation would convert.
-  static std::uint64_t converted_size(const Program& program);
+  // Bytes that creation would write, and that it would read in place.
+  struct Sizes {
+    std::uint64_t converted = 0;
+    std::uint64_t in_place = 0;
+  };
+  static Sizes sizes(const Program& program);
 
  private:
   std::vector<std::vector<float>> converted_;

@@ -11,11 +11,12 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "graph/kv_cache.h"
+#include "graph/memory_planner.h"
+#include "tensor/quant/quant_format.h"
 
 namespace inferneo::graph {
 namespace {
 
-using kernels::Bf16;
 using kernels::F16;
 using kernels::KernelTable;
 using tensor::DType;
@@ -25,8 +26,9 @@ constexpr std::int64_t kBlockSize = limits::kKvBlockSizeTokens;
 // Multiply-adds below which handing work to another thread costs more than it saves: a section
 // costs about 2 us, and one core needs 4 us to read that many bf16 weights.
 constexpr std::int64_t kSectionWorkMin = 1 << 15;
-// Output columns are handed out in multiples of this: whole cache lines of results, whole tiles.
-constexpr std::int64_t kColumnGrain = 64;
+// Output columns are handed out in multiples of this: whole cache lines of results, and two panels
+// of a packed matrix, which kernels take side by side.
+constexpr std::int64_t kColumnGrain = 2 * kernels::kPanelOutputs;
 // Query rows of one attention item: enough to reuse each key, few enough to balance threads.
 constexpr std::int32_t kQueryTile = 32;
 
@@ -50,8 +52,15 @@ struct QueryTile {
 
 class Executor::Impl {
  public:
-  Impl(const Program& program, const Constants& constants, device::CpuDevice& device)
-      : program_(program), constants_(constants), device_(device), table_(device.kernels()) {}
+  Impl(const Program& program,
+       const Constants& constants,
+       const Matrices& matrices,
+       device::CpuDevice& device)
+      : program_(program),
+        constants_(constants),
+        matrices_(matrices),
+        device_(device),
+        table_(device.kernels()) {}
 
   Status allocate(const StepLimits& limits);
   std::span<float> run(const Step& step) noexcept;
@@ -80,10 +89,21 @@ class Executor::Impl {
     return reinterpret_cast<float*>(scratch_.data()) + scratch_stride_ * worker;
   }
 
+  [[nodiscard]] std::int64_t padded_width(const LinearPart& part) const {
+    return round_up(value(part.out).width, kColumnGrain);
+  }
+
   void place_rows() noexcept;
   void cut_query_tiles() noexcept;
   void compute_rotation() noexcept;
   const float* pack(ValueId in, ValueId packed) noexcept;
+  void pack_inputs() noexcept;
+  [[nodiscard]] const std::byte* packed_input(const kernels::InputOps* ops) const noexcept;
+  void packed_part(ValueId in,
+                   const Matrix& matrix,
+                   const LinearPart& part,
+                   std::int64_t begin,
+                   std::int64_t end) const noexcept;
   void linear_part(ValueId in,
                    const float* packed,
                    const LinearPart& part,
@@ -98,6 +118,7 @@ class Executor::Impl {
 
   const Program& program_;
   const Constants& constants_;
+  const Matrices& matrices_;
   device::CpuDevice& device_;
   const KernelTable& table_;
 
@@ -107,8 +128,12 @@ class Executor::Impl {
   std::int64_t scratch_stride_ = 0;
   KvCache cache_;
 
+  // First packed input of each operation, by index in matrices_.inputs(). Shape: [ops + 1]
+  std::vector<std::size_t> first_input_;
+
   // About the current step. Sized at creation.
   const Step* step_ = nullptr;
+  std::size_t op_ = 0;                     // index of the operation in progress
   std::vector<std::int32_t> positions_;    // Shape: [tokens]
   std::vector<std::uint32_t> row_blocks_;  // Shape: [tokens]; block that holds the row's key
   std::vector<float> cos_;                 // Shape: [tokens][rotary_dim / 2]
@@ -123,7 +148,8 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
       limits.logit_row_count_max < 0) {
     return invalid_argument("a runner needs room for at least one token of one sequence");
   }
-  layout_ = plan_memory(program_, limits.token_count_max, limits.logit_row_count_max);
+  layout_ =
+      plan_memory(program_, matrices_.inputs(), limits.token_count_max, limits.logit_row_count_max);
   ASSIGN_OR_RETURN(workspace_,
                    AnonymousMemory::allocate(layout_.size,
                                              str("the workspace (",
@@ -143,6 +169,13 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
           "scratch memory of the workers"));
   ASSIGN_OR_RETURN(cache_, KvCache::allocate(program_, limits.kv_block_count));
 
+  for (std::size_t op = 0, input = 0; op <= program_.ops.size(); ++op) {
+    while (input < matrices_.inputs().size() &&
+           static_cast<std::size_t>(matrices_.inputs()[input].op) < op) {
+      ++input;
+    }
+    first_input_.push_back(input);
+  }
   const auto tokens = static_cast<std::size_t>(limits.token_count_max);
   const std::size_t pairs = program_.rope.inverse_frequencies.size();
   positions_.resize(tokens);
@@ -158,7 +191,7 @@ std::span<float> Executor::Impl::run(const Step& step) noexcept {
   place_rows();
   cut_query_tiles();
   compute_rotation();
-  for (const Op& op : program_.ops) std::visit(*this, op);
+  for (op_ = 0; op_ < program_.ops.size(); ++op_) std::visit(*this, program_.ops[op_]);
   step_ = nullptr;
   return {at(program_.logits),
           step.logit_rows.size() * static_cast<std::size_t>(value(program_.logits).width)};
@@ -214,22 +247,16 @@ void Executor::Impl::compute_rotation() noexcept {
 
 void Executor::Impl::operator()(const EmbedOp& op) noexcept {
   const std::int64_t width = value(op.out).width;
+  const std::size_t stride =
+      static_cast<std::size_t>(width / dtype_block_elements(op.table.dtype)) *
+      dtype_block_size(op.table.dtype);
   auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
     for (std::int64_t row = begin; row < end; ++row) {
       const std::int64_t id = step_->token_ids[static_cast<std::size_t>(row)];
-      const std::byte* source =
-          op.table.data + static_cast<std::size_t>(id * width) * dtype_size(op.table.dtype);
-      float* out = at(op.out, row);
-      switch (op.table.dtype) {
-        case DType::kBf16:
-          table_.bf16_to_f32(reinterpret_cast<const Bf16*>(source), out, width);
-          break;
-        case DType::kF16:
-          table_.f16_to_f32(reinterpret_cast<const F16*>(source), out, width);
-          break;
-        default:
-          std::memcpy(out, source, static_cast<std::size_t>(width) * sizeof(float));
-      }
+      tensor::dequantize_row(op.table.dtype,
+                             op.table.data + static_cast<std::size_t>(id) * stride,
+                             width,
+                             at(op.out, row));
     }
   };
   device_.parallel_for(rows(op.out), grain_for(4 * width, 1), body);
@@ -258,15 +285,59 @@ const float* Executor::Impl::pack(ValueId in, ValueId packed) noexcept {
   return at(packed);
 }
 
+// Packs the input of the operation in progress, once for each way that its matrices want it.
+void Executor::Impl::pack_inputs() noexcept {
+  for (std::size_t i = first_input_[op_]; i < first_input_[op_ + 1]; ++i) {
+    const PackedInput& input = matrices_.inputs()[i];
+    const std::int64_t width = value(input.in).width;
+    std::byte* packed = workspace_.data() + layout_.input_offsets[i];
+    auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
+      input.ops->pack(at(input.in), width, begin, end, width, packed);
+    };
+    device_.parallel_for(rows(input.in), grain_for(4 * width, kernels::kInputRows), body);
+  }
+}
+
+const std::byte* Executor::Impl::packed_input(const kernels::InputOps* ops) const noexcept {
+  std::size_t i = first_input_[op_];
+  while (matrices_.inputs()[i].ops != ops) ++i;
+  return workspace_.data() + layout_.input_offsets[i];
+}
+
+void Executor::Impl::packed_part(ValueId in,
+                                 const Matrix& matrix,
+                                 const LinearPart& part,
+                                 std::int64_t begin,
+                                 std::int64_t end) const noexcept {
+  kernels::PackedLinearArgs args;
+  args.inputs = packed_input(matrix.ops->inputs);
+  args.panels = matrix.data;
+  args.bias = constants_.find(part.bias);
+  args.y = at(part.out);
+  args.m = rows(in);
+  args.n_begin = begin;
+  args.n_end = end;
+  args.k = value(in).width;
+  args.y_stride = value(part.out).width;
+  args.accumulate = part.accumulate;
+  args.codebook = matrix.codebook;
+  matrix.ops->linear(args);
+}
+
 void Executor::Impl::linear_part(ValueId in,
                                  const float* packed,
                                  const LinearPart& part,
                                  std::int64_t begin,
                                  std::int64_t end) const noexcept {
+  const Matrix& matrix = matrices_[part.matrix];
+  if (matrix.ops != nullptr) {
+    packed_part(in, matrix, part, begin, end);
+    return;
+  }
   const Value& source = value(in);
   kernels::LinearArgs args;
   args.x = at(in);
-  args.w = part.weight.data;
+  args.w = matrix.data;
   args.bias = constants_.find(part.bias);
   args.y = at(part.out);
   args.m = rows(in);
@@ -277,9 +348,9 @@ void Executor::Impl::linear_part(ValueId in,
   args.y_stride = value(part.out).width;
   args.accumulate = part.accumulate;
   args.packed = packed;
-  switch (part.weight.dtype) {
+  switch (matrix.dtype) {
     case DType::kBf16:
-      (program_.arithmetic.bf16_pairs ? table_.linear_bf16x2_bf16 : table_.linear_f32_bf16)(args);
+      (program_.arithmetic.packed ? table_.linear_bf16x2_bf16 : table_.linear_f32_bf16)(args);
       break;
     case DType::kF16:
       table_.linear_f32_f16(args);
@@ -292,17 +363,18 @@ void Executor::Impl::linear_part(ValueId in,
 void Executor::Impl::operator()(const LinearOp& op) noexcept {
   if (rows(op.in) == 0) return;
   const float* packed = pack(op.in, op.packed);
+  pack_inputs();
   std::int64_t columns = 0;
-  for (const LinearPart& part : op.parts) columns += value(part.out).width;
-  // The parts stand side by side; a range of columns may cover several.
+  for (const LinearPart& part : op.parts) columns += padded_width(part);
+  // The parts stand side by side, each from a whole number of grains on; a range of columns may
+  // cover several.
   auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
     std::int64_t part_begin = 0;
     for (const LinearPart& part : op.parts) {
-      const std::int64_t part_end = part_begin + value(part.out).width;
-      const std::int64_t first = std::max(begin, part_begin);
-      const std::int64_t last = std::min(end, part_end);
-      if (first < last) linear_part(op.in, packed, part, first - part_begin, last - part_begin);
-      part_begin = part_end;
+      const std::int64_t first = std::max(begin, part_begin) - part_begin;
+      const std::int64_t last = std::min(end - part_begin, value(part.out).width);
+      if (first < last) linear_part(op.in, packed, part, first, last);
+      part_begin += padded_width(part);
     }
   };
   device_.parallel_for(columns, grain_for(rows(op.in) * value(op.in).width, kColumnGrain), body);
@@ -311,6 +383,7 @@ void Executor::Impl::operator()(const LinearOp& op) noexcept {
 void Executor::Impl::operator()(const GatedLinearOp& op) noexcept {
   const std::int64_t width = value(op.out).width;
   const float* packed = pack(op.in, op.packed);
+  pack_inputs();
   auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
     linear_part(op.in, packed, op.gate, begin, end);
     linear_part(op.in, packed, op.up, begin, end);
@@ -342,8 +415,9 @@ void Executor::Impl::store_row(const StoreKvOp& op, std::int64_t row) const noex
   const auto pairs = static_cast<std::int64_t>(program_.rope.inverse_frequencies.size());
   const float* cosines = cos_.data() + row * pairs;
   const float* sines = sin_.data() + row * pairs;
-  table_.rope(at(op.q, row), cosines, sines, shape.heads, shape.head_dim, 2 * pairs);
-  table_.rope(at(op.k, row), cosines, sines, shape.kv_heads, shape.head_dim, 2 * pairs);
+  const auto rotate = program_.rope.adjacent ? table_.rope_adjacent : table_.rope;
+  rotate(at(op.q, row), cosines, sines, shape.heads, shape.head_dim, 2 * pairs);
+  rotate(at(op.k, row), cosines, sines, shape.kv_heads, shape.head_dim, 2 * pairs);
   const std::int64_t block = row_blocks_[static_cast<std::size_t>(row)];
   const std::int64_t slot = positions_[static_cast<std::size_t>(row)] % kBlockSize;
   for (std::int64_t head = 0; head < shape.kv_heads; ++head) {
@@ -417,9 +491,10 @@ Executor::~Executor() = default;
 
 Result<std::unique_ptr<Executor>> Executor::create(const Program& program,
                                                    const Constants& constants,
+                                                   const Matrices& matrices,
                                                    device::CpuDevice& device,
                                                    const StepLimits& limits) {
-  auto impl = std::make_unique<Impl>(program, constants, device);
+  auto impl = std::make_unique<Impl>(program, constants, matrices, device);
   RETURN_IF_ERROR(impl->allocate(limits));
   return std::unique_ptr<Executor>(new Executor(std::move(impl)));
 }

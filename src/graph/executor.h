@@ -2,8 +2,8 @@
 // creation nothing is allocated. Every result element is computed by kernels whose order of
 // additions does not depend on the split, so results are bit-identical for any batch composition,
 // chunking and thread count.
-// Thread: one engine thread. Ownership: program, constants and device are borrowed and must outlive
-// it.
+// Thread: one engine thread. Ownership: program, constants, matrices and device are borrowed and
+// must outlive it.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "device/cpu.h"
 #include "graph/constants.h"
+#include "graph/matrices.h"
 #include "graph/program.h"
 
 namespace inferneo::graph {
@@ -43,6 +44,7 @@ class Executor {
   // Failures: resource_exhausted with the numbers.
   static Result<std::unique_ptr<Executor>> create(const Program& program,
                                                   const Constants& constants,
+                                                  const Matrices& matrices,
                                                   device::CpuDevice& device,
                                                   const StepLimits& limits);
   Executor(const Executor&) = delete;

@@ -1,10 +1,11 @@
 // Offsets of activation values by greedy first fit, largest value first: at the sizes of a forward
 // pass (a handful of live values) this reaches the lower bound set by the largest moment.
+#include "graph/memory_planner.h"
+
 #include <algorithm>
 #include <numeric>
 
 #include "base/limits.h"
-#include "graph/program.h"
 #include "kernels/kernel_table.h"
 
 namespace inferneo::graph {
@@ -12,57 +13,89 @@ namespace {
 
 constexpr std::uint64_t kAlignment = 64;
 
-std::uint64_t value_size(const Value& value,
-                         std::int64_t token_count,
-                         std::int64_t logit_row_count) {
-  std::int64_t rows = value.rows == Rows::kTokens ? token_count : logit_row_count;
-  if (value.packed)
-    rows = (rows + kernels::kPackRows - 1) / kernels::kPackRows * kernels::kPackRows;
-  const std::uint64_t size = static_cast<std::uint64_t>(rows * value.width) * sizeof(float);
-  return (size + kAlignment - 1) / kAlignment * kAlignment;
-}
+// Something that needs memory from one operation to another.
+struct Tenant {
+  std::uint64_t size = 0;
+  std::int32_t first_op = 0;
+  std::int32_t last_op = 0;
+};
 
-bool lifetimes_meet(const Value& a, const Value& b) {
+bool lifetimes_meet(const Tenant& a, const Tenant& b) {
   return a.first_op <= b.last_op && b.first_op <= a.last_op;
 }
 
-}  // namespace
+std::uint64_t round_up(std::uint64_t size) {
+  return (size + kAlignment - 1) / kAlignment * kAlignment;
+}
 
-MemoryLayout plan_memory(const Program& program,
-                         std::int64_t token_count,
-                         std::int64_t logit_row_count) {
-  const std::vector<Value>& values = program.values;
-  std::vector<std::uint64_t> sizes(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    sizes[i] = value_size(values[i], token_count, logit_row_count);
+// Values, then packed inputs.
+std::vector<Tenant> list_tenants(const Program& program,
+                                 std::span<const PackedInput> inputs,
+                                 std::int64_t token_count,
+                                 std::int64_t logit_row_count) {
+  const auto row_count = [&](const Value& value) {
+    return value.rows == Rows::kTokens ? token_count : logit_row_count;
+  };
+  std::vector<Tenant> tenants;
+  for (const Value& value : program.values) {
+    std::int64_t rows = row_count(value);
+    if (value.packed)
+      rows = (rows + kernels::kPackRows - 1) / kernels::kPackRows * kernels::kPackRows;
+    const auto size = static_cast<std::uint64_t>(rows * value.width) * sizeof(float);
+    tenants.push_back({round_up(size), value.first_op, value.last_op});
   }
-  std::vector<std::size_t> order(values.size());
+  for (const PackedInput& input : inputs) {
+    const Value& value = program.values[static_cast<std::size_t>(input.in)];
+    tenants.push_back(
+        {round_up(input.ops->size(row_count(value), value.width)), input.op, input.op});
+  }
+  return tenants;
+}
+
+// Offsets by tenant.
+std::vector<std::uint64_t> place(const std::vector<Tenant>& tenants) {
+  std::vector<std::size_t> order(tenants.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return sizes[a] > sizes[b];
+    return tenants[a].size > tenants[b].size;
   });
-
-  MemoryLayout layout;
-  layout.offsets.assign(values.size(), 0);
+  std::vector<std::uint64_t> offsets(tenants.size());
   std::vector<std::size_t> placed;
   for (const std::size_t index : order) {
     // Neighbours in time, in order of address: take the first hole that is large enough.
     std::vector<std::size_t> neighbours;
     for (const std::size_t other : placed) {
-      if (lifetimes_meet(values[index], values[other])) neighbours.push_back(other);
+      if (lifetimes_meet(tenants[index], tenants[other])) neighbours.push_back(other);
     }
     std::sort(neighbours.begin(), neighbours.end(), [&](std::size_t a, std::size_t b) {
-      return layout.offsets[a] < layout.offsets[b];
+      return offsets[a] < offsets[b];
     });
     std::uint64_t offset = 0;
     for (const std::size_t other : neighbours) {
-      if (offset + sizes[index] <= layout.offsets[other]) break;
-      offset = std::max(offset, layout.offsets[other] + sizes[other]);
+      if (offset + tenants[index].size <= offsets[other]) break;
+      offset = std::max(offset, offsets[other] + tenants[other].size);
     }
-    layout.offsets[index] = offset;
-    layout.size = std::max(layout.size, offset + sizes[index]);
+    offsets[index] = offset;
     placed.push_back(index);
   }
+  return offsets;
+}
+
+}  // namespace
+
+MemoryLayout plan_memory(const Program& program,
+                         std::span<const PackedInput> inputs,
+                         std::int64_t token_count,
+                         std::int64_t logit_row_count) {
+  const std::vector<Tenant> tenants = list_tenants(program, inputs, token_count, logit_row_count);
+  const std::vector<std::uint64_t> offsets = place(tenants);
+  MemoryLayout layout;
+  for (std::size_t i = 0; i < tenants.size(); ++i) {
+    layout.size = std::max(layout.size, offsets[i] + tenants[i].size);
+  }
+  const auto first_input = offsets.begin() + static_cast<std::ptrdiff_t>(program.values.size());
+  layout.offsets.assign(offsets.begin(), first_input);
+  layout.input_offsets.assign(first_input, offsets.end());
   return layout;
 }
 

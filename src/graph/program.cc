@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/str.h"
 #include "kernels/kernel_table.h"
+#include "tensor/quant/quant_format.h"
 
 namespace inferneo::graph {
 namespace {
@@ -14,8 +15,15 @@ namespace {
 using tensor::DType;
 using tensor::TensorView;
 
-bool is_weight_type(DType dtype) {
+bool is_vector_type(DType dtype) {
   return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBf16;
+}
+
+// Rows of elements that a linear or an embedding can read.
+bool is_matrix(const TensorView& view) {
+  const bool known = is_vector_type(view.dtype) || tensor::find_quant_format(view.dtype) != nullptr;
+  return known && view.shape.rank() == 2 &&
+         view.shape[1] % tensor::dtype_block_elements(view.dtype) == 0;
 }
 
 template <typename F>
@@ -70,7 +78,7 @@ ValueId ProgramBuilder::add_value(Rows rows, std::int64_t width) {
 }
 
 ConstantId ProgramBuilder::add_constant(const TensorView& view, std::int64_t width) {
-  expect(is_weight_type(view.dtype), "type of a vector");
+  expect(is_vector_type(view.dtype), "type of a vector");
   expect(view.shape == tensor::Shape({width}), "shape of a vector");
   program_.constants.push_back(view);
   return static_cast<ConstantId>(program_.constants.size()) - 1;
@@ -87,7 +95,7 @@ void ProgramBuilder::add_op(Op op) {
 }
 
 ValueId ProgramBuilder::embed(const TensorView& table) {
-  expect(is_weight_type(table.dtype) && table.shape.rank() == 2, "embedding table");
+  expect(is_matrix(table), "embedding table");
   const ValueId out = add_value(Rows::kTokens, table.shape[1]);
   add_op(EmbedOp{table, out});
   return out;
@@ -104,9 +112,10 @@ ValueId ProgramBuilder::rms_norm(ValueId in, const TensorView& weight, float eps
 LinearPart ProgramBuilder::add_part(ValueId in, const Weight& weight, ValueId out) {
   const TensorView& matrix = weight.matrix;
   const Value source = value(in);
-  expect(is_weight_type(matrix.dtype) && matrix.shape.rank() == 2, "matrix");
+  expect(is_matrix(matrix), "matrix");
   expect(matrix.shape[1] == source.width, "matrix width");
-  LinearPart part{matrix, kNone, out, false};
+  program_.matrices.push_back(matrix);
+  LinearPart part{static_cast<MatrixId>(program_.matrices.size()) - 1, kNone, out, false};
   if (weight.bias != nullptr) part.bias = add_constant(*weight.bias, matrix.shape[0]);
   if (out == kNone) part.out = add_value(source.rows, matrix.shape[0]);
   expect(value(part.out).width == matrix.shape[0] && value(part.out).rows == source.rows,
@@ -118,7 +127,7 @@ ValueId ProgramBuilder::add_packed(ValueId in, std::initializer_list<Weight> wei
   const bool wanted = std::any_of(weights.begin(), weights.end(), [](const Weight& weight) {
     return weight.matrix.dtype == DType::kBf16;
   });
-  if (!program_.arithmetic.bf16_pairs || !wanted) return kNone;
+  if (!program_.arithmetic.packed || !wanted) return kNone;
   const Value source = value(in);
   const ValueId packed =
       add_value(source.rows, kernels::packed_floats(1, source.width) / kernels::kPackRows);

@@ -1,8 +1,8 @@
 // A forward pass as a list of operations over f32 activation values: what an architecture builds
-// once and the executor runs at every step. Holds no memory for activations; plan_memory() says
-// where each value lives. Adding an operation means a struct here, a builder method and an executor
-// case. Thread: any once built. Ownership: weights are borrowed views, they must outlive the
-// program.
+// once and the executor runs at every step. Holds no memory for activations (memory_planner.h says
+// where each value lives) and knows no kernels (matrices.h says how they read the weights). Adding
+// an operation means a struct here, a builder method and an executor case.
+// Thread: any once built. Ownership: weights are borrowed views, they must outlive the program.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,7 @@ enum class Rows : std::uint8_t { kTokens, kLogits };
 
 using ValueId = std::int32_t;
 using ConstantId = std::int32_t;
+using MatrixId = std::int32_t;
 inline constexpr std::int32_t kNone = -1;
 
 // Shape: [rows][width], f32.
@@ -32,9 +33,9 @@ struct Value {
   bool packed = false;  // activations packed for the kernels, rows in whole groups of kPackRows
 };
 
-// out (+)= in * weight^T (+ bias). Shape: weight [out width][in width].
+// out (+)= in * matrix^T (+ bias). Shape: matrix [out width][in width].
 struct LinearPart {
-  tensor::TensorView weight;
+  MatrixId matrix = kNone;
   ConstantId bias = kNone;
   ValueId out = kNone;
   bool accumulate = false;
@@ -42,7 +43,7 @@ struct LinearPart {
 
 // out[row] = table[token id of row]
 struct EmbedOp {
-  tensor::TensorView table;  // Shape: [vocab][width]
+  tensor::TensorView table;  // Shape: [vocab][width]; read by row where it lies
   ValueId out = kNone;
 };
 struct RmsNormOp {
@@ -92,6 +93,8 @@ using Op =
 struct Rope {
   std::vector<float> inverse_frequencies;  // Shape: [rotary_dim / 2]
   float scale = 1;
+  // Pairs are elements (2i, 2i + 1) of a head, not (i, i + rotary_dim / 2).
+  bool adjacent = false;
 };
 
 struct AttentionShape {
@@ -103,14 +106,16 @@ struct AttentionShape {
 
 // How precisely a program computes; sums are always f32.
 struct Arithmetic {
-  // Linears with bf16 weights may round each activation to the sum of two bf16 numbers.
-  bool bf16_pairs = false;
+  // Linears may read packed matrices, whose kernels round activations (to 16 bits or to pairs of
+  // bf16 beside 16-bit weights, to 8-bit groups beside quantised ones). Otherwise all is f32.
+  bool packed = false;
   tensor::DType kv = tensor::DType::kF32;  // type of keys and values: f32 or f16
 };
 
 struct Program {
   std::vector<Op> ops;
   std::vector<Value> values;
+  std::vector<tensor::TensorView> matrices;  // of the linears, as they are in the file
   // Small vectors that the kernels read as f32 (norm weights, biases), as they are in the file.
   std::vector<tensor::TensorView> constants;
   AttentionShape attention;
@@ -118,17 +123,6 @@ struct Program {
   Arithmetic arithmetic;
   ValueId logits = kNone;
 };
-
-// Where each value lives in one workspace for steps of these sizes. Values whose lifetimes do not
-// meet share memory.
-struct MemoryLayout {
-  std::vector<std::uint64_t> offsets;  // by ValueId, aligned to a cache line
-  std::uint64_t size = 0;
-};
-// Precondition: rows * width of every value fits in 63 bits (true for sizes that are int32).
-MemoryLayout plan_memory(const Program& program,
-                         std::int64_t token_count,
-                         std::int64_t logit_row_count);
 
 // Bytes of keys and values of one block of limits::kKvBlockSizeTokens tokens, all layers.
 std::uint64_t kv_block_size(const Program& program);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "graph/kv_cache.h"
+#include "graph/memory_planner.h"
 
 namespace inferneo::graph {
 namespace {
@@ -36,7 +37,7 @@ Result<Program> small_program() {
 
 TEST(MemoryPlanner, values_alive_together_do_not_overlap) {
   const Program program = small_program().value();
-  const MemoryLayout layout = plan_memory(program, 5, 3);
+  const MemoryLayout layout = plan_memory(program, {}, 5, 3);
   const auto end = [&](std::size_t i) {
     const Value& value = program.values[i];
     const std::int64_t rows = value.rows == Rows::kTokens ? 5 : 3;
@@ -58,7 +59,7 @@ TEST(MemoryPlanner, values_alive_together_do_not_overlap) {
 TEST(MemoryPlanner, layers_share_their_memory) {
   const Program program = small_program().value();
   // The residual stream (16), and one layer at its widest: q, k, v and the mixed heads.
-  EXPECT_LE(plan_memory(program, 1024, 0).size, 1024U * 4 * (16 + 32 + 16 + 16 + 32));
+  EXPECT_LE(plan_memory(program, {}, 1024, 0).size, 1024U * 4 * (16 + 32 + 16 + 16 + 32));
 }
 
 TEST(ProgramBuilder, shapes_that_do_not_fit_are_reported) {

@@ -1,5 +1,5 @@
-// Attention of every supported table against the reference, and bit equality for every way of
-// cutting a sequence into chunks.
+// Attention of every supported table against sums in double, and bit equality for every way of
+// cutting a sequence into chunks, row ranges and ranges of keys.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,9 +13,17 @@
 namespace inferneo::kernels {
 namespace {
 
-using testing::close;
 using testing::random_floats;
 using testing::same_bits;
+
+enum class KvType { kF32, kF16 };
+constexpr KvType kKvTypes[] = {KvType::kF32, KvType::kF16};
+
+const char* name(KvType type) { return type == KvType::kF32 ? "f32" : "f16"; }
+
+AttentionFn entry(const KernelTable& table, KvType type) {
+  return type == KvType::kF32 ? table.attention_f32 : table.attention_f16;
+}
 
 // A sequence in a paged cache whose blocks lie in no order, beside blocks full of NaN.
 struct Sequence {
@@ -54,6 +62,7 @@ struct Sequence {
     convert();
   }
 
+  // Rounds keys and values to what the cache type holds, and fills the other types from them.
   void convert() {
     k_f16 = testing::to_f16(k);
     v_f16 = testing::to_f16(v);
@@ -66,20 +75,17 @@ struct Sequence {
                                     head_dim);
   }
 
-  // Output of tokens [begin, end) as rows of one chunk that starts at chunk_begin, all heads.
-  void run(const KernelTable& table,
-           bool f16,
-           std::int32_t chunk_begin,
-           std::int32_t begin,
-           std::int32_t end,
-           std::vector<float>& out) const {
-    std::vector<float> scratch(static_cast<std::size_t>(attention_scratch_floats(head_dim, group)),
-                               std::numeric_limits<float>::quiet_NaN());
+  // Rows [begin, end) as rows of one chunk that starts at chunk_begin, without head and scratch.
+  [[nodiscard]] AttentionArgs args(KvType type,
+                                   std::int32_t chunk_begin,
+                                   std::int32_t begin,
+                                   std::int32_t end,
+                                   std::vector<float>& out) const {
     AttentionArgs args;
     args.q = q.data() + chunk_begin * q_stride();
     args.out = out.data() + chunk_begin * q_stride();
-    args.k_cache = f16 ? static_cast<const void*>(k_f16.data()) : k.data();
-    args.v_cache = f16 ? static_cast<const void*>(v_f16.data()) : v.data();
+    args.k_cache = type == KvType::kF16 ? static_cast<const void*>(k_f16.data()) : k.data();
+    args.v_cache = type == KvType::kF16 ? static_cast<const void*>(v_f16.data()) : v.data();
     args.blocks = blocks.data();
     args.q_stride = q_stride();
     args.out_stride = q_stride();
@@ -91,16 +97,89 @@ struct Sequence {
     args.head_dim = head_dim;
     args.block_size = block_size;
     args.scale = 1 / std::sqrt(static_cast<float>(head_dim));
-    args.scratch = scratch.data();
-    for (args.kv_head = 0; args.kv_head < kv_heads; ++args.kv_head) {
-      (f16 ? table.attention_f16 : table.attention_f32)(args);
+    return args;
+  }
+  [[nodiscard]] std::vector<float> scratch() const {
+    return std::vector<float>(static_cast<std::size_t>(attention_scratch_floats(head_dim, group)),
+                              std::numeric_limits<float>::quiet_NaN());
+  }
+
+  // Output of tokens [begin, end), all heads.
+  void run(const KernelTable& table,
+           KvType type,
+           std::int32_t chunk_begin,
+           std::int32_t begin,
+           std::int32_t end,
+           std::vector<float>& out) const {
+    std::vector<float> memory = scratch();
+    AttentionArgs a = args(type, chunk_begin, begin, end, out);
+    a.scratch = memory.data();
+    for (a.kv_head = 0; a.kv_head < kv_heads; ++a.kv_head) entry(table, type)(a);
+  }
+
+  // The same from partials of the ranges, several to a call, the last ranges first.
+  void run_split(const KernelTable& table,
+                 KvType type,
+                 std::int32_t begin,
+                 std::int32_t end,
+                 std::int32_t ranges_per_call,
+                 std::vector<float>& out) const {
+    std::vector<float> memory = scratch();
+    AttentionArgs a = args(type, begin, begin, end, out);
+    a.scratch = memory.data();
+    const std::int32_t range_count = (end - 1) / kAttentionRange + 1;
+    const std::int64_t queries = std::int64_t{end - begin} * group;
+    std::vector<float> partials(
+        static_cast<std::size_t>(range_count * attention_partial_floats(queries, head_dim)),
+        std::numeric_limits<float>::quiet_NaN());
+    a.partials = partials.data();
+    for (a.kv_head = 0; a.kv_head < kv_heads; ++a.kv_head) {
+      for (a.range_end = range_count; a.range_end > 0; a.range_end = a.range_begin) {
+        a.range_begin = std::max(a.range_end - ranges_per_call, 0);
+        entry(table, type)(a);
+      }
+      table.attention_merge(a);
     }
   }
 
-  [[nodiscard]] std::vector<float> whole(const KernelTable& table, bool f16) const {
+  [[nodiscard]] std::vector<float> whole(const KernelTable& table, KvType type) const {
     std::vector<float> out(q.size(), 0.0F);
-    run(table, f16, 0, 0, tokens, out);
+    run(table, type, 0, 0, tokens, out);
     return out;
+  }
+
+  // What one query gives, with sums in double.
+  [[nodiscard]] std::vector<double> expected(KvType type,
+                                             std::int32_t token,
+                                             std::int32_t head) const {
+    const auto element =
+        [type](const std::vector<float>& f32, const std::vector<F16>& f16, std::size_t i) {
+          if (type == KvType::kF32) return double{f32[i]};
+          float x = 0;
+          reference_table().f16_to_f32(&f16[i], &x, 1);
+          return double{x};
+        };
+    const float* query = q.data() + token * q_stride() + head * head_dim;
+    const double scale = 1 / std::sqrt(static_cast<double>(head_dim));
+    std::vector<double> weights;
+    for (std::int32_t t = 0; t <= token; ++t) {
+      double sum = 0;
+      for (std::size_t d = 0; d < static_cast<std::size_t>(head_dim); ++d) {
+        sum += query[d] * element(k, k_f16, offset(t, head / group) + d);
+      }
+      weights.push_back(sum * scale);
+    }
+    const double most = *std::max_element(weights.begin(), weights.end());
+    double total = 0;
+    for (double& weight : weights) total += weight = std::exp(weight - most);
+    std::vector<double> sums(static_cast<std::size_t>(head_dim), 0.0);
+    for (std::int32_t t = 0; t <= token; ++t) {
+      for (std::size_t d = 0; d < sums.size(); ++d) {
+        sums[d] += weights[static_cast<std::size_t>(t)] / total *
+                   element(v, v_f16, offset(t, head / group) + d);
+      }
+    }
+    return sums;
   }
 
   std::int32_t tokens, group, head_dim, block_size, kv_heads;
@@ -113,13 +192,36 @@ struct Sequence {
 // carry a relative error of head_dim rounding errors, which the exponential turns into a relative
 // one.
 constexpr double kBound = 2e-5;
+// Queries and weights rounded to f16, whose errors are 2^12 times those of f32 but meet by chance.
+constexpr double kBoundHalves = 2e-3;
+constexpr double kMeanBoundHalves = 1.5e-4;
 
-void expect_close(const std::vector<float>& expected,
-                  const std::vector<float>& actual,
+// Every `stride`-th token of every head.
+void expect_close(const Sequence& sequence,
+                  KvType type,
+                  const KernelTable& table,
+                  std::int32_t stride,
                   const std::string& what) {
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    ASSERT_TRUE(close(expected[i], actual[i], kBound))
-        << what << " at " << i << ": " << expected[i] << " and " << actual[i];
+  const std::vector<float> actual = sequence.whole(table, type);
+  const bool halves = type == KvType::kF16 && std::string(table.name) == "amx_fp16";
+  double error_sum = 0;
+  double error_count = 0;
+  for (std::int32_t t = sequence.tokens - 1; t >= 0; t -= stride) {
+    for (std::int32_t head = 0; head < sequence.kv_heads * sequence.group; ++head) {
+      const std::vector<double> expected = sequence.expected(type, t, head);
+      const float* row = actual.data() + t * sequence.q_stride() + head * sequence.head_dim;
+      for (std::size_t d = 0; d < expected.size(); ++d) {
+        const double error = std::abs(expected[d] - double{row[d]});
+        ASSERT_LE(error, halves ? kBoundHalves : kBound)
+            << table.name << " " << name(type) << " " << what << " token " << t << " head " << head
+            << " at " << d << ": " << expected[d] << " and " << row[d];
+        error_sum += error;
+        ++error_count;
+      }
+    }
+  }
+  if (halves) {
+    EXPECT_LE(error_sum / error_count, kMeanBoundHalves) << what;
   }
 }
 
@@ -132,53 +234,95 @@ void expect_same(const std::vector<float>& expected,
   }
 }
 
-TEST(Attention, agrees_with_the_reference_for_odd_head_sizes) {
-  for (const KernelTable* table : supported_tables()) {
-    for (const bool f16 : {false, true}) {
-      for (const std::int32_t head_dim :
-           {1, 2, 3, 7, 8, 15, 16, 17, 24, 48, 64, 80, 96, 100, 128}) {
-        const Sequence sequence(70, 3, head_dim);
-        expect_close(sequence.whole(reference_table(), f16),
-                     sequence.whole(*table, f16),
-                     std::string(table->name) + " head_dim " + std::to_string(head_dim));
+TEST(Attention, agrees_with_sums_in_double_for_odd_head_sizes) {
+  for (const std::int32_t head_dim :
+       {1, 2, 3, 7, 8, 15, 16, 17, 24, 32, 48, 64, 80, 96, 100, 128, 192, 256}) {
+    const Sequence sequence(70, 3, head_dim);
+    for (const KernelTable* table : supported_tables()) {
+      for (const KvType type : kKvTypes) {
+        expect_close(sequence, type, *table, 3, "head_dim " + std::to_string(head_dim));
       }
     }
   }
 }
 
-TEST(Attention, agrees_with_the_reference_for_odd_lengths_groups_and_block_sizes) {
-  for (const KernelTable* table : supported_tables()) {
-    for (const std::int32_t tokens : {1, 17, 64, 65, 130}) {
-      for (const std::int32_t group : {1, 5, 33}) {
-        for (const std::int32_t block_size : {1, 16, 50}) {
-          const Sequence sequence(tokens, group, 16, block_size);
-          expect_close(sequence.whole(reference_table(), true),
-                       sequence.whole(*table, true),
-                       std::string(table->name) + " tokens " + std::to_string(tokens) + " group " +
-                           std::to_string(group));
+TEST(Attention, agrees_with_sums_in_double_for_odd_lengths_groups_and_block_sizes) {
+  for (const std::int32_t tokens : {1, 17, 64, 65, 130}) {
+    for (const std::int32_t group : {1, 5, 33}) {
+      for (const std::int32_t block_size : {1, 16, 50}) {
+        const Sequence sequence(tokens, group, group == 5 ? 32 : 16, block_size);
+        for (const KernelTable* table : supported_tables()) {
+          const std::string what = "tokens " + std::to_string(tokens) + " group " +
+                                   std::to_string(group) + " block " + std::to_string(block_size);
+          expect_close(sequence, KvType::kF16, *table, 9, what);
         }
       }
     }
   }
 }
 
+TEST(Attention, agrees_with_sums_in_double_over_many_ranges) {
+  for (const std::int32_t tokens :
+       {kAttentionRange, kAttentionRange + 1, 3 * kAttentionRange - 5}) {
+    const Sequence sequence(tokens, 2, 32, 16, 1);
+    for (const KernelTable* table : supported_tables()) {
+      if (table == &reference_table() && tokens > 2 * kAttentionRange) continue;  // takes seconds
+      for (const KvType type : kKvTypes) {
+        expect_close(sequence, type, *table, 257, "tokens " + std::to_string(tokens));
+      }
+    }
+  }
+}
+
 TEST(Attention, bits_do_not_depend_on_chunks_or_row_ranges) {
-  for (const KernelTable* table : supported_tables()) {
-    for (const bool f16 : {false, true}) {
-      for (const std::int32_t group : {1, 3, 8}) {
-        const Sequence sequence(150, group, 40);
-        const std::vector<float> whole = sequence.whole(*table, f16);
-        for (const std::int32_t size : {1, 2, 7, 31, 64, 149}) {
-          std::vector<float> chunks(whole.size(), 0.0F);
-          std::vector<float> ranges(whole.size(), 0.0F);
-          for (std::int32_t t = 0; t < sequence.tokens; t += size) {
-            const std::int32_t end = std::min(t + size, sequence.tokens);
-            sequence.run(*table, f16, t, t, end, chunks);
-            sequence.run(*table, f16, 0, t, end, ranges);
+  for (const std::int32_t head_dim : {40, 64}) {
+    for (const std::int32_t group : {1, 3, 8}) {
+      const Sequence sequence(150, group, head_dim);
+      for (const KernelTable* table : supported_tables()) {
+        for (const KvType type : kKvTypes) {
+          const std::vector<float> whole = sequence.whole(*table, type);
+          for (const std::int32_t size : {1, 2, 7, 31, 64, 149}) {
+            std::vector<float> chunks(whole.size(), 0.0F);
+            std::vector<float> ranges(whole.size(), 0.0F);
+            for (std::int32_t t = 0; t < sequence.tokens; t += size) {
+              const std::int32_t end = std::min(t + size, sequence.tokens);
+              sequence.run(*table, type, t, t, end, chunks);
+              sequence.run(*table, type, 0, t, end, ranges);
+            }
+            const std::string what = std::string(table->name) + " " + name(type) + " head_dim " +
+                                     std::to_string(head_dim) + " size " + std::to_string(size);
+            expect_same(whole, chunks, what + " chunks");
+            expect_same(whole, ranges, what + " ranges");
           }
-          const std::string what = std::string(table->name) + " size " + std::to_string(size);
-          expect_same(whole, chunks, what + " chunks");
-          expect_same(whole, ranges, what + " ranges");
+        }
+      }
+    }
+  }
+}
+
+// Rows near the borders of ranges, alone, in chunks, and merged from partials.
+TEST(Attention, bits_do_not_depend_on_who_computes_a_range_of_keys) {
+  constexpr std::int32_t kTokens = 3 * kAttentionRange + 40;
+  for (const std::int32_t head_dim : {24, 64}) {
+    const Sequence sequence(kTokens, 3, head_dim, 16, 1);
+    for (const KernelTable* table : supported_tables()) {
+      const bool is_slow = table == &reference_table();
+      for (const KvType type : kKvTypes) {
+        for (const std::int32_t end : {kAttentionRange, kAttentionRange + 7, kTokens}) {
+          if (is_slow && end == kTokens) continue;
+          const std::int32_t begin = end - (is_slow ? 9 : 45);
+          const std::string what = std::string(table->name) + " " + name(type) + " head_dim " +
+                                   std::to_string(head_dim) + " end " + std::to_string(end);
+          std::vector<float> whole(sequence.q.size(), 0.0F);
+          sequence.run(*table, type, begin, begin, end, whole);
+          std::vector<float> rows(whole.size(), 0.0F);
+          for (std::int32_t t = begin; t < end; ++t) sequence.run(*table, type, t, t, t + 1, rows);
+          expect_same(whole, rows, what + " rows");
+          for (const std::int32_t ranges_per_call : {1, 3}) {
+            std::vector<float> split(whole.size(), 0.0F);
+            sequence.run_split(*table, type, begin, end, ranges_per_call, split);
+            expect_same(whole, split, what + " split by " + std::to_string(ranges_per_call));
+          }
         }
       }
     }
@@ -186,25 +330,34 @@ TEST(Attention, bits_do_not_depend_on_chunks_or_row_ranges) {
 }
 
 // A later token's broken key or value touches no earlier row, not even one in the same tile.
-TEST(Attention, nans_reach_later_rows_only) {
+TEST(Attention, broken_elements_reach_later_rows_only) {
+  const float infinity = std::numeric_limits<float>::infinity();
   for (const KernelTable* table : supported_tables()) {
-    for (const bool f16 : {false, true}) {
-      for (const bool in_key : {false, true}) {
-        const Sequence good(100, 2, 20);
-        const std::vector<float> expected = good.whole(*table, f16);
-        Sequence bad = good;
-        const std::int32_t at = 41;
-        (in_key ? bad.k : bad.v)[bad.offset(at, 0) + 5] = std::numeric_limits<float>::quiet_NaN();
-        bad.convert();
-        const std::vector<float> actual = bad.whole(*table, f16);
-        for (std::int32_t t = 0; t < good.tokens; ++t) {
-          const auto row = static_cast<std::size_t>(t * good.q_stride());
-          for (std::size_t i = 0; i < static_cast<std::size_t>(good.head_dim * 2); ++i) {
-            const bool touched = t >= at && (in_key || i % 20 == 5);
-            EXPECT_EQ(std::isnan(actual[row + i]), touched) << table->name << " token " << t;
-            if (!touched) {
-              EXPECT_TRUE(same_bits(expected[row + i], actual[row + i]))
-                  << table->name << " token " << t;
+    for (const KvType type : kKvTypes) {
+      for (const std::int32_t head_dim : {20, 32}) {
+        const Sequence good(100, 2, head_dim);
+        const std::vector<float> expected = good.whole(*table, type);
+        for (const bool in_key : {false, true}) {
+          for (const float value : {std::numeric_limits<float>::quiet_NaN(), infinity}) {
+            Sequence bad = good;
+            const std::int32_t at = 41;
+            (in_key ? bad.k : bad.v)[bad.offset(at, 0) + 5] = value;
+            bad.convert();
+            const std::vector<float> actual = bad.whole(*table, type);
+            for (std::int32_t t = 0; t < good.tokens; ++t) {
+              const auto row = static_cast<std::size_t>(t * good.q_stride());
+              for (std::size_t i = 0; i < static_cast<std::size_t>(head_dim * 2); ++i) {
+                const bool touched =
+                    t >= at && (in_key || i % static_cast<std::size_t>(head_dim) == 5);
+                // An infinite key gives some queries a weight of 0.
+                if (touched && in_key && value == infinity) continue;
+                EXPECT_EQ(std::isfinite(actual[row + i]), !touched)
+                    << table->name << " token " << t << " at " << i;
+                if (!touched) {
+                  EXPECT_TRUE(same_bits(expected[row + i], actual[row + i]))
+                      << table->name << " token " << t << " at " << i;
+                }
+              }
             }
           }
         }
@@ -213,25 +366,70 @@ TEST(Attention, nans_reach_later_rows_only) {
   }
 }
 
-TEST(Attention, scores_of_minus_infinity_weigh_nothing) {
+TEST(Attention, broken_queries_spoil_their_own_row_only) {
   for (const KernelTable* table : supported_tables()) {
-    Sequence sequence(130, 1, 8);
-    // The first tile's scores are all -infinity, the later ones finite.
-    for (float& x : sequence.q) x = 1;
-    for (std::int32_t t = 0; t < 64; ++t) {
-      sequence.k[sequence.offset(t, 0)] = -std::numeric_limits<float>::infinity();
-    }
-    sequence.convert();
-    const std::vector<float> expected = sequence.whole(reference_table(), false);
-    const std::vector<float> actual = sequence.whole(*table, false);
-    for (std::int32_t t = 64; t < 130; ++t) {
-      for (std::int32_t d = 0; d < 8; ++d) {
-        const auto i = static_cast<std::size_t>(t * sequence.q_stride() + d);
-        EXPECT_TRUE(std::isfinite(actual[i])) << table->name;
-        EXPECT_TRUE(close(expected[i], actual[i], kBound)) << table->name;
+    const Sequence good(40, 2, 32);
+    const std::vector<float> expected = good.whole(*table, KvType::kF16);
+    Sequence bad = good;
+    bad.q[static_cast<std::size_t>(17 * good.q_stride() + 3)] =
+        std::numeric_limits<float>::infinity();
+    const std::vector<float> actual = bad.whole(*table, KvType::kF16);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      const auto row = static_cast<std::size_t>(17 * good.q_stride());
+      if (i >= row && i < row + 32) {
+        EXPECT_TRUE(std::isnan(actual[i])) << table->name;
+      } else {
+        EXPECT_TRUE(same_bits(expected[i], actual[i])) << table->name;
       }
     }
-    EXPECT_TRUE(std::isnan(actual[0])) << table->name;
+  }
+}
+
+// Queries beyond the range of f16, and so small that f16 would lose their digits.
+TEST(Attention, queries_may_have_any_magnitude) {
+  for (const float factor : {1e6F, 1e-9F}) {
+    Sequence sequence(40, 2, 32);
+    for (float& x : sequence.q) x *= factor;
+    for (float& x : sequence.k) x /= factor < 1 ? 1e-4F : 1e4F;
+    sequence.convert();
+    for (const KernelTable* table : supported_tables()) {
+      const std::vector<float> actual = sequence.whole(*table, KvType::kF16);
+      double largest = 0;
+      for (std::int32_t t = 0; t < 40; ++t) {
+        const std::vector<double> expected = sequence.expected(KvType::kF16, t, 1);
+        const float* row = actual.data() + t * sequence.q_stride() + 32;
+        for (std::size_t d = 0; d < 32; ++d) {
+          largest = std::max(largest, std::abs(expected[d] - double{row[d]}));
+        }
+      }
+      // The scores reach some hundreds, so that a relative error of 2^-12 in them is one of a tenth
+      // in a weight.
+      EXPECT_LE(largest, factor > 1 ? 0.1 : 2e-4) << table->name;
+    }
+  }
+}
+
+TEST(Attention, scores_of_minus_infinity_weigh_nothing) {
+  for (const KernelTable* table : supported_tables()) {
+    for (const std::int32_t head_dim : {8, 32}) {
+      // The first scores are all -infinity, the later ones finite.
+      constexpr std::int32_t kBroken = 150;
+      Sequence sequence(300, 1, head_dim);
+      for (float& x : sequence.q) x = 1;
+      for (std::int32_t t = 0; t < kBroken; ++t) {
+        sequence.k[sequence.offset(t, 0)] = -std::numeric_limits<float>::infinity();
+      }
+      sequence.convert();
+      const std::vector<float> actual = sequence.whole(*table, KvType::kF16);
+      for (std::int32_t t = kBroken; t < sequence.tokens; ++t) {
+        const std::vector<double> expected = sequence.expected(KvType::kF16, t, 0);
+        const float* row = actual.data() + t * sequence.q_stride();
+        for (std::size_t d = 0; d < expected.size(); ++d) {
+          EXPECT_NEAR(expected[d], row[d], kBoundHalves) << table->name << " token " << t;
+        }
+      }
+      EXPECT_TRUE(std::isnan(actual[0])) << table->name;
+    }
   }
 }
 

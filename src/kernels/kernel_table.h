@@ -37,6 +37,11 @@ struct LinearArgs {
 };
 using LinearFn = void (*)(const LinearArgs&) noexcept;
 
+// Attention takes keys in ranges that begin at multiples of this, and merges the ranges' results in
+// order. Why a constant: the ranges decide about the order of additions, so they depend on nothing
+// but the position. Why 1024: enough to make a merge cheap, few enough to give each thread work.
+inline constexpr std::int32_t kAttentionRange = 1024;
+
 // Softmax attention of one sequence's query rows against its paged keys and values, for one
 // key/value head and all query heads that share it, in one pass (online softmax); no score matrix.
 // Query row i has position context_before + i and sees keys 0 .. position.
@@ -46,6 +51,9 @@ struct AttentionArgs {
   const float* q = nullptr;  // Shape: [rows][q_stride], head h at offset h * head_dim; rope applied
   const void* k_cache = nullptr;  // this layer's keys; element type by entry
   const void* v_cache = nullptr;
+  // Of int8 caches: element = scale * code. Shape: [block][kv_heads][block_size]
+  const float* k_scales = nullptr;
+  const float* v_scales = nullptr;
   const std::uint32_t* blocks = nullptr;  // block table of the sequence
   float* out = nullptr;                   // Shape: [rows][out_stride], laid out like q
   std::int64_t q_stride = 0;              // elements
@@ -60,6 +68,13 @@ struct AttentionArgs {
   std::int32_t block_size = 0;
   float scale = 0;           // usually 1 / sqrt(head_dim)
   float* scratch = nullptr;  // attention_scratch_floats(head_dim, group) floats, per thread
+  // Where set, only ranges [range_begin, range_end) are computed, and the result of range r goes to
+  // partials + r * attention_partial_floats(rows * group, head_dim) instead of out. When all ranges
+  // of the call's last row are there, attention_merge makes out of them, with the bits of a call
+  // without partials.
+  float* partials = nullptr;
+  std::int32_t range_begin = 0;
+  std::int32_t range_end = 0;
 };
 using AttentionFn = void (*)(const AttentionArgs&) noexcept;
 
@@ -73,6 +88,8 @@ inline std::int64_t packed_floats(std::int64_t m, std::int64_t k) {
 
 // Floats of scratch that any table's attention needs.
 std::int64_t attention_scratch_floats(std::int32_t head_dim, std::int32_t group);
+// Floats of the result of one range for this many queries (a head of a row is a query).
+std::int64_t attention_partial_floats(std::int64_t query_count, std::int32_t head_dim);
 
 struct KernelTable {
   const char* name = nullptr;  // "reference", "avx2", "avx512", ...
@@ -99,7 +116,11 @@ struct KernelTable {
   const MatrixOps* (*matrix_ops)(const MatrixFormat& format) noexcept = nullptr;
 
   AttentionFn attention_f32 = nullptr;  // f32 keys and values
-  AttentionFn attention_f16 = nullptr;  // f16 keys and values, f32 arithmetic
+  // f16 keys and values. A table may round scaled queries and softmax weights to f16 (relative
+  // error up to 2^-11), where the sums are f32 all the same.
+  AttentionFn attention_f16 = nullptr;
+  // Merges the partials of ranges 0 .. of the call's last row and writes out.
+  AttentionFn attention_merge = nullptr;
 
   // y[i] = x[i] * weight[i] / sqrt(mean(x^2) + eps), one row of n.
   void (*rms_norm)(
@@ -112,6 +133,13 @@ struct KernelTable {
                std::int64_t heads,
                std::int64_t head_dim,
                std::int64_t rotary_dim) noexcept;
+  // As rope, with pairs (2i, 2i + 1): the layout of RoFormer itself, and of GGUF files.
+  void (*rope_adjacent)(float* x,
+                        const float* cos,
+                        const float* sin,
+                        std::int64_t heads,
+                        std::int64_t head_dim,
+                        std::int64_t rotary_dim) noexcept;
   // y[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
   void (*silu_mul)(const float* gate, const float* up, float* y, std::int64_t n) noexcept;
   void (*add)(const float* a, const float* b, float* y, std::int64_t n) noexcept;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "kernels/cpu/attention_shape.h"
 #include "kernels/kernel_table.h"
 #include "kernels/reference_codes.h"
 
@@ -80,38 +81,115 @@ const T* cache_row(const AttentionArgs& args, const void* cache, std::int32_t po
   return static_cast<const T*>(cache) + row * args.head_dim;
 }
 
-// Two passes over the keys: the largest score, then the weighted sum of the values.
+// The result of some keys for one query: values not yet divided by the sum of their weights.
+struct RangeRow {
+  float* values;  // Shape: [head_dim]
+  float* most;
+  float* sum;
+};
+
+RangeRow partial_row(const AttentionArgs& args, std::int32_t range, std::int64_t query) {
+  const std::int64_t queries = std::int64_t{args.row_end - args.row_begin} * args.group;
+  const std::int64_t width = padded_head_dim(args.head_dim);
+  float* floats = args.partials + range * partial_floats(queries, args.head_dim);
+  return {floats + query * width,
+          floats + queries * width + query,
+          floats + queries * (width + 1) + query};
+}
+
+// Two passes over the keys of a range: the largest score, then the weighted sum of the values.
 template <typename T, float (*from)(T)>
-void attend_one(const AttentionArgs& args, const float* q, std::int32_t position, float* out) {
+void attend_range(const AttentionArgs& args,
+                  const float* q,
+                  std::int32_t position,
+                  std::int32_t range,
+                  const RangeRow& row) {
   const auto score = [&](std::int32_t key) {
     const T* k = cache_row<T>(args, args.k_cache, key);
-    float sum = 0;
-    for (std::int32_t d = 0; d < args.head_dim; ++d) sum += q[d] * from(k[d]);
+    double sum = 0;
+    for (std::int32_t d = 0; d < args.head_dim; ++d) sum += double{q[d]} * from(k[d]);
     return sum * args.scale;
   };
-  float largest = -std::numeric_limits<float>::infinity();
-  for (std::int32_t key = 0; key <= position; ++key) largest = std::max(largest, score(key));
-  float sum = 0;
-  std::fill_n(out, args.head_dim, 0.0F);
-  for (std::int32_t key = 0; key <= position; ++key) {
-    const float weight = std::exp(score(key) - largest);
+  const std::int32_t begin = range * kAttentionRange;
+  const std::int32_t end = std::min(begin + kAttentionRange, position + 1);
+  double most = -std::numeric_limits<double>::infinity();
+  for (std::int32_t key = begin; key < end; ++key) most = std::max(most, score(key));
+  *row.most = static_cast<float>(most);
+  double sum = 0;
+  std::fill_n(row.values, args.head_dim, 0.0F);
+  for (std::int32_t key = begin; key < end; ++key) {
+    const double weight = std::exp(score(key) - double{*row.most});
     const T* v = cache_row<T>(args, args.v_cache, key);
-    for (std::int32_t d = 0; d < args.head_dim; ++d) out[d] += weight * from(v[d]);
+    for (std::int32_t d = 0; d < args.head_dim; ++d) {
+      row.values[d] += static_cast<float>(weight * from(v[d]));
+    }
     sum += weight;
   }
-  for (std::int32_t d = 0; d < args.head_dim; ++d) out[d] /= sum;
+  *row.sum = static_cast<float>(sum);
+}
+
+void fold_range(const AttentionArgs& args, const RangeRow& total, const RangeRow& next) {
+  const float most = std::max(*total.most, *next.most);
+  // Why: while every score is -infinity, subtracting it would make NaNs of weights that are 0.
+  const float shift = std::isinf(most) && most < 0 ? 0 : most;
+  const float before = std::exp(*total.most - shift);
+  const float here = std::exp(*next.most - shift);
+  *total.most = most;
+  *total.sum = *total.sum * before + *next.sum * here;
+  for (std::int32_t d = 0; d < args.head_dim; ++d) {
+    total.values[d] = total.values[d] * before + next.values[d] * here;
+  }
+}
+
+void write_row(const AttentionArgs& args, const RangeRow& row, std::int64_t query) {
+  const std::int64_t head = std::int64_t{args.kv_head} * args.group + query % args.group;
+  float* out =
+      args.out + (args.row_begin + query / args.group) * args.out_stride + head * args.head_dim;
+  for (std::int32_t d = 0; d < args.head_dim; ++d) out[d] = row.values[d] / *row.sum;
+}
+
+std::int32_t last_range(const AttentionArgs& args, std::int64_t query) {
+  const auto row = args.row_begin + static_cast<std::int32_t>(query / args.group);
+  return (args.context_before + row) / kAttentionRange;
 }
 
 template <typename T, float (*from)(T)>
 void attention(const AttentionArgs& args) noexcept {
-  for (std::int32_t row = args.row_begin; row < args.row_end; ++row) {
-    for (std::int32_t g = 0; g < args.group; ++g) {
-      const std::int64_t head = static_cast<std::int64_t>(args.kv_head) * args.group + g;
-      attend_one<T, from>(args,
-                          args.q + row * args.q_stride + head * args.head_dim,
-                          args.context_before + row,
-                          args.out + row * args.out_stride + head * args.head_dim);
+  const std::int64_t queries = std::int64_t{args.row_end - args.row_begin} * args.group;
+  for (std::int64_t query = 0; query < queries; ++query) {
+    const auto row = args.row_begin + static_cast<std::int32_t>(query / args.group);
+    const std::int64_t head = std::int64_t{args.kv_head} * args.group + query % args.group;
+    const float* q = args.q + row * args.q_stride + head * args.head_dim;
+    const auto attend = [&](std::int32_t range, const RangeRow& result) {
+      attend_range<T, from>(args, q, args.context_before + row, range, result);
+    };
+    if (args.partials != nullptr) {
+      for (std::int32_t range = args.range_begin; range < args.range_end; ++range) {
+        attend(range, partial_row(args, range, query));
+      }
+      continue;
     }
+    float most[2];
+    float sum[2];
+    const RangeRow total = {args.scratch, &most[0], &sum[0]};
+    const RangeRow next = {args.scratch + args.head_dim, &most[1], &sum[1]};
+    attend(0, total);
+    for (std::int32_t range = 1; range <= last_range(args, query); ++range) {
+      attend(range, next);
+      fold_range(args, total, next);
+    }
+    write_row(args, total, query);
+  }
+}
+
+void attention_merge(const AttentionArgs& args) noexcept {
+  const std::int64_t queries = std::int64_t{args.row_end - args.row_begin} * args.group;
+  for (std::int64_t query = 0; query < queries; ++query) {
+    const RangeRow total = partial_row(args, 0, query);
+    for (std::int32_t range = 1; range <= last_range(args, query); ++range) {
+      fold_range(args, total, partial_row(args, range, query));
+    }
+    write_row(args, total, query);
   }
 }
 
@@ -136,6 +214,22 @@ void rope(float* x,
       const float b = x[i + half];
       x[i] = a * cos[i] - b * sin[i];
       x[i + half] = b * cos[i] + a * sin[i];
+    }
+  }
+}
+
+void rope_adjacent(float* x,
+                   const float* cos,
+                   const float* sin,
+                   std::int64_t heads,
+                   std::int64_t head_dim,
+                   std::int64_t rotary_dim) noexcept {
+  for (std::int64_t head = 0; head < heads; ++head, x += head_dim) {
+    for (std::int64_t i = 0; i < rotary_dim / 2; ++i) {
+      const float a = x[2 * i];
+      const float b = x[2 * i + 1];
+      x[2 * i] = a * cos[i] - b * sin[i];
+      x[2 * i + 1] = b * cos[i] + a * sin[i];
     }
   }
 }
@@ -204,8 +298,10 @@ constexpr KernelTable kReference = {
     .matrix_ops = reference_codes_ops,
     .attention_f32 = attention<float, from_f32>,
     .attention_f16 = attention<F16, from_f16>,
+    .attention_merge = attention_merge,
     .rms_norm = rms_norm,
     .rope = rope,
+    .rope_adjacent = rope_adjacent,
     .silu_mul = silu_mul,
     .add = add,
     .f32_to_bf16 = f32_to_bf16,

@@ -183,6 +183,51 @@ TEST(RowOps, rope_agrees_with_the_reference_and_leaves_the_rest_alone) {
   }
 }
 
+TEST(RowOps, rope_of_adjacent_pairs_agrees_with_the_reference_and_leaves_the_rest_alone) {
+  for (const KernelTable* table : supported_tables()) {
+    for (const std::int64_t head_dim : {2, 6, 16, 34, 64, 100}) {
+      for (const std::int64_t rotary_dim : {head_dim, head_dim / 4 * 2}) {
+        const std::int64_t heads = 3;
+        std::vector<float> expected = random_floats(heads * head_dim + 1, 3);
+        std::vector<float> actual = expected;
+        const std::vector<float> cos = random_floats(rotary_dim / 2, 4);
+        const std::vector<float> sin = random_floats(rotary_dim / 2, 5);
+        reference_table().rope_adjacent(
+            expected.data() + 1, cos.data(), sin.data(), heads, head_dim, rotary_dim);
+        table->rope_adjacent(
+            actual.data() + 1, cos.data(), sin.data(), heads, head_dim, rotary_dim);
+        for (std::size_t i = 0; i < actual.size(); ++i) {
+          ASSERT_TRUE(close(expected[i], actual[i], 2.5e-7)) << table->name;
+        }
+      }
+    }
+  }
+}
+
+// Rows of a matrix that are stored in pairs give the same numbers in another order.
+TEST(RowOps, the_two_layouts_of_rope_rotate_alike) {
+  constexpr std::int64_t kHeads = 2;
+  constexpr std::int64_t kHeadDim = 64;
+  const std::vector<float> split = random_floats(kHeads * kHeadDim, 3);
+  std::vector<float> paired(split.size());
+  const auto paired_index = [](std::size_t i) {
+    const std::size_t within = i % kHeadDim;
+    return i - within + 2 * (within % (kHeadDim / 2)) + within / (kHeadDim / 2);
+  };
+  for (std::size_t i = 0; i < split.size(); ++i) paired[paired_index(i)] = split[i];
+  const std::vector<float> cos = random_floats(kHeadDim / 2, 4);
+  const std::vector<float> sin = random_floats(kHeadDim / 2, 5);
+  for (const KernelTable* table : supported_tables()) {
+    std::vector<float> a = split;
+    std::vector<float> b = paired;
+    table->rope(a.data(), cos.data(), sin.data(), kHeads, kHeadDim, kHeadDim);
+    table->rope_adjacent(b.data(), cos.data(), sin.data(), kHeads, kHeadDim, kHeadDim);
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      ASSERT_TRUE(close(a[i], b[paired_index(i)], 2.5e-7)) << table->name;
+    }
+  }
+}
+
 TEST(RowOps, silu_mul_agrees_with_the_reference) {
   for (const KernelTable* table : supported_tables()) {
     for (const std::int64_t n : kOddSizes) {

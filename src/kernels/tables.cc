@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <string_view>
@@ -9,7 +10,7 @@
 namespace inferneo::kernels {
 namespace {
 
-constexpr std::size_t kTableCountMax = 8;
+constexpr std::size_t kTableCountMax = 1 + kIsaTableCountMax;
 
 struct TableList {
   std::array<const KernelTable*, kTableCountMax> tables{};
@@ -42,10 +43,13 @@ const KernelTable* find_table(const char* name) {
   return nullptr;
 }
 
-// Query, output and score rows of a tile, its running maximum and sum, and one transposed key tile.
 std::int64_t attention_scratch_floats(std::int32_t head_dim, std::int32_t /*group*/) {
-  const std::int64_t width = padded_head_dim(head_dim);
-  return 2 * kQueryTile * width + kQueryTile * (kKeyTile + 2) + width * kKeyTile;
+  const std::int64_t vectors = vector_attention_floats(head_dim);
+  return fits_tiles(head_dim) ? std::max(vectors, tile_attention_floats(head_dim)) : vectors;
+}
+
+std::int64_t attention_partial_floats(std::int64_t query_count, std::int32_t head_dim) {
+  return partial_floats(query_count, head_dim);
 }
 
 }  // namespace inferneo::kernels

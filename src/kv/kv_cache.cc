@@ -53,6 +53,20 @@ std::int32_t KvCache::match(BlockTable& table,
   return table.indexed_count * limits::kKvBlockSizeTokens;
 }
 
+std::int32_t KvCache::count_matches(const BlockTable& table,
+                                    std::span<const std::int32_t> tokens,
+                                    std::int32_t block_count_max) const {
+  const std::size_t count =
+      std::min(static_cast<std::size_t>(block_count_max), tokens.size() / kBlockSize);
+  NodeId parent = table.root;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto found = index_.find(parent, tokens_of_block(tokens, i));
+    if (!found) return static_cast<std::int32_t>(i);
+    parent = *found;
+  }
+  return static_cast<std::int32_t>(count);
+}
+
 bool KvCache::extend(BlockTable& table, std::int32_t token_count) {
   const auto needed = static_cast<std::size_t>(blocks_for(token_count));
   if (needed <= table.blocks.size()) return true;

@@ -45,6 +45,10 @@ class KvCache {
   std::int32_t match(BlockTable& table,
                      std::span<const std::int32_t> tokens,
                      std::int32_t block_count_max);
+  // How many blocks match() would adopt.
+  [[nodiscard]] std::int32_t count_matches(const BlockTable& table,
+                                           std::span<const std::int32_t> tokens,
+                                           std::int32_t block_count_max) const;
   // Makes room for `token_count` tokens, all or nothing; false when too few blocks are available.
   bool extend(BlockTable& table, std::int32_t token_count);
   // Lets the empty table `to` use the first `block_count` blocks of `from` as well.
@@ -58,6 +62,7 @@ class KvCache {
   // them, leave the index first, whoever entered them.
   void discard(BlockTable& table);
 
+  [[nodiscard]] bool prefix_cache() const { return prefix_cache_; }
   [[nodiscard]] const BlockPool& pool() const { return pool_; }
   [[nodiscard]] const PrefixIndex& index() const { return index_; }
   // Counters, lists and tree agree with each other. O(blocks).

@@ -79,6 +79,18 @@ TEST(KvCache, released_prefix_is_found_again) {
   EXPECT_TRUE(cache.consistent());
 }
 
+TEST(KvCache, matches_are_counted_without_being_taken) {
+  KvCache cache(8, true, 1);
+  const std::vector<std::int32_t> ids = tokens(50);
+  Held first(cache, ids);
+  EXPECT_EQ(cache.count_matches(first.table, ids, 100), 0);
+  first.commit();
+  EXPECT_EQ(cache.count_matches(first.table, ids, 100), 3);
+  EXPECT_EQ(cache.count_matches(first.table, ids, 2), 2);
+  EXPECT_EQ(cache.count_matches(first.table, tokens(50, 1), 100), 0);
+  EXPECT_EQ(cache.pool().reference_count(first.table.blocks[0]), 1);
+}
+
 TEST(KvCache, uncommitted_blocks_are_not_found) {
   KvCache cache(8, true, 1);
   { Held first(cache, tokens(40)); }

@@ -62,9 +62,9 @@ void publish_sizes(observe::ModelMetrics& metrics,
   metrics.cache_config[static_cast<std::size_t>(Cache::num_gpu_blocks)].set(block_count);
 }
 
-// A directory without a tokenizer can still be served by token ids alone.
-Status load_tokenizer(ServedModel& served, const std::string& path) {
-  Result<std::unique_ptr<text::Tokenizer>> tokenizer = text::Tokenizer::load(path);
+// A model without a tokenizer can still be served by token ids alone.
+Status load_tokenizer(ServedModel& served, const text::ModelText& text) {
+  Result<std::unique_ptr<text::Tokenizer>> tokenizer = text::Tokenizer::load(text);
   if (tokenizer.has_value()) {
     served.tokenizer = *std::move(tokenizer);
     return ok_status();
@@ -79,8 +79,8 @@ Status load_tokenizer(ServedModel& served, const std::string& path) {
 }
 
 // A model without a template still completes text; a broken template is a broken model.
-Status load_template(ServedModel& served, const std::string& path) {
-  Result<std::unique_ptr<text::ChatTemplate>> compiled = text::load_chat_template(path);
+Status load_template(ServedModel& served, const text::ModelText& text) {
+  Result<std::unique_ptr<text::ChatTemplate>> compiled = text::load_chat_template(text);
   if (compiled.has_value()) {
     served.chat_template = *std::move(compiled);
     return ok_status();
@@ -88,8 +88,10 @@ Status load_template(ServedModel& served, const std::string& path) {
   if (compiled.error().code() != StatusCode::kNotFound) {
     return std::move(compiled).error().with_context("chat template");
   }
-  log::warning("manager", str("model '", served.name,
-                              "' has no chat template; /v1/chat/completions is refused for it"));
+  log::warning("manager",
+               str("model '",
+                   served.name,
+                   "' has no chat template; /v1/chat/completions is refused for it"));
   return ok_status();
 }
 
@@ -142,7 +144,7 @@ Result<const runtime::Runtime*> ModelManager::Impl::runtime_for(const std::strin
   std::error_code error;
   if (!std::filesystem::exists(path, error)) {
     return not_found(str("model path '", printable(path, 256), "' does not exist"))
-        .with_hint("give the directory that holds config.json and the weights");
+        .with_hint("give a .gguf file, or the directory that holds config.json and the weights");
   }
   const runtime::Runtime* best = nullptr;
   int best_score = 0;
@@ -159,7 +161,9 @@ Result<const runtime::Runtime*> ModelManager::Impl::runtime_for(const std::strin
       names += str(names.empty() ? "" : ", ", runtime->name());
     }
     return unsupported(str("no runtime can load '", printable(path, 256), "' (tried: ", names, ")"))
-        .with_hint("a Hugging Face model directory has config.json and *.safetensors files");
+        .with_hint(
+            "a model is a .gguf file, or a Hugging Face directory with config.json and "
+            "*.safetensors files");
   }
   return best;
 }
@@ -182,8 +186,9 @@ Result<std::shared_ptr<ServedModel>> ModelManager::Impl::load(const ModelOptions
   auto served = std::make_shared<ServedModel>();
   served->name = std::move(name);
   served->created_unix_seconds = unix_seconds_now();
-  RETURN_IF_ERROR(load_tokenizer(*served, options.path));
-  RETURN_IF_ERROR(load_template(*served, options.path));
+  ASSIGN_OR_RETURN(const text::ModelText text, runtime->text(options.path));
+  RETURN_IF_ERROR(load_tokenizer(*served, text));
+  RETURN_IF_ERROR(load_template(*served, text));
   ASSIGN_OR_RETURN(served->model, runtime->load(options.path, options.load, std::move(progress)));
 
   const runtime::ModelInfo& info = served->model->info();

@@ -78,8 +78,8 @@ struct ModelMetrics {
   enum class id##_label : std::uint8_t{__VA_ARGS__, kCount}; \
   Counter id[static_cast<std::size_t>(id##_label::kCount)];
 #define HISTOGRAM_Model(id, buckets) Histogram id{buckets};
-#define INFO_Model(id, ...)                                     \
-  enum class id##_label : std::uint8_t { __VA_ARGS__, kCount }; \
+#define INFO_Model(id, ...)                                  \
+  enum class id##_label : std::uint8_t{__VA_ARGS__, kCount}; \
   Gauge id[static_cast<std::size_t>(id##_label::kCount)];
 #define GAUGE_Server(id)
 #define COUNTER_Server(id)
@@ -114,8 +114,8 @@ struct ServerMetrics {
   enum class id##_label : std::uint8_t{__VA_ARGS__, kCount}; \
   Counter id[static_cast<std::size_t>(id##_label::kCount)];
 #define HISTOGRAM_Server(id, buckets) Histogram id{buckets};
-#define INFO_Server(id, ...)                                    \
-  enum class id##_label : std::uint8_t { __VA_ARGS__, kCount }; \
+#define INFO_Server(id, ...)                                 \
+  enum class id##_label : std::uint8_t{__VA_ARGS__, kCount}; \
   Gauge id[static_cast<std::size_t>(id##_label::kCount)];
 #include "observe/metrics.def"
 #undef GAUGE_Model

@@ -2,6 +2,7 @@
 // A format never leaks out of its runtime.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -9,25 +10,41 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/result.h"
 #include "base/unique_function.h"
 #include "request/token.h"
 #include "runtime/step.h"
 #include "tensor/dtype.h"
+#include "text/model_text.h"
 
 namespace inferneo::runtime {
 
-// Type of activations and keys/values; weights keep the type of their file.
+// How linears compute and what keys and values are stored as. kF32: all in f32. kBf16: kernels may
+// round activations beside weights that are not f32 themselves, and keys and values are f16.
+// Weights keep the values of their file either way.
 enum class Arithmetic : std::uint8_t { kAuto, kF32, kBf16 };
+
+// Where packed weights are kept from one start to the next.
+struct PackedCacheOptions {
+  bool enabled = false;
+  std::string directory;  // "" for the user's cache directory
+  std::uint64_t bytes_max = limits::kPackedCacheBytesMax;
+  // Smaller images are packed at each start.
+  std::uint64_t image_size_min = limits::kPackedCacheImageSizeMin;
+};
 
 struct LoadOptions {
   Arithmetic arithmetic = Arithmetic::kAuto;
+  PackedCacheOptions packed_cache = {};
 };
 
 // Bytes known before loading.
 struct MemoryPlan {
-  std::uint64_t weight_bytes = 0;       // mapped from files
-  std::uint64_t weight_copy_bytes = 0;  // of those, bytes that must be copied or converted
+  // All that steps read of the weights: parts of files in place, and what was made of the others.
+  std::uint64_t weight_bytes = 0;
+  std::uint64_t weight_copy_bytes = 0;    // of those, packed, converted or copied
+  std::uint64_t weight_packed_bytes = 0;  // of those, in the order of the kernels
   std::uint64_t kv_block_bytes = 0;  // one block of limits::kKvBlockSizeTokens tokens, all layers
   // Of a step: at most this for each token, and for each row of logits besides.
   std::uint64_t workspace_bytes_per_token = 0;
@@ -44,6 +61,9 @@ struct GenerationDefaults {
   bool greedy = false;  // do_sample is false
 };
 
+// Where the packed weights of a loaded model came from.
+enum class PackedFrom : std::uint8_t { kNothing, kWeights, kCache };
+
 struct ModelInfo {
   std::string architecture;  // registry name, for example "llama"
   std::string path;
@@ -58,6 +78,8 @@ struct ModelInfo {
   std::optional<TokenId> bos_token_id;
   GenerationDefaults generation;
   MemoryPlan memory;
+  PackedFrom packed_from = PackedFrom::kNothing;  // kNothing when none are
+  std::chrono::milliseconds packed_in{0};         // time to pack them, or to map and check them
 };
 
 // Thread: any; immutable after load. Ownership: shared_ptr<const Model>.
@@ -80,6 +102,12 @@ class Runtime {
   [[nodiscard]] virtual std::string_view name() const = 0;
   // How well this runtime fits the artefact at `path`: 0 for not at all.
   [[nodiscard]] virtual int probe(const std::string& path) const = 0;
+  // The tokenizer and chat template of the artefact, or where they are. Failures: as load.
+  [[nodiscard]] virtual Result<text::ModelText> text(const std::string& path) const {
+    text::ModelText found;
+    found.directory = path;
+    return found;
+  }
   virtual Result<MemoryPlan> plan(const std::string& path, const LoadOptions& options) const = 0;
   virtual Result<std::shared_ptr<const Model>> load(const std::string& path,
                                                     const LoadOptions& options,

@@ -1,5 +1,6 @@
 #include "text/chat_template.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -201,6 +202,41 @@ Result<std::unique_ptr<ChatTemplate>> load_chat_template(const std::string& mode
   auto compiled = ChatTemplate::compile(
       *source, token_text(config, "bos_token"), token_text(config, "eos_token"));
   if (!compiled) return std::move(compiled).error().with_context(path);
+  return compiled;
+}
+
+namespace {
+
+constexpr std::string_view kChatMl =
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+bool has_token(const TokenVocabulary& vocabulary, std::string_view name) {
+  return std::ranges::find(vocabulary.tokens, name) != vocabulary.tokens.end();
+}
+
+std::string token_name(const TokenVocabulary& vocabulary, std::optional<std::int64_t> id) {
+  const auto count = static_cast<std::int64_t>(vocabulary.tokens.size());
+  if (!id || *id < 0 || *id >= count) return {};
+  return std::string(vocabulary.tokens[static_cast<std::size_t>(*id)]);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ChatTemplate>> load_chat_template(const ModelText& text) {
+  if (!text.directory.empty()) return load_chat_template(text.directory);
+  static const TokenVocabulary kNone;
+  const TokenVocabulary& vocabulary = text.vocabulary ? *text.vocabulary : kNone;
+  std::optional<std::string_view> source = text.chat_template;
+  if (!source && has_token(vocabulary, "<|im_start|>") && has_token(vocabulary, "<|im_end|>")) {
+    source = kChatMl;
+  }
+  if (!source) {
+    return not_found("the model file holds no chat template (tokenizer.chat_template)");
+  }
+  auto compiled = ChatTemplate::compile(
+      *source, token_name(vocabulary, vocabulary.bos), token_name(vocabulary, vocabulary.eos));
+  if (!compiled) return std::move(compiled).error().with_context("tokenizer.chat_template");
   return compiled;
 }
 

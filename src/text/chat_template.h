@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "text/model_text.h"
 #include "text/value.h"
 
 namespace inferneo::text {
@@ -48,5 +49,8 @@ class ChatTemplate {
 // tokenizer_config.json (the one named "default" when there are several).
 // not_found when the directory has none; bos/eos come from tokenizer_config.json.
 Result<std::unique_ptr<ChatTemplate>> load_chat_template(const std::string& model_dir);
+// Of an artefact. Where a vocabulary comes without a template, but has the two marks of ChatML,
+// that is its template.
+Result<std::unique_ptr<ChatTemplate>> load_chat_template(const ModelText& text);
 
 }  // namespace inferneo::text

@@ -9,12 +9,7 @@
 #include "base/str.h"
 #include "base/utf8.h"
 #include "text/detokenizer.h"
-#include "text/tokenizer/added_tokens.h"
-#include "text/tokenizer/bpe.h"
-#include "text/tokenizer/decoder.h"
-#include "text/tokenizer/normalizer.h"
-#include "text/tokenizer/post_processor.h"
-#include "text/tokenizer/pre_tokenizer.h"
+#include "text/tokenizer/definition.h"
 #include "text/tokenizer/tokenizer_parts.h"
 
 namespace inferneo::text {
@@ -46,13 +41,7 @@ bool is_valid_utf8(std::string_view text) {
 
 }  // namespace
 
-struct Tokenizer::Impl {
-  Bpe model;
-  NormalizerChain normalizer;
-  PreTokenizerChain pre_tokenizer;
-  PostProcessor post_processor;
-  DecoderChain decoder;
-  std::vector<AddedToken> added;
+struct Tokenizer::Impl : TokenizerDefinition {
   AddedTokenMatcher raw_matcher;         // searches the text as given
   AddedTokenMatcher normalized_matcher;  // searches normalized text
 
@@ -68,7 +57,8 @@ struct Tokenizer::Impl {
   std::mutex scratch_mutex;
   std::vector<std::unique_ptr<Bpe::Scratch>> scratches;
 
-  Status read(const JsonView& document);
+  // Takes the definition over.
+  Status finish(TokenizerDefinition definition);
   void place_added_tokens();
   Status fill_token_bytes();
   [[nodiscard]] Status check_post_processor() const;
@@ -120,19 +110,27 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::from_json(std::string_view tokeniz
   if (const auto error = parser.parse(tokenizer_json.data(), tokenizer_json.size()).get(root)) {
     return corrupt_data(str("tokenizer.json is not valid JSON: ", simdjson::error_message(error)));
   }
+  ASSIGN_OR_RETURN(TokenizerDefinition definition, define_from_json(JsonView(root, "")));
   auto impl = std::make_unique<Impl>();
-  RETURN_IF_ERROR(impl->read(JsonView(root, "")));
+  RETURN_IF_ERROR(impl->finish(std::move(definition)));
   return std::unique_ptr<Tokenizer>(new Tokenizer(std::move(impl)));
 }
 
-Status Tokenizer::Impl::read(const JsonView& document) {
-  ASSIGN_OR_RETURN(const JsonView model_place, document.member("model"));
-  ASSIGN_OR_RETURN(model, Bpe::parse(model_place));
-  ASSIGN_OR_RETURN(normalizer, NormalizerChain::parse(document));
-  ASSIGN_OR_RETURN(pre_tokenizer, PreTokenizerChain::parse(document));
-  ASSIGN_OR_RETURN(post_processor, PostProcessor::parse(document));
-  ASSIGN_OR_RETURN(decoder, DecoderChain::parse(document));
-  ASSIGN_OR_RETURN(added, parse_added_tokens(document, model.vocabulary()));
+Result<std::unique_ptr<Tokenizer>> Tokenizer::from_vocabulary(const TokenVocabulary& vocabulary) {
+  ASSIGN_OR_RETURN(TokenizerDefinition definition, define_from_vocabulary(vocabulary));
+  auto impl = std::make_unique<Impl>();
+  RETURN_IF_ERROR(impl->finish(std::move(definition)));
+  return std::unique_ptr<Tokenizer>(new Tokenizer(std::move(impl)));
+}
+
+Result<std::unique_ptr<Tokenizer>> Tokenizer::load(const ModelText& text) {
+  if (!text.directory.empty()) return load(text.directory);
+  if (text.vocabulary) return from_vocabulary(*text.vocabulary);
+  return not_found("the model file holds no tokenizer (tokenizer.ggml.model)");
+}
+
+Status Tokenizer::Impl::finish(TokenizerDefinition definition) {
+  static_cast<TokenizerDefinition&>(*this) = std::move(definition);
   model.prepare(pre_tokenizer.byte_level());
   place_added_tokens();
   RETURN_IF_ERROR(fill_token_bytes());

@@ -1,5 +1,5 @@
-// Tokenizer: text to token ids and back, equal to Hugging Face `tokenizers` on tokenizer.json.
-// Thread: any; immutable after load.
+// Tokenizer: text to token ids and back, equal to Hugging Face `tokenizers` on tokenizer.json and
+// on the same vocabulary in a GGUF file. Thread: any; immutable after load.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "request/token.h"
+#include "text/model_text.h"
 
 namespace inferneo::text {
 
@@ -26,6 +27,11 @@ class Tokenizer {
   // Reads tokenizer.json (and tokenizer_config.json where it decides something) of a model
   // directory. Failures: not_found, corrupt_data with the place, unsupported naming the part.
   static Result<std::unique_ptr<Tokenizer>> load(const std::string& model_dir);
+  // Of an artefact; nothing of `text` is kept. Failures: those above and of from_vocabulary.
+  static Result<std::unique_ptr<Tokenizer>> load(const ModelText& text);
+  // Failures: unsupported naming model or pre-tokenizer with the supported ones, corrupt_data
+  // naming the key and the index.
+  static Result<std::unique_ptr<Tokenizer>> from_vocabulary(const TokenVocabulary& vocabulary);
   // From the document itself.
   static Result<std::unique_ptr<Tokenizer>> from_json(std::string_view tokenizer_json);
 

@@ -18,7 +18,8 @@ class Value {
   using Dict = std::vector<std::pair<std::string, Value>>;  // in order of insertion
 
   Value() = default;  // null
-  // Out of line: inlined, the moves of the variant raise false warnings in every file that uses them.
+  // Out of line: inlined, the moves of the variant raise false warnings in every file that uses
+  // them.
   Value(const Value& other);
   Value(Value&& other) noexcept;
   Value& operator=(const Value& other);

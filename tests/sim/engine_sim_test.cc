@@ -33,6 +33,7 @@ void add(SimulationResult& sum, const SimulationResult& result) {
   sum.stopped += result.stopped;
   sum.forks += result.forks;
   sum.ring_full += result.ring_full;
+  sum.prefix_waits += result.prefix_waits;
   sum.paced_steps += result.paced_steps;
 }
 
@@ -50,7 +51,8 @@ TEST(EngineSimulation, invariants_hold_under_all_seeds) {
   RecordProperty("tokens", std::to_string(sum.tokens));
   std::printf(
       "steps %llu tokens %llu preemptions %llu cache_hits %llu cancelled %llu expired %llu "
-      "failed %llu refused %llu stopped %llu forks %llu ring_full %llu paced %llu\n",
+      "failed %llu refused %llu stopped %llu forks %llu ring_full %llu paced %llu "
+      "prefix_waits %llu\n",
       static_cast<unsigned long long>(sum.steps),
       static_cast<unsigned long long>(sum.tokens),
       static_cast<unsigned long long>(sum.preemptions),
@@ -62,7 +64,8 @@ TEST(EngineSimulation, invariants_hold_under_all_seeds) {
       static_cast<unsigned long long>(sum.stopped),
       static_cast<unsigned long long>(sum.forks),
       static_cast<unsigned long long>(sum.ring_full),
-      static_cast<unsigned long long>(sum.paced_steps));
+      static_cast<unsigned long long>(sum.paced_steps),
+      static_cast<unsigned long long>(sum.prefix_waits));
   if (count < 500) return;
   // A simulator that never meets the hard cases proves nothing.
   EXPECT_GT(sum.preemptions, count / 2);
@@ -75,6 +78,7 @@ TEST(EngineSimulation, invariants_hold_under_all_seeds) {
   EXPECT_GT(sum.forks, count / 10);
   EXPECT_GT(sum.ring_full, count / 10);
   EXPECT_GT(sum.paced_steps, count / 10);
+  EXPECT_GT(sum.prefix_waits, count);
 }
 
 TEST(EngineSimulation, the_same_seed_gives_the_same_trace) {

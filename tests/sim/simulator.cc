@@ -152,6 +152,7 @@ class Simulation {
   void check_state();
   void check_sequence(const Sequence& sequence, std::vector<std::int32_t>& references);
   [[nodiscard]] bool was_computed_under_salt(const ActiveRequest& active) const;
+  void check_wave(const ActiveRequest& admitted);
   void check_order();
   void fail(const std::string& what);
   void trace(std::uint64_t value) {
@@ -171,6 +172,7 @@ class Simulation {
   std::vector<std::vector<TokenId>> families_;  // prompts begin alike, so that caches are hit
   std::map<const ActiveRequest*, Client> clients_;
   std::set<const ActiveRequest*> admitted_seen_;
+  std::set<const ActiveRequest*> prompts_before_step_;  // whose prompt was not computed then
   std::vector<std::pair<std::string, std::vector<TokenId>>>
       history_;  // salt and tokens of the ended
   std::int32_t arrived_ = 0;
@@ -197,6 +199,7 @@ SimulationResult Simulation::run() {
   if (!failed() && core_.cache().pool().used() != 0) fail("blocks are used after the last end");
   result_.preemptions = core_.scheduler().preemption_count();
   result_.cache_hits = metrics_.prefix_cache_hits.value();
+  result_.prefix_waits = metrics_.prefix_cache_awaited_hits.value();
   return result_;
 }
 
@@ -314,6 +317,10 @@ void Simulation::cancel_some() {
 void Simulation::step() {
   const std::uint64_t steps_before = runner_->step_count();
   const TimePoint started_at = clock_.now();
+  prompts_before_step_.clear();
+  for (const ActiveRequest* active : core_.requests()) {
+    if (!active->forked) prompts_before_step_.insert(active);
+  }
   const std::span<const TokenEvent> events = core_.step();
   const bool ends_only = std::ranges::all_of(
       events, [](const TokenEvent& event) { return event.kind == TokenEvent::Kind::kEnd; });
@@ -543,6 +550,27 @@ void Simulation::check_sequence(const Sequence& sequence, std::vector<std::int32
   if (sequence.choice != 0 || !active.started || !admitted_seen_.insert(&active).second) return;
   if (!was_computed_under_salt(active)) fail("a hit on what was never computed under this salt");
   if (active.cached_prompt_tokens >= active.prompt_count()) fail("a hit covers the whole prompt");
+  check_wave(active);
+}
+
+// Equal content is computed once per wave: a request that was just admitted found all the blocks
+// that one before it, whose prompt was computed at the same time, has in common with it.
+void Simulation::check_wave(const ActiveRequest& admitted) {
+  if (!world_.core.prefix_cache || admitted.prompt_rows_wanted() > 0) return;
+  const Sequence& late = admitted.sequences[0];
+  for (const Sequence* early : core_.scheduler().running()) {
+    const ActiveRequest& other = *early->request;
+    if (&other == &admitted || !engine::runs_before(*early, late)) continue;
+    if (!prompts_before_step_.contains(&other) || other.prompt_rows_wanted() > 0) continue;
+    if (other.request.cache_salt != admitted.request.cache_salt) continue;
+    const auto common = static_cast<std::int32_t>(
+        std::ranges::mismatch(other.request.prompt, admitted.request.prompt).in1 -
+        other.request.prompt.begin());
+    const std::int32_t to_share = std::min(common, admitted.prompt_count() - 1) / kBlockSize;
+    if (to_share * kBlockSize > admitted.cached_prompt_tokens) {
+      fail("a block is computed twice in a wave");
+    }
+  }
 }
 
 // Whether another request of the same salt had the tokens that this one found in the cache.

@@ -25,6 +25,7 @@ struct SimulationResult {
   std::uint64_t stopped = 0;
   std::uint64_t forks = 0;
   std::uint64_t ring_full = 0;
+  std::uint64_t prefix_waits = 0;  // tokens found by those who waited for another to compute them
   std::uint64_t paced_steps = 0;  // prompts were held back for the pace of running streams
 };
 

@@ -3,7 +3,8 @@
 // of a group at consecutive positions).
 // Included inside the anonymous namespace and target region of an instruction set.
 //
-// Invariant: a row sees its keys in tiles that begin at multiples of kKeyTile, in order. A score is
+// Invariant: within a range, a row sees its keys in tiles that begin at multiples of kKeyTile, in
+// order. A score is
 // one sum over the head's dimensions in order; a tile's weights are added by a fixed tree; an
 // output element adds its keys in order. Masked keys take part in none of these, not even as zeros,
 // because 0 times a NaN of another row's key would not be 0.
@@ -23,27 +24,15 @@ struct F16Cache {
 // Scratch of a call, cut into its parts. Rows of q and out are `width` floats, zero-padded.
 struct AttentionState {
   float* q;       // Shape: [kQueryTile][width], scaled
-  float* out;     // Shape: [kQueryTile][width]
   float* scores;  // Shape: [kQueryTile][kKeyTile]
+  float* keys;    // Shape: [width][kKeyTile], transposed
+  float* out;     // Shape: [kQueryTile][width], of the range at hand
   float* most;    // Shape: [kQueryTile], largest score so far
   float* sum;     // Shape: [kQueryTile], sum of weights so far
-  float* keys;    // Shape: [width][kKeyTile], transposed
-  int64_t width;  // head_dim rounded up to whole vectors
+  int64_t width;  // padded head_dim
   int64_t head_dim;
+  RangeRows results[2];  // of the ranges before, and of the one at hand
 };
-
-// One row of the tile: a head of a position.
-struct QueryRow {
-  int64_t row;  // of the chunk
-  int64_t head;
-  int64_t position;  // sees keys 0 .. position
-};
-
-static inline QueryRow query_row(const AttentionArgs& args, int64_t index) {
-  const int64_t row = args.row_begin + index / args.group;
-  const int64_t head = (int64_t)args.kv_head * args.group + index % args.group;
-  return {row, head, args.context_before + row};
-}
 
 template <typename Cache>
 static inline const typename Cache::T* cache_row(const AttentionArgs& args,
@@ -66,7 +55,7 @@ void transpose_keys(const AttentionArgs& args,
     for (int64_t i = 0; i < kLanes; ++i) {
       rows[i] = j + i < count ? cache_row<Cache>(args, args.k_cache, begin + j + i) : nullptr;
     }
-    for (int64_t d = 0; d < state.width; d += kLanes) {
+    for (int64_t d = 0; d < state.head_dim; d += kLanes) {
       const int64_t left = state.head_dim - d;
       Vec block[kLanes];
       INFERNEO_UNROLL
@@ -135,7 +124,7 @@ void soften_row(const AttentionState& state, int64_t r, int64_t count) {
   const Vec shift = set(after == -__builtin_inff() ? 0.0f : after);
   Vec sum = zero();
   for (int64_t j = 0; j < count; j += kLanes) {
-    const Vec weights = exp_lanes(sub(load(scores + j), shift));
+    const Vec weights = exp2_lanes(sub(load(scores + j), shift));
     store(scores + j, weights);
     sum = add(sum, weights);
   }
@@ -143,7 +132,7 @@ void soften_row(const AttentionState& state, int64_t r, int64_t count) {
     state.sum[r] += reduce_add(sum);
     return;
   }
-  const Vec rescale = exp_lanes(sub(set(before), shift));
+  const Vec rescale = exp2_lanes(sub(set(before), shift));
   float lanes[kLanes];
   store(lanes, rescale);
   state.most[r] = after;
@@ -251,44 +240,75 @@ void attend_tile(const AttentionArgs& args,
 }
 
 static inline AttentionState attention_state(const AttentionArgs& args) {
-  AttentionState state;
+  AttentionState state = {};
   state.head_dim = args.head_dim;
-  state.width = (args.head_dim + kLanes - 1) / kLanes * kLanes;
+  state.width = padded_head_dim(args.head_dim);
   state.q = args.scratch;
-  state.out = state.q + kQueryTile * state.width;
-  state.scores = state.out + kQueryTile * state.width;
-  state.most = state.scores + kQueryTile * kKeyTile;
-  state.sum = state.most + kQueryTile;
-  state.keys = state.sum + kQueryTile;
+  state.scores = state.q + kQueryTile * state.width;
+  state.keys = state.scores + kQueryTile * kKeyTile;
+  float* results = state.keys + state.width * kKeyTile;
+  state.results[0] = range_rows(results, kQueryTile, args.head_dim);
+  results += partial_floats(kQueryTile, args.head_dim);
+  state.results[1] = range_rows(results, kQueryTile, args.head_dim);
   return state;
+}
+
+static inline void load_queries(const AttentionArgs& args,
+                                const AttentionState& state,
+                                int64_t index,
+                                int64_t row_count) {
+  const float factor = args.scale * 1.44269504f;  // scores are exponents of 2
+  for (int64_t r = 0; r < row_count; ++r) {
+    const QueryRow at = query_row(args, index + r);
+    const float* q = args.q + at.row * args.q_stride + at.head * args.head_dim;
+    for (int64_t d = 0; d < state.head_dim; ++d) state.q[r * state.width + d] = q[d] * factor;
+  }
+}
+
+// Keys of one range for the query rows [index, index + row_count), into `rows`.
+template <typename Cache>
+void attend_range(const AttentionArgs& args,
+                  AttentionState& state,
+                  const RangeRows& rows,
+                  int64_t index,
+                  int64_t row_count,
+                  int64_t range) {
+  state.out = rows.values;
+  state.most = rows.most;
+  state.sum = rows.sum;
+  for (int64_t i = 0; i < row_count * state.width; ++i) state.out[i] = 0;
+  for (int64_t r = 0; r < row_count; ++r) {
+    state.most[r] = -__builtin_inff();
+    state.sum[r] = 0;
+  }
+  const int64_t range_end = (range + 1) * kAttentionRange;
+  const int64_t visible = query_row(args, index + row_count - 1).position + 1;
+  const int64_t key_end = visible < range_end ? visible : range_end;
+  for (int64_t key = range * kAttentionRange; key < key_end; key += kKeyTile) {
+    attend_tile<Cache>(args, state, index, row_count, key);
+  }
 }
 
 template <typename Cache>
 void attention(const AttentionArgs& args) noexcept {
-  const AttentionState state = attention_state(args);
-  const int64_t total = (int64_t)(args.row_end - args.row_begin) * args.group;
+  AttentionState state = attention_state(args);
+  const int64_t total = query_count(args);
   for (int64_t index = 0; index < total; index += kQueryTile) {
     const int64_t row_count = total - index < kQueryTile ? total - index : kQueryTile;
-    for (int64_t r = 0; r < row_count; ++r) {
-      const QueryRow at = query_row(args, index + r);
-      const float* q = args.q + at.row * args.q_stride + at.head * args.head_dim;
-      for (int64_t d = 0; d < state.head_dim; ++d) state.q[r * state.width + d] = q[d] * args.scale;
-      for (int64_t d = 0; d < state.width; ++d) state.out[r * state.width + d] = 0;
-      state.most[r] = -__builtin_inff();
-      state.sum[r] = 0;
-    }
-    const int64_t key_end = query_row(args, index + row_count - 1).position + 1;
-    for (int64_t key = 0; key < key_end; key += kKeyTile) {
-      attend_tile<Cache>(args, state, index, row_count, key);
-    }
-    for (int64_t r = 0; r < row_count; ++r) {
-      const QueryRow at = query_row(args, index + r);
-      float* out = args.out + at.row * args.out_stride + at.head * args.head_dim;
-      const Vec sum = set(state.sum[r]);
-      for (int64_t d = 0; d < state.head_dim; d += kLanes) {
-        const Vec quotient = div(load(state.out + r * state.width + d), sum);
-        store_some(out + d, quotient, part(d, state.head_dim));
+    load_queries(args, state, index, row_count);
+    if (args.partials != nullptr) {
+      for (int64_t range = args.range_begin; range < args.range_end; ++range) {
+        const RangeRows rows = partial_rows(args, range, index);
+        attend_range<Cache>(args, state, rows, index, row_count, range);
       }
+      continue;
     }
+    const int64_t last = query_row(args, index + row_count - 1).position;
+    attend_range<Cache>(args, state, state.results[0], index, row_count, 0);
+    for (int64_t range = 1; range <= last / kAttentionRange; ++range) {
+      attend_range<Cache>(args, state, state.results[1], index, row_count, range);
+      fold_range(state.results[0], state.results[1], row_count, args.head_dim);
+    }
+    write_rows(args, state.results[0], index, row_count);
   }
 }

@@ -19,4 +19,31 @@ constexpr int64_t padded_head_dim(int64_t head_dim) {
   return (head_dim + kLanesMax - 1) / kLanesMax * kLanesMax;
 }
 
+// Tiles: queries that share a packed chunk of values, and the keys of a chunk.
+// Why 256 queries: 32 rows of 8 heads; packing then costs less than a tenth of the softmax, and
+// the tile's queries and outputs (64 KiB at head_dim 64) stay in L2.
+inline constexpr int64_t kTileQueries = 256;
+// Why 128: outputs are rescaled and reloaded once a chunk; its scores (16 KiB) stay in L1.
+inline constexpr int64_t kTileKeys = 128;
+// Head sizes that the tile kernel takes: whole steps of 32 elements.
+constexpr bool fits_tiles(int64_t head_dim) { return head_dim % 32 == 0 && head_dim <= 256; }
+
+// The result of a range for some queries: what partials hold, at this stride for each range.
+constexpr int64_t partial_floats(int64_t query_count, int64_t head_dim) {
+  return (query_count * (padded_head_dim(head_dim) + 2) + 15) / 16 * 16;
+}
+
+// Query, transposed keys and scores of a tile and results of two ranges.
+constexpr int64_t vector_attention_floats(int64_t head_dim) {
+  return kQueryTile * (padded_head_dim(head_dim) + kKeyTile) +
+         padded_head_dim(head_dim) * kKeyTile + 2 * partial_floats(kQueryTile, head_dim);
+}
+
+// Queries (halves) and outputs of a block, results of two ranges, four values for each query,
+// scores and weights (halves) of two tiles, keys and values (halves) of a chunk, and room to align.
+constexpr int64_t tile_attention_floats(int64_t head_dim) {
+  return kTileQueries * head_dim * 3 / 2 + 2 * partial_floats(kTileQueries, head_dim) +
+         4 * kTileQueries + 3 * kTileKeys * 16 + kTileKeys * head_dim + 16;
+}
+
 }  // namespace inferneo::kernels

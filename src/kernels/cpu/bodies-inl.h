@@ -9,6 +9,8 @@
 
 #include "kernels/cpu/linear-inl.h"
 
+#include "kernels/cpu/attention_ranges-inl.h"
+
 #include "kernels/cpu/attention-inl.h"
 
 #include "kernels/cpu/spin-inl.h"

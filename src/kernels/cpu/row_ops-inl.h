@@ -65,6 +65,33 @@ void rope(float* x,
   }
 }
 
+// Each pair becomes x * (c, c) + swapped x * (-s, s); the factors of a vector are spread once for
+// all heads.
+void rope_adjacent(float* x,
+                   const float* cos,
+                   const float* sin,
+                   int64_t heads,
+                   int64_t head_dim,
+                   int64_t rotary_dim) noexcept {
+  for (int64_t i = 0; i < rotary_dim; i += kLanes) {
+    const int count = part(i, rotary_dim);
+    float c[kLanes];
+    float s[kLanes];
+    for (int lane = 0; lane < count; lane += 2) {
+      c[lane] = c[lane + 1] = cos[(i + lane) / 2];
+      s[lane + 1] = sin[(i + lane) / 2];
+      s[lane] = -s[lane + 1];
+    }
+    const Vec kept = load_some(c, count);
+    const Vec crossed = load_some(s, count);
+    float* at = x + i;
+    for (int64_t head = 0; head < heads; ++head, at += head_dim) {
+      const Vec v = load_some(at, count);
+      store_some(at, add(mul(v, kept), mul(swap_pairs(v), crossed)), count);
+    }
+  }
+}
+
 void silu_mul(const float* gate, const float* up, float* y, int64_t n) noexcept {
   for (int64_t i = 0; i < n; i += kLanes) {
     const int count = part(i, n);

@@ -1,11 +1,14 @@
 #include "runtimes/native/native_model.h"
 
 #include <algorithm>
-#include <cstring>
+#include <map>
 #include <utility>
 
 #include "base/check.h"
+#include "graph/constants.h"
 #include "graph/executor.h"
+#include "graph/memory_planner.h"
+#include "runtimes/native/weight_image.h"
 
 namespace inferneo::runtimes::native {
 namespace {
@@ -17,52 +20,44 @@ using tensor::DType;
 using tensor::TensorView;
 using tensor::WeightMap;
 
-bool is_aligned(const TensorView& view) {
-  if (tensor::is_quantized(view.dtype)) return true;  // read byte by byte
-  return reinterpret_cast<std::uintptr_t>(view.data) % tensor::dtype_size(view.dtype) == 0;
-}
-
-// The type of the matrices: bf16 or f16 when all have it, f32 otherwise.
+// The type that holds most bytes of the matrices.
 DType matrix_type(const WeightMap& weights) {
-  std::optional<DType> found;
+  std::map<DType, std::uint64_t> sizes;
   for (const auto& [name, view] : weights.entries()) {
-    if (view.shape.rank() != 2) continue;
-    if (found && *found != view.dtype) return DType::kF32;
-    found = view.dtype;
+    if (view.shape.rank() == 2) sizes[view.dtype] += view.byte_size();
   }
-  return found.value_or(DType::kF32);
+  const auto largest = std::max_element(
+      sizes.begin(), sizes.end(), [](auto& a, auto& b) { return a.second < b.second; });
+  return largest == sizes.end() ? DType::kF32 : largest->first;
 }
 
-Arithmetic choose_arithmetic(Arithmetic wanted, DType weights) {
+// Why f16 only where it is packed: without such kernels its products are those of f32 anyway.
+Arithmetic choose_arithmetic(Arithmetic wanted, DType weights, const kernels::KernelTable& table) {
   if (wanted != Arithmetic::kAuto) return wanted;
-  return weights == DType::kBf16 ? Arithmetic::kBf16 : Arithmetic::kF32;
+  const bool rounds = weights == DType::kBf16 || tensor::is_quantized(weights) ||
+                      graph::find_matrix_ops(table, weights) != nullptr;
+  return rounds ? Arithmetic::kBf16 : Arithmetic::kF32;
 }
 
-runtime::MemoryPlan memory_plan(const graph::Program& program, const WeightMap& weights) {
-  runtime::MemoryPlan plan;
-  for (const auto& [name, view] : weights.entries()) {
-    plan.weight_bytes += view.byte_size();
-    if (!is_aligned(view)) plan.weight_copy_bytes += view.byte_size();
+runtime::MemoryPlan memory_plan(const ModelPlan& plan) {
+  const graph::Program& program = plan.built.program;
+  const graph::Constants::Sizes constants = graph::Constants::sizes(program);
+  std::uint64_t in_place = constants.in_place;
+  std::uint64_t copied = constants.converted + plan.matrices.image_size;
+  for (const TensorView& view : views_in_place(plan)) {
+    (is_aligned(view) ? in_place : copied) += view.byte_size();
   }
-  plan.weight_copy_bytes += graph::Constants::converted_size(program);
-  plan.kv_block_bytes = graph::kv_block_size(program);
+  runtime::MemoryPlan memory;
+  memory.weight_bytes = in_place + copied;
+  memory.weight_copy_bytes = copied;
+  memory.weight_packed_bytes = plan.matrices.packed_size;
+  memory.kv_block_bytes = graph::kv_block_size(program);
   // Why 1024: rounding to cache lines then adds less than a byte for each token.
   constexpr std::int64_t kRows = 1024;
-  plan.workspace_bytes_per_token = graph::plan_memory(program, kRows, 0).size / kRows;
-  plan.workspace_bytes_per_logit_row = graph::plan_memory(program, 0, kRows).size / kRows;
-  return plan;
-}
-
-// Why: kernels read elements at their natural alignment, which the format does not promise.
-Status align_weights(WeightStore& store) {
-  for (auto& [name, view] : store.weights.entries()) {
-    if (is_aligned(view)) continue;
-    ASSIGN_OR_RETURN(AnonymousMemory copy, AnonymousMemory::allocate(view.byte_size(), name));
-    std::memcpy(copy.data(), view.data, view.byte_size());
-    view.data = copy.data();
-    store.memory.push_back(std::move(copy));
-  }
-  return ok_status();
+  const auto inputs = graph::packed_inputs(program, plan.matrices);
+  memory.workspace_bytes_per_token = graph::plan_memory(program, inputs, kRows, 0).size / kRows;
+  memory.workspace_bytes_per_logit_row = graph::plan_memory(program, inputs, 0, kRows).size / kRows;
+  return memory;
 }
 
 runtime::GenerationDefaults generation_defaults(const formats::GenerationMeta& meta) {
@@ -112,12 +107,15 @@ class NativeRunner final : public runtime::GenerativeRunner {
 class NativeModel final : public runtime::Model {
  public:
   NativeModel(WeightStore store,
-              graph::Program program,
+              ModelPlan plan,
+              WeightImage image,
               runtime::ModelInfo info,
               device::CpuDevice& device)
       : store_(std::move(store)),
-        program_(std::move(program)),
+        image_(std::move(image)),
+        program_(std::move(plan.built.program)),
         constants_(program_),
+        matrices_(program_, plan.matrices, image_.data()),
         info_(std::move(info)),
         device_(device) {}
 
@@ -130,15 +128,17 @@ class NativeModel final : public runtime::Model {
                                       options.logit_row_count_max,
                                       options.kv_block_count};
     ASSIGN_OR_RETURN(std::unique_ptr<graph::Executor> executor,
-                     graph::Executor::create(program_, constants_, device_, limits));
+                     graph::Executor::create(program_, constants_, matrices_, device_, limits));
     return std::unique_ptr<runtime::GenerativeRunner>(
         std::make_unique<NativeRunner>(std::move(executor), options.sequence_count_max));
   }
 
  private:
   WeightStore store_;
+  WeightImage image_;
   graph::Program program_;
   graph::Constants constants_;
+  graph::Matrices matrices_;
   runtime::ModelInfo info_;
   device::CpuDevice& device_;
 };
@@ -169,14 +169,16 @@ runtime::ModelInfo make_info(const formats::ModelMeta& meta,
 
 Result<ModelPlan> plan_model(const formats::ModelMeta& meta,
                              const WeightMap& weights,
-                             const runtime::LoadOptions& options) {
+                             const runtime::LoadOptions& options,
+                             const kernels::KernelTable& table) {
   ModelPlan plan;
   ASSIGN_OR_RETURN(plan.spec, arch::find_arch(meta));
-  plan.arithmetic = choose_arithmetic(options.arithmetic, matrix_type(weights));
+  plan.arithmetic = choose_arithmetic(options.arithmetic, matrix_type(weights), table);
   graph::Arithmetic arithmetic;
   if (plan.arithmetic == Arithmetic::kBf16) arithmetic = {true, DType::kF16};
   ASSIGN_OR_RETURN(plan.built, plan.spec->build(meta, weights, arithmetic));
-  plan.memory = memory_plan(plan.built.program, weights);
+  plan.matrices = graph::plan_matrices(plan.built.program, table);
+  plan.memory = memory_plan(plan);
   return plan;
 }
 
@@ -184,16 +186,22 @@ Result<std::shared_ptr<const runtime::Model>> make_model(const formats::ModelMet
                                                          WeightStore store,
                                                          std::string path,
                                                          const runtime::LoadOptions& options,
-                                                         device::CpuDevice& device) {
+                                                         device::CpuDevice& device,
+                                                         runtime::Progress progress) {
   // Planned twice: once for the bytes of the file as it lies, once over the aligned views.
-  ASSIGN_OR_RETURN(const ModelPlan before, plan_model(meta, store.weights, options));
-  RETURN_IF_ERROR(align_weights(store));
-  ASSIGN_OR_RETURN(ModelPlan plan, plan_model(meta, store.weights, options));
+  ASSIGN_OR_RETURN(const ModelPlan before,
+                   plan_model(meta, store.weights, options, device.kernels()));
+  RETURN_IF_ERROR(align_weights(before, store));
+  ASSIGN_OR_RETURN(ModelPlan plan, plan_model(meta, store.weights, options, device.kernels()));
   plan.memory = before.memory;
+  ASSIGN_OR_RETURN(WeightImage image,
+                   make_weight_image(plan, store, options.packed_cache, device, progress));
   runtime::ModelInfo info = make_info(meta, plan, store.weights, device);
   info.path = std::move(path);
+  info.packed_from = image.from();
+  info.packed_in = image.elapsed();
   return std::shared_ptr<const runtime::Model>(std::make_shared<NativeModel>(
-      std::move(store), std::move(plan.built.program), std::move(info), device));
+      std::move(store), std::move(plan), std::move(image), std::move(info), device));
 }
 
 }  // namespace inferneo::runtimes::native

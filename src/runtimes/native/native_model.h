@@ -12,7 +12,8 @@
 #include "base/result.h"
 #include "device/cpu.h"
 #include "formats/model_meta.h"
-#include "graph/constants.h"
+#include "graph/matrices.h"
+#include "kernels/kernel_table.h"
 #include "runtime/runtime.h"
 #include "tensor/weight_map.h"
 
@@ -28,6 +29,7 @@ struct WeightStore {
 // What the file and the options amount to, known without reading a weight.
 struct ModelPlan {
   arch::BuiltModel built;
+  graph::MatricesPlan matrices;
   const arch::ArchSpec* spec = nullptr;
   runtime::Arithmetic arithmetic = runtime::Arithmetic::kF32;
   runtime::MemoryPlan memory;
@@ -35,14 +37,16 @@ struct ModelPlan {
 // Failures: those of find_arch and ArchSpec::build.
 Result<ModelPlan> plan_model(const formats::ModelMeta& meta,
                              const tensor::WeightMap& weights,
-                             const runtime::LoadOptions& options);
+                             const runtime::LoadOptions& options,
+                             const kernels::KernelTable& table);
 
-// `path` is kept for ModelInfo. Copies weights that their file does not align to their element
-// size. Failures: those of plan_model, resource_exhausted.
+// `path` is kept for ModelInfo. Packs the matrices, and copies other weights that their file does
+// not align to their element size. Failures: those of plan_model, resource_exhausted.
 Result<std::shared_ptr<const runtime::Model>> make_model(const formats::ModelMeta& meta,
                                                          WeightStore store,
                                                          std::string path,
                                                          const runtime::LoadOptions& options,
-                                                         device::CpuDevice& device);
+                                                         device::CpuDevice& device,
+                                                         runtime::Progress progress = {});
 
 }  // namespace inferneo::runtimes::native

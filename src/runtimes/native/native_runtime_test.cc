@@ -16,6 +16,7 @@
 #include "base/limits.h"
 #include "base/mapped_file.h"
 #include "base/str.h"
+#include "graph/matrices.h"
 #include "runtimes/native/random_model.h"
 #include "runtimes/native/token_logits.h"
 
@@ -204,10 +205,12 @@ TEST(NativeRuntime, knows_the_starter_before_and_after_loading) {
   EXPECT_THAT(info.eos_token_ids, testing::ElementsAre(4090));
   EXPECT_EQ(info.bos_token_id, 4088);
   EXPECT_TRUE(info.generation.greedy);
-  EXPECT_EQ(plan.weight_bytes, info.parameter_count * 2);
-  EXPECT_EQ(done, plan.weight_bytes);
   // 17 norms of 256 values become f32; everything else stays in the file.
   EXPECT_EQ(plan.weight_copy_bytes, 17U * 256 * 4);
+  EXPECT_EQ(plan.weight_packed_bytes, 0U);
+  EXPECT_EQ(plan.weight_bytes, (info.parameter_count - 17U * 256) * 2 + plan.weight_copy_bytes);
+  EXPECT_EQ(info.memory.weight_bytes, plan.weight_bytes);
+  EXPECT_EQ(done, plan.weight_bytes);
   EXPECT_EQ(plan.kv_block_bytes, 8U * 2 * 2 * 16 * 64 * 4);
   // At least the residual stream and the widest pair of values beside it.
   EXPECT_GE(plan.workspace_bytes_per_token, (256U + 3 * 768) * 4);
@@ -224,7 +227,8 @@ TEST(NativeRuntime, auto_arithmetic_follows_the_weights) {
     return runtime->load(kVariants + variant, {}, {}).value()->info().arithmetic;
   };
   EXPECT_EQ(arithmetic("gqa-bf16-old"), Arithmetic::kBf16);
-  EXPECT_EQ(arithmetic("mqa-f16"), Arithmetic::kF32);
+  const bool packs_f16 = graph::find_matrix_ops(device->kernels(), tensor::DType::kF16) != nullptr;
+  EXPECT_EQ(arithmetic("mqa-f16"), packs_f16 ? Arithmetic::kBf16 : Arithmetic::kF32);
   EXPECT_EQ(arithmetic("bias-f32"), Arithmetic::kF32);
 }
 

@@ -58,19 +58,28 @@ void Bpe::prepare(bool byte_level) {
   for (unsigned c = 0; c < ascii_ids_.size(); ++c) {
     ascii_ids_[c] = vocabulary_.find(std::string(1, static_cast<char>(c)));
   }
-  const bool plain = subword_prefix_.empty() && word_suffix_.empty() && !ignore_merges_;
-  cut_before_meta_ = !byte_level && plain && vocabulary_.find(kMeta) >= 0 &&
-                     std::none_of(merged_.begin(), merged_.end(), [this](TokenId id) {
-                       const std::string_view name = vocabulary_.name(id);
-                       return next_word(name) < name.size();
-                     });
+  cut_before_meta_ = !byte_level && is_cut_before_meta();
   if (!ignore_merges_ || !byte_level) return;
   spelled_.reserve(vocabulary_.token_count(), 0);
   for (TokenId id = 0; id < vocabulary_.size(); ++id) {
     if (!vocabulary_.has(id)) continue;
+    if (!whole_words_.empty() && !whole_words_[static_cast<std::size_t>(id)]) continue;
     const std::optional<std::string> bytes = byte_level_bytes(vocabulary_.name(id));
     if (bytes) spelled_.add(*bytes, id);
   }
+}
+
+bool Bpe::is_cut_before_meta() const {
+  const bool plain = subword_prefix_.empty() && word_suffix_.empty() && !ignore_merges_;
+  if (!plain || vocabulary_.find(kMeta) < 0) return false;
+  const auto spans_words = [this](TokenId id) {
+    const std::string_view name = vocabulary_.name(id);
+    return next_word(name) < name.size();
+  };
+  for (std::size_t id = 0; id < score_ranks_.size(); ++id) {
+    if (score_ranks_[id] != kNoRank && spans_words(static_cast<TokenId>(id))) return false;
+  }
+  return std::none_of(merged_.begin(), merged_.end(), spans_words);
 }
 
 void Bpe::encode(std::string_view piece, Scratch& scratch, std::vector<TokenId>& out) const {
@@ -177,7 +186,15 @@ void Bpe::start_symbol(std::string_view symbol,
   pending_unknown = unknown_;
 }
 
+std::uint32_t Bpe::rank_by_score(TokenId left, TokenId right) const {
+  const auto rank = [this](TokenId id) { return score_ranks_[static_cast<std::size_t>(id)]; };
+  if (rank(left) == kNoRank || rank(right) == kNoRank) return kNoRank;
+  const TokenId both = vocabulary_.find(vocabulary_.name(left), vocabulary_.name(right));
+  return both < 0 ? kNoRank : rank(both);
+}
+
 std::uint32_t Bpe::rank_of(TokenId left, TokenId right) const {
+  if (!score_ranks_.empty()) return rank_by_score(left, right);
   if (pairs_.empty()) return kNoRank;
   const auto key = static_cast<std::uint64_t>(left) << 21 | static_cast<std::uint64_t>(right);
   const std::size_t mask = pairs_.size() - 1;
@@ -198,7 +215,7 @@ void Bpe::merge_by_scan(Scratch& scratch) const {
     const auto best = std::min_element(ranks.begin(), ranks.begin() + (count - 1));
     if (*best == kNoRank) break;
     const auto at = static_cast<std::size_t>(best - ranks.begin());
-    ids[at] = merged_[*best];
+    ids[at] = merged(*best, ids[at], ids[at + 1]);
     std::copy(ids.begin() + static_cast<std::ptrdiff_t>(at) + 2,
               ids.begin() + static_cast<std::ptrdiff_t>(count),
               ids.begin() + static_cast<std::ptrdiff_t>(at) + 1);
@@ -243,7 +260,7 @@ void Bpe::merge_by_heap(Scratch& scratch) const {
     heap.pop_back();
     if (ranks[at] != rank) continue;
     const std::uint32_t right = next[at];
-    ids[at] = merged_[rank];
+    ids[at] = merged(rank, ids[at], ids[right]);
     ranks[right] = kNoRank;
     next[at] = next[right];
     if (next[at] != kNone) previous[next[at]] = at;

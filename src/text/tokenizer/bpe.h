@@ -7,6 +7,8 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +37,20 @@ class Bpe {
 
   // Reads `model` of tokenizer.json.
   static Result<Bpe> parse(const JsonView& model);
+  // The form of GPT-2: a merge is written "left right", in the order of their rank. By id,
+  // `whole_words` says which tokens a piece becomes without merges (ignore_merges of
+  // tokenizer.json); it may be empty: none. Failures: corrupt_data with the index of the merge.
+  static Result<Bpe> from_merges(Vocabulary vocabulary,
+                                 std::span<const std::string_view> merges,
+                                 std::vector<bool> whole_words);
+  // The form of SentencePiece: neighbours merge when both together are a token, that of the highest
+  // score first, the leftmost of equals. Shape: scores and mergeable [vocabulary.size()]; tokens
+  // that are not mergeable take no part. Characters without a token become bytes, or `unknown`.
+  // Precondition: no score is NaN.
+  static Bpe from_scores(Vocabulary vocabulary,
+                         std::span<const float> scores,
+                         const std::vector<bool>& mergeable,
+                         TokenId unknown);
 
   // Fixes how pieces are spelled: as bytes (`byte_level`) or as characters.
   void prepare(bool byte_level);
@@ -50,14 +66,20 @@ class Bpe {
   Status parse_options(const JsonView& model);
   Status parse_vocabulary(const JsonView& vocab);
   Status parse_merges(const JsonView& merges);
-  Status add_merge(std::string_view first,
-                   std::string_view second,
-                   const JsonView& merges,
-                   std::size_t index);
+  void reserve_merges(std::size_t count);
+  // What is wrong with the merge, if anything.
+  std::optional<std::string> add_merge(std::string_view first, std::string_view second);
 
   // The rank of merging two neighbours, or kNoRank.
   [[nodiscard]] std::uint32_t rank_of(TokenId left, TokenId right) const;
   void set_rank(TokenId left, TokenId right, std::uint32_t rank);
+  [[nodiscard]] std::uint32_t rank_by_score(TokenId left, TokenId right) const;
+  // What the two become. Precondition: rank is theirs.
+  [[nodiscard]] TokenId merged(std::uint32_t rank, TokenId left, TokenId right) const {
+    return score_ranks_.empty() ? merged_[rank]
+                                : vocabulary_.find(vocabulary_.name(left), vocabulary_.name(right));
+  }
+  [[nodiscard]] bool is_cut_before_meta() const;
 
   void encode_word(std::string_view word, Scratch& scratch, std::vector<TokenId>& out) const;
   void compute(std::string_view word, Scratch& scratch) const;
@@ -75,11 +97,15 @@ class Bpe {
   // Open addressing; an entry packs left id (21 bits), right id (21 bits) and rank (22 bits).
   std::vector<std::uint64_t> pairs_;
   std::vector<TokenId> merged_;  // by rank
+  // Of a model of scores, by id: how early a merge into the token comes, or kNoRank. Such a model
+  // has no pairs: which neighbours merge follows from their names.
+  std::vector<std::uint32_t> score_ranks_;
 
   bool byte_level_ = false;
   bool byte_fallback_ = false;
   bool fuse_unknown_ = false;
   bool ignore_merges_ = false;
+  std::vector<bool> whole_words_;  // by id, for ignore_merges; empty: all
   TokenId unknown_ = -1;
   std::string subword_prefix_;
   std::string word_suffix_;

@@ -1,4 +1,4 @@
-// Reads the BPE model of tokenizer.json.
+// Makes the BPE model: from tokenizer.json, or from lists.
 #include <algorithm>
 #include <bit>
 
@@ -110,11 +110,11 @@ Status Bpe::parse_merges(const JsonView& merges) {
   if (count > kMergeCountMax) {
     return merges.corrupt(str("has ", count, " entries, at most ", kMergeCountMax));
   }
-  merged_.reserve(count);
-  pairs_.assign(std::bit_ceil(std::max<std::size_t>(16, count * 2)), ~std::uint64_t{0});
+  reserve_merges(count);
   std::size_t index = 0;
   for (const simdjson::dom::element line : lines) {
     const auto place = [&] { return merges.item(index, line); };
+    std::optional<std::string> problem;
     std::string_view text;
     simdjson::dom::array parts;
     if (line.get(text) == simdjson::SUCCESS) {
@@ -123,43 +123,95 @@ Status Bpe::parse_merges(const JsonView& merges) {
         if (space == text.npos || text.find(' ', space + 1) != text.npos) {
           return place().corrupt("is not two pieces with a space between them");
         }
-        RETURN_IF_ERROR(add_merge(text.substr(0, space), text.substr(space + 1), merges, index));
+        problem = add_merge(text.substr(0, space), text.substr(space + 1));
       }
     } else if (line.get(parts) == simdjson::SUCCESS && parts.size() == 2) {
       ASSIGN_OR_RETURN(const std::string_view first, place().item(0, parts.at(0).value()).string());
       ASSIGN_OR_RETURN(const std::string_view second,
                        place().item(1, parts.at(1).value()).string());
-      RETURN_IF_ERROR(add_merge(first, second, merges, index));
+      problem = add_merge(first, second);
     } else {
       return place().corrupt("is neither a string nor a list of two strings");
     }
+    if (problem) return place().corrupt(*problem);
     ++index;
   }
   return ok_status();
 }
 
-Status Bpe::add_merge(std::string_view first,
-                      std::string_view second,
-                      const JsonView& merges,
-                      std::size_t index) {
-  const auto unknown = [&](std::string_view piece) {
-    return merges.item(index, merges.element())
-        .corrupt(str("needs '", printable(piece), "', which the vocabulary lacks"));
+void Bpe::reserve_merges(std::size_t count) {
+  merged_.reserve(count);
+  pairs_.assign(std::bit_ceil(std::max<std::size_t>(16, count * 2)), ~std::uint64_t{0});
+}
+
+Result<Bpe> Bpe::from_merges(Vocabulary vocabulary,
+                             std::span<const std::string_view> merges,
+                             std::vector<bool> whole_words) {
+  if (merges.size() > kMergeCountMax) {
+    return corrupt_data(str("has ", merges.size(), " entries, at most ", kMergeCountMax));
+  }
+  Bpe bpe;
+  bpe.vocabulary_ = std::move(vocabulary);
+  bpe.ignore_merges_ = !whole_words.empty();
+  bpe.whole_words_ = std::move(whole_words);
+  bpe.reserve_merges(merges.size());
+  for (std::size_t i = 0; i < merges.size(); ++i) {
+    const std::string_view merge = merges[i];
+    // Why from 1: the left piece has at least one byte, which may be a space.
+    const std::size_t space = merge.find(' ', 1);
+    std::optional<std::string> problem;
+    if (space == merge.npos) {
+      problem = "is not two pieces with a space between them";
+    } else {
+      problem = bpe.add_merge(merge.substr(0, space), merge.substr(space + 1));
+    }
+    if (problem) return corrupt_data(str("[", i, "] ", *problem));
+  }
+  return bpe;
+}
+
+Bpe Bpe::from_scores(Vocabulary vocabulary,
+                     std::span<const float> scores,
+                     const std::vector<bool>& mergeable,
+                     TokenId unknown) {
+  Bpe bpe;
+  bpe.vocabulary_ = std::move(vocabulary);
+  bpe.byte_fallback_ = true;
+  bpe.fuse_unknown_ = true;
+  bpe.unknown_ = unknown;
+  std::vector<std::uint32_t> order;
+  for (std::uint32_t id = 0; id < scores.size(); ++id) {
+    if (mergeable[id]) order.push_back(id);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return scores[a] > scores[b];
+  });
+  bpe.score_ranks_.assign(scores.size(), kNoRank);
+  std::uint32_t rank = 0;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (i > 0 && scores[order[i]] != scores[order[i - 1]]) ++rank;
+    bpe.score_ranks_[order[i]] = rank;
+  }
+  return bpe;
+}
+
+std::optional<std::string> Bpe::add_merge(std::string_view first, std::string_view second) {
+  const auto unknown = [](std::string_view piece) {
+    return str("needs '", printable(piece), "', which the vocabulary lacks");
   };
   const TokenId left = vocabulary_.find(first);
   if (left < 0) return unknown(first);
   const TokenId right = vocabulary_.find(second);
   if (right < 0) return unknown(second);
   if (second.size() < subword_prefix_.size()) {
-    return merges.item(index, merges.element())
-        .corrupt("has a second piece shorter than continuing_subword_prefix");
+    return "has a second piece shorter than continuing_subword_prefix";
   }
   const std::string_view tail = second.substr(subword_prefix_.size());
   const TokenId merged = vocabulary_.find(first, tail);
   if (merged < 0) return unknown(str(first, tail));
   set_rank(left, right, static_cast<std::uint32_t>(merged_.size()));
   merged_.push_back(merged);
-  return ok_status();
+  return std::nullopt;
 }
 
 // A pair given twice has the rank of its last place, as in the reference.

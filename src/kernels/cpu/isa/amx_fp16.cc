@@ -1,4 +1,4 @@
-// AMX tiles of f16 for packed matrices; AVX-512 for the rest.
+// AMX tiles of f16 for packed matrices and attention; AVX-512 for the rest.
 #if defined(__x86_64__)
 
 #include "kernels/cpu/isa/x86_intrinsics.h"
@@ -30,6 +30,8 @@ namespace {
 
 #include "kernels/cpu/isa/amx_matrix-inl.h"
 
+#include "kernels/cpu/isa/amx_attention-inl.h"
+
 }  // namespace
 
 constinit const KernelTable kAmxFp16Table = {
@@ -40,9 +42,11 @@ constinit const KernelTable kAmxFp16Table = {
     .linear_bf16x2_bf16 = linear<OperandsF32Bf16>,
     .matrix_ops = amx_matrix_ops,
     .attention_f32 = attention<F32Cache>,
-    .attention_f16 = attention<F16Cache>,
+    .attention_f16 = amx_attention,
+    .attention_merge = attention_merge,
     .rms_norm = rms_norm,
     .rope = rope,
+    .rope_adjacent = rope_adjacent,
     .silu_mul = silu_mul,
     .add = add_rows,
     .f32_to_bf16 = f32_to_bf16,

@@ -312,12 +312,18 @@ constexpr MatrixOps kAmxCodes = amx_ops<CodeWeights<bits, group, has_min>, has_m
                ? (has_min ? INFERNEO_AMX_LAYOUT "c8g16m-2" : INFERNEO_AMX_LAYOUT "c8g16-2")
                : (has_min ? INFERNEO_AMX_LAYOUT "c8g32m-2" : INFERNEO_AMX_LAYOUT "c8g32-2")));
 
-template <int bits>
+// Codes of a codebook are kept as their indices.
+template <int group>
+constexpr MatrixOps kAmxCodebook = amx_ops<CodeWeights<4, group, false>, false>(
+    group == 16 ? INFERNEO_AMX_LAYOUT "i4g16-2" : INFERNEO_AMX_LAYOUT "i4g32-2");
+
+template <int group>
 static inline const MatrixOps* amx_code_ops(const MatrixFormat& format) {
-  if (format.group == 16) {
-    return format.has_min ? &kAmxCodes<bits, 16, true> : &kAmxCodes<bits, 16, false>;
-  }
-  return format.has_min ? &kAmxCodes<bits, 32, true> : &kAmxCodes<bits, 32, false>;
+  if (format.bits == 8)
+    return format.has_min ? &kAmxCodes<8, group, true> : &kAmxCodes<8, group, false>;
+  if (format.bits != 4) return nullptr;
+  if (format.codebook != nullptr) return format.has_min ? nullptr : &kAmxCodebook<group>;
+  return format.has_min ? &kAmxCodes<4, group, true> : &kAmxCodes<4, group, false>;
 }
 
 const MatrixOps* amx_matrix_ops(const MatrixFormat& format) noexcept {
@@ -327,7 +333,8 @@ const MatrixOps* amx_matrix_ops(const MatrixFormat& format) noexcept {
     case MatrixFormat::Kind::kBf16:
       return &kAmxBf16;
     default:
-      return format.bits == 4 ? amx_code_ops<4>(format) : amx_code_ops<8>(format);
+      if (format.group == 16) return amx_code_ops<16>(format);
+      return format.group == 32 ? amx_code_ops<32>(format) : nullptr;
   }
 }
 

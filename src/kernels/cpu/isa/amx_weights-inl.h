@@ -13,6 +13,12 @@ size_t amx_panel_size(int64_t k) noexcept {
   return (size_t)(64 + units_of(k) * Weights::kUnitBytes);
 }
 
+static inline void store_inverses(const float* factors, int64_t count, std::byte* panel) {
+  for (int64_t row = 0; row < kTile; ++row) {
+    ((float*)panel)[row] = row < count ? 1 / factors[row] : 0;
+  }
+}
+
 // f16 and bf16 weights as tiles.
 template <bool bf16>
 struct HalfWeights {
@@ -24,25 +30,37 @@ struct HalfWeights {
   }
 
   static void pack_panel(const PanelSource& source, std::byte* panel) noexcept {
-    memset(panel, 0, amx_panel_size<HalfWeights>(source.k));
-    float* inverse = (float*)panel;
+    const int64_t k = source.k;
+    float factors[kTile] = {};
     for (int64_t row = 0; row < source.row_count; ++row) {
-      const uint16_t* halves = source.halves + row * source.k;
+      const uint16_t* halves = source.halves + row * k;
       Vec largest = zero();
-      for (int64_t i = 0; i < source.k; i += kLanes) {
-        largest = max(largest,
-                      _mm512_abs_ps(load_some_halves(halves + i, at_most(source.k - i, kLanes))));
+      for (int64_t i = 0; i < k; i += kLanes) {
+        const int64_t count = at_most(k - i, kLanes);
+        largest = max(largest, _mm512_abs_ps(load_some_halves(halves + i, count)));
       }
-      const float factor = weight_factor<bf16>(reduce_max(largest));
-      inverse[row] = 1 / factor;
-      uint16_t* out = (uint16_t*)(panel + 64) + 2 * row;
-      for (int64_t i = 0; i < source.k; i += kLanes) {
-        const Vec v = load_some_halves(halves + i, at_most(source.k - i, kLanes));
-        uint16_t rounded[kLanes];
-        store_weights(rounded, mul(v, set(factor)));
-        const int64_t count = at_most(source.k - i, kLanes);
-        for (int64_t j = 0; j < count; ++j) out[(i + j) / 2 * 32 + (i + j) % 2] = rounded[j];
+      factors[row] = weight_factor<bf16>(reduce_max(largest));
+    }
+    store_inverses(factors, source.row_count, panel);
+    char* out = (char*)panel + 64;
+    for (int64_t step = 0; step < units_of(k) * kUnitSteps; ++step, out += kTileBytes) {
+      Vec rows[kTile];
+      for (int64_t row = 0; row < kTile; ++row) {
+        rows[row] = zero();
+        const int64_t count = at_most(k - step * kStepK, kStepK);
+        if (row >= source.row_count || count <= 0) continue;
+        alignas(64) uint16_t rounded[kStepK];
+        const uint16_t* halves = source.halves + row * k + step * kStepK;
+        const Vec factor = set(factors[row]);
+        const int64_t first = at_most(count, kLanes);
+        store_weights(rounded, mul(load_some_halves(halves, first), factor));
+        const Vec rest =
+            count > kLanes ? load_some_halves(halves + kLanes, count - kLanes) : zero();
+        store_weights(rounded + kLanes, mul(rest, factor));
+        rows[row] = load((const float*)rounded);
       }
+      transpose(rows);
+      for (int row = 0; row < kTile; ++row) store((float*)(out + row * 64), rows[row]);
     }
   }
 
@@ -83,50 +101,71 @@ struct CodeWeights {
     return largest;
   }
 
-  static inline int nibble_of(const PanelSource& source, int8_t code) {
-    if (source.codebook == nullptr) return has_min ? code : code + 8;
-    for (int i = 0; i < 16; ++i) {
-      if (source.codebook[i] == code) return i;
-    }
-    return 0;
-  }
-
   static void pack_panel(const PanelSource& source, std::byte* panel) noexcept {
-    const int64_t k = source.k;
-    const int64_t group_count = k / group;
-    memset(panel, 0, amx_panel_size<CodeWeights>(k));
+    const int64_t group_count = source.k / group;
+    memset(panel, 0, amx_panel_size<CodeWeights>(source.k));
+    float factors[kTile] = {};
     for (int64_t row = 0; row < source.row_count; ++row) {
       const float* scales = source.scales + row * group_count;
       const float* mins = has_min ? source.mins + row * group_count : nullptr;
       // Why 2^-4: the bound takes codes of up to 8, those of codebooks reach 127.
-      const float factor = scale_factor(largest_element(scales, mins, group_count)) *
-                           (source.codebook != nullptr ? 0x1p-4F : 1);
-      ((float*)panel)[row] = 1 / factor;
+      factors[row] = scale_factor(largest_element(scales, mins, group_count)) *
+                     (source.codebook != nullptr ? 0x1p-4F : 1);
       for (int64_t i = 0; i < group_count; ++i) {
         uint16_t* unit = (uint16_t*)(panel + 64 + i / kUnitGroups * kUnitBytes);
         uint16_t* at = unit + i % kUnitGroups * kTile + row;
-        *at = _cvtss_sh(scales[i] * factor, _MM_FROUND_TO_NEAREST_INT);
+        *at = _cvtss_sh(scales[i] * factors[row], _MM_FROUND_TO_NEAREST_INT);
         if (has_min) {
-          at[kScaleBytes / 2] = _cvtss_sh(mins[i] * factor, _MM_FROUND_TO_NEAREST_INT);
+          at[kScaleBytes / 2] = _cvtss_sh(mins[i] * factors[row], _MM_FROUND_TO_NEAREST_INT);
         }
       }
-      pack_codes(source, row, panel);
+    }
+    store_inverses(factors, source.row_count, panel);
+    uint8_t index_of[256] = {};  // the table's index of a code, by its byte
+    for (int i = 0; source.codebook != nullptr && i < 16; ++i) {
+      index_of[(uint8_t)source.codebook[i]] = (uint8_t)i;
+    }
+    for (int64_t step = 0; step < steps_of(source.k); ++step) {
+      pack_step(source,
+                index_of,
+                step,
+                (char*)panel + 64 + step / kUnitSteps * kUnitBytes + kCodesOffset +
+                    step % kUnitSteps * kStepBytes);
     }
   }
 
-  static inline void pack_codes(const PanelSource& source, int64_t row, std::byte* panel) {
-    const int8_t* row_codes = source.codes + row * source.k;
-    for (int64_t i = 0; i < source.k; ++i) {
-      const int64_t step = i / kStepK;
-      const int64_t pair = i % kStepK / 2;
-      std::byte* codes = panel + 64 + step / kUnitSteps * kUnitBytes + kCodesOffset +
-                         step % kUnitSteps * kStepBytes;
-      if (bits == 8) {
-        ((int8_t*)codes)[pair * 32 + row * 2 + i % 2] = row_codes[i];
-      } else {
-        uint16_t& word = ((uint16_t*)codes)[pair / 4 * 32 + row * 2 + i % 2];
-        word = (uint16_t)(word | nibble_of(source, row_codes[i]) << (4 * (pair % 4)));
+  static inline void pack_step(const PanelSource& source,
+                               const uint8_t* index_of,
+                               int64_t step,
+                               char* out) {
+    Vec rows[kTile];  // of 16 pairs, each in a lane
+    for (int64_t row = 0; row < kTile; ++row) {
+      rows[row] = zero();
+      if (row >= source.row_count) continue;
+      const int8_t* codes = source.codes + row * source.k + step * kStepK;
+      __m256i bytes = _mm256_loadu_si256((const __m256i*)codes);
+      if (bits == 4 && source.codebook == nullptr) {
+        bytes = _mm256_add_epi8(bytes, _mm256_set1_epi8(has_min ? 0 : 8));
+      } else if (bits == 4) {
+        alignas(32) uint8_t indices[kStepK];
+        for (int i = 0; i < kStepK; ++i) indices[i] = index_of[(uint8_t)codes[i]];
+        bytes = _mm256_load_si256((const __m256i*)indices);
       }
+      rows[row] = _mm512_castsi512_ps(_mm512_cvtepu16_epi32(bytes));
+    }
+    transpose(rows);
+    __m512i words = _mm512_setzero_si512();
+    for (int pair = 0; pair < kTile; ++pair) {
+      const __m256i bytes = _mm512_cvtepi32_epi16(_mm512_castps_si512(rows[pair]));
+      if (bits == 8) {
+        _mm256_storeu_si256((__m256i*)(out + pair * 32), bytes);
+        continue;
+      }
+      const __m512i nibbles = _mm512_cvtepu8_epi16(bytes);
+      words = _mm512_or_si512(words, _mm512_sll_epi16(nibbles, _mm_cvtsi32_si128(4 * (pair % 4))));
+      if (pair % 4 != 3) continue;
+      _mm512_storeu_si512(out + pair / 4 * 64, words);
+      words = _mm512_setzero_si512();
     }
   }
 

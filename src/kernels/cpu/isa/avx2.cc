@@ -32,6 +32,8 @@ static inline Vec div(Vec a, Vec b) { return _mm256_div_ps(a, b); }
 static inline Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
 static inline Vec min(Vec a, Vec b) { return _mm256_min_ps(a, b); }
 static inline Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }
+// Lanes 1 0 3 2 ...
+static inline Vec swap_pairs(Vec v) { return _mm256_permute_ps(v, 0xb1); }
 
 // Lanes below count are all ones.
 static inline __m256i lane_mask(int64_t count) {
@@ -149,8 +151,10 @@ constinit const KernelTable kAvx2Table = {
     .linear_bf16x2_bf16 = linear<OperandsF32Bf16>,
     .attention_f32 = attention<F32Cache>,
     .attention_f16 = attention<F16Cache>,
+    .attention_merge = attention_merge,
     .rms_norm = rms_norm,
     .rope = rope,
+    .rope_adjacent = rope_adjacent,
     .silu_mul = silu_mul,
     .add = add_rows,
     .f32_to_bf16 = f32_to_bf16,

@@ -20,6 +20,8 @@ static inline Vec div(Vec a, Vec b) { return _mm512_div_ps(a, b); }
 static inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
 static inline Vec min(Vec a, Vec b) { return _mm512_min_ps(a, b); }
 static inline Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
+// Lanes 1 0 3 2 ...
+static inline Vec swap_pairs(Vec v) { return _mm512_permute_ps(v, 0xb1); }
 
 static inline __mmask16 lane_mask(int64_t count) { return (__mmask16)((1U << count) - 1U); }
 static inline Vec load_part(const float* p, int64_t count) {

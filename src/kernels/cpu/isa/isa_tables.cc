@@ -6,9 +6,9 @@
 
 namespace inferneo::kernels {
 
-std::array<const KernelTable*, 5> supported_isa_tables() {
+std::array<const KernelTable*, kIsaTableCountMax> supported_isa_tables() {
   const CpuFeatures features = detect_cpu_features();
-  std::array<const KernelTable*, 5> tables{};
+  std::array<const KernelTable*, kIsaTableCountMax> tables{};
   std::size_t count = 0;
 #if defined(__x86_64__)
   if (features.avx2) tables[count++] = &kAvx2Table;

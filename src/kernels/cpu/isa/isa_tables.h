@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 
 #include "kernels/kernel_table.h"
 
@@ -17,7 +18,10 @@ extern const KernelTable kAmxTable;
 extern const KernelTable kAmxFp16Table;
 extern const KernelTable kNeonTable;
 
+// Bound: at least the tables that one architecture has.
+inline constexpr std::size_t kIsaTableCountMax = 10;
+
 // Slowest first; unused places at the end are null.
-std::array<const KernelTable*, 5> supported_isa_tables();
+std::array<const KernelTable*, kIsaTableCountMax> supported_isa_tables();
 
 }  // namespace inferneo::kernels

@@ -34,6 +34,8 @@ static inline Vec div(Vec a, Vec b) { return vdivq_f32(a, b); }
 static inline Vec fma(Vec a, Vec b, Vec c) { return vfmaq_f32(c, a, b); }
 static inline Vec min(Vec a, Vec b) { return vminq_f32(a, b); }
 static inline Vec max(Vec a, Vec b) { return vmaxq_f32(a, b); }
+// Lanes 1 0 3 2
+static inline Vec swap_pairs(Vec v) { return vrev64q_f32(v); }
 
 static inline Vec load_part(const float* p, int64_t count) {
   float buffer[4] = {};
@@ -124,8 +126,10 @@ constinit const KernelTable kNeonTable = {
     .linear_bf16x2_bf16 = linear<OperandsF32Bf16>,
     .attention_f32 = attention<F32Cache>,
     .attention_f16 = attention<F16Cache>,
+    .attention_merge = attention_merge,
     .rms_norm = rms_norm,
     .rope = rope,
+    .rope_adjacent = rope_adjacent,
     .silu_mul = silu_mul,
     .add = add_rows,
     .f32_to_bf16 = f32_to_bf16,

@@ -1,0 +1,167 @@
+// links: inferneo_device
+// Attention of every table this machine supports: prefill of a prompt and decode over a long
+// context, with the arithmetic and the bytes of keys and values that it does a second.
+//   attention_bench [--threads=N] [--isa=NAME] [--seconds=S]
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "device/cpu.h"
+
+namespace inferneo {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Shape {
+  std::int32_t rows, context, kv_heads, group, head_dim;
+};
+
+struct Options {
+  int threads = 0;
+  std::string isa;
+  double seconds = 0.5;
+};
+
+// Layers of keys and values whose blocks lie in no order. Several, so that decode reads memory and
+// not a cache.
+class Cache {
+ public:
+  static constexpr std::int32_t kBlockSize = 16;
+
+  explicit Cache(const Shape& shape) {
+    const std::int32_t count = (shape.context + shape.rows + kBlockSize - 1) / kBlockSize;
+    for (std::int32_t b = 0; b < count; ++b) blocks.push_back(static_cast<std::uint32_t>(b));
+    std::uint32_t state = 1;
+    for (std::size_t i = blocks.size() - 1; i > 0; --i) {
+      state = state * 1664525 + 1013904223;
+      std::swap(blocks[i], blocks[state % i]);
+    }
+    plane = static_cast<std::size_t>(count) * kBlockSize *
+            static_cast<std::size_t>(shape.kv_heads * shape.head_dim);
+    constexpr std::size_t kHalvesMin = std::size_t{128} << 20;
+    layers = std::max<std::size_t>(1, kHalvesMin / (2 * plane));
+    halves.resize(layers * 2 * plane);
+    for (kernels::F16& half : halves) {
+      state = state * 1664525 + 1013904223;
+      half = static_cast<kernels::F16>((state >> 31 << 15) | (0x3000 + (state >> 20 & 0xbff)));
+    }
+  }
+
+  std::vector<kernels::F16> halves;  // Shape: [layers][2][plane]
+  std::vector<std::uint32_t> blocks;
+  std::size_t plane = 0;
+  std::size_t layers = 0;
+};
+
+void measure(device::CpuDevice& cpu, const Shape& shape, double seconds) {
+  const Cache cache(shape);
+  const auto width = static_cast<std::size_t>(shape.kv_heads * shape.group * shape.head_dim);
+  std::vector<float> q(static_cast<std::size_t>(shape.rows) * width);
+  std::uint32_t state = 7;
+  for (float& x : q) {
+    state = state * 1664525 + 1013904223;
+    x = static_cast<float>(state >> 16) / 32768.0F - 1.0F;
+  }
+  std::vector<float> out(q.size());
+  const auto scratch_size =
+      static_cast<std::size_t>(kernels::attention_scratch_floats(shape.head_dim, shape.group));
+  std::vector<std::vector<float>> scratch(static_cast<std::size_t>(cpu.thread_count()),
+                                          std::vector<float>(scratch_size));
+  kernels::AttentionArgs args;
+  args.q = q.data();
+  args.blocks = cache.blocks.data();
+  args.out = out.data();
+  args.q_stride = args.out_stride = static_cast<std::int64_t>(width);
+  args.context_before = shape.context;
+  args.kv_heads = shape.kv_heads;
+  args.group = shape.group;
+  args.head_dim = shape.head_dim;
+  args.block_size = Cache::kBlockSize;
+  args.scale = 0.125F;
+  constexpr std::int32_t kRows = 32;  // of an item, as the executor cuts them
+  const std::int64_t tiles = (shape.rows + kRows - 1) / kRows;
+  double best = std::numeric_limits<double>::infinity();
+  const auto deadline = Clock::now() + std::chrono::duration<double>(seconds);
+  std::size_t layer = 0;
+  do {
+    args.k_cache = cache.halves.data() + layer * 2 * cache.plane;
+    args.v_cache = cache.halves.data() + (layer * 2 + 1) * cache.plane;
+    layer = (layer + 1) % cache.layers;
+    auto body = [&](std::int64_t begin, std::int64_t end, int worker) noexcept {
+      kernels::AttentionArgs mine = args;
+      mine.scratch = scratch[static_cast<std::size_t>(worker)].data();
+      for (std::int64_t item = begin; item < end; ++item) {
+        // Tiles from both ends in turn, so that halves of the items take equal times.
+        const std::int64_t at = item / shape.kv_heads;
+        const std::int64_t tile = at % 2 == 0 ? at / 2 : tiles - 1 - at / 2;
+        mine.kv_head = static_cast<std::int32_t>(item % shape.kv_heads);
+        mine.row_begin = static_cast<std::int32_t>(tile) * kRows;
+        mine.row_end = std::min(mine.row_begin + kRows, shape.rows);
+        cpu.kernels().attention_f16(mine);
+      }
+    };
+    const auto start = Clock::now();
+    cpu.parallel_for(tiles * shape.kv_heads, 1, body);
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+  } while (Clock::now() < deadline);
+  // A row at position p does 4 head_dim operations for each of its p + 1 keys.
+  const double rows = shape.rows;
+  const double keys = rows * shape.context + rows * (rows + 1) / 2;
+  const double flops = 4.0 * keys * static_cast<double>(width);
+  const double bytes = 4.0 * (shape.context + rows) * shape.kv_heads * shape.head_dim;
+  std::printf(
+      "%-12s f16  rows %4d  context %5d  heads %2d x %-2d  dim %3d  %9.1f us  %7.1f GFLOP/s  %6.2f "
+      "GB/s\n",
+      cpu.kernels().name,
+      shape.rows,
+      shape.context,
+      shape.kv_heads,
+      shape.group,
+      shape.head_dim,
+      best * 1e6,
+      flops / best / 1e9,
+      bytes / best / 1e9);
+}
+
+int run(const Options& options) {
+  for (const kernels::KernelTable* table : kernels::supported_tables()) {
+    if (!options.isa.empty() ? options.isa != table->name : table == &kernels::reference_table()) {
+      continue;
+    }
+    auto cpu = device::CpuDevice::create({.thread_count = options.threads, .isa = table->name});
+    if (!cpu.has_value()) {
+      std::fprintf(stderr, "%s\n", cpu.error().to_string().c_str());
+      return 1;
+    }
+    for (const Shape& shape : {Shape{512, 0, 4, 8, 64},
+                               Shape{512, 0, 8, 4, 128},
+                               Shape{512, 7680, 4, 8, 64},
+                               Shape{1, 8191, 4, 8, 64},
+                               Shape{1, 8191, 8, 4, 128},
+                               Shape{1, 4095, 32, 1, 128}}) {
+      measure(**cpu, shape, options.seconds);
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace inferneo
+
+int main(int argc, char** argv) {
+  inferneo::Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view flag = argv[i];
+    if (flag.starts_with("--threads=")) options.threads = std::atoi(argv[i] + 10);
+    if (flag.starts_with("--isa=")) options.isa = flag.substr(6);
+    if (flag.starts_with("--seconds=")) options.seconds = std::atof(argv[i] + 10);
+  }
+  return inferneo::run(options);
+}

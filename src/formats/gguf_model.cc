@@ -1,0 +1,424 @@
+#include "formats/gguf_model.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "formats/meta_limits.h"
+
+namespace inferneo::formats {
+namespace {
+
+// Typed access with range checks that name the key and the value.
+class Keys {
+ public:
+  Keys(const GgufMetadata& metadata, std::string prefix)
+      : metadata_(metadata), prefix_(std::move(prefix)) {}
+
+  [[nodiscard]] std::string name(std::string_view key) const { return str(prefix_, key); }
+
+  template <typename Value>
+  [[nodiscard]] Status wrong(std::string_view key, Value value, std::string_view wanted) const {
+    return invalid_argument(str(prefix_, key, " is ", value, ", but must be ", wanted))
+        .with_where(name(key));
+  }
+
+  Status read(std::string_view key,
+              std::int64_t min,
+              std::int64_t max,
+              std::optional<std::int64_t>& target) const {
+    ASSIGN_OR_RETURN(const std::optional<std::int64_t> value, metadata_.integer(name(key)));
+    return value ? check(key, *value, min, max, target) : ok_status();
+  }
+
+  Status require(std::string_view key,
+                 std::int64_t min,
+                 std::int64_t max,
+                 std::int64_t& target) const {
+    std::optional<std::int64_t> value;
+    RETURN_IF_ERROR(read(key, min, max, value));
+    return assign_required(key, value, target);
+  }
+
+  // One number, or a list with the same number for each layer.
+  Status read_uniform(std::string_view key,
+                      std::int64_t min,
+                      std::int64_t max,
+                      std::optional<std::int64_t>& target) const {
+    const GgufValue* value = metadata_.find(name(key));
+    if (value == nullptr || !std::holds_alternative<GgufNumbers>(*value)) {
+      return read(key, min, max, target);
+    }
+    const auto* list = std::get_if<std::vector<std::int64_t>>(&std::get<GgufNumbers>(*value));
+    if (list == nullptr || list->empty()) {
+      return wrong(key, "a list", "an integer or a list of integers");
+    }
+    const auto other = std::find_if(
+        list->begin(), list->end(), [&](std::int64_t item) { return item != list->front(); });
+    if (other != list->end()) {
+      return unsupported(str(name(key),
+                             " is ",
+                             list->front(),
+                             " for layer 0 and ",
+                             *other,
+                             " for layer ",
+                             other - list->begin(),
+                             "; layers of different shapes are not supported"))
+          .with_where(name(key));
+    }
+    return check(key, list->front(), min, max, target);
+  }
+
+  Status require_uniform(std::string_view key,
+                         std::int64_t min,
+                         std::int64_t max,
+                         std::int64_t& target) const {
+    std::optional<std::int64_t> value;
+    RETURN_IF_ERROR(read_uniform(key, min, max, value));
+    return assign_required(key, value, target);
+  }
+
+  // Inclusive bounds.
+  Status read(std::string_view key, double min, double max, std::optional<double>& target) const {
+    ASSIGN_OR_RETURN(const std::optional<double> value, metadata_.number(name(key)));
+    if (!value) return ok_status();
+    if (!(*value >= min && *value <= max)) {
+      return wrong(key, *value, str("a number from ", min, " to ", max));
+    }
+    target = *value;
+    return ok_status();
+  }
+
+  Status read(std::string_view key, double min, double max, std::optional<float>& target) const {
+    std::optional<double> value;
+    RETURN_IF_ERROR(read(key, min, max, value));
+    if (value) target = static_cast<float>(*value);
+    return ok_status();
+  }
+
+  Status read(std::string_view key, std::string& target) const {
+    ASSIGN_OR_RETURN(const std::optional<std::string_view> value, metadata_.text(name(key)));
+    if (value) target = *value;
+    return ok_status();
+  }
+
+ private:
+  Status check(std::string_view key,
+               std::int64_t value,
+               std::int64_t min,
+               std::int64_t max,
+               std::optional<std::int64_t>& target) const {
+    if (value < min || value > max) {
+      return wrong(key, value, str("an integer from ", min, " to ", max));
+    }
+    target = value;
+    return ok_status();
+  }
+
+  Status assign_required(std::string_view key,
+                         std::optional<std::int64_t> value,
+                         std::int64_t& target) const {
+    if (!value) return invalid_argument(str(name(key), " is missing")).with_where(name(key));
+    target = *value;
+    return ok_status();
+  }
+
+  const GgufMetadata& metadata_;
+  std::string prefix_;
+};
+
+bool has_weight(const tensor::WeightMap& weights, std::string_view name) {
+  return weights.find(name) != nullptr;
+}
+
+// Rows of the embedding, which counts where the tokenizer names fewer tokens.
+Status read_vocab_size(const Keys& keys,
+                       const GgufMetadata& metadata,
+                       const tensor::WeightMap& weights,
+                       ModelMeta& meta) {
+  constexpr auto kMax = static_cast<std::int64_t>(limits::kVocabSizeMax);
+  std::optional<std::int64_t> stated;
+  RETURN_IF_ERROR(keys.read("vocab_size", 1, kMax, stated));
+  ASSIGN_OR_RETURN(const auto* tokens, metadata.texts("tokenizer.ggml.tokens"));
+  const auto token_count = static_cast<std::int64_t>(tokens == nullptr ? 0 : tokens->size());
+  const tensor::TensorView* table = weights.find("token_embd.weight");
+  if (table != nullptr && table->shape.rank() == 2) {
+    meta.vocab_size = table->shape[0];
+  } else {
+    meta.vocab_size = stated.value_or(token_count);
+  }
+  if (meta.vocab_size < 1 || meta.vocab_size > kMax) {
+    return invalid_argument(
+               str("the vocabulary has ", meta.vocab_size, " tokens, but must have 1 to ", kMax))
+        .with_where("token_embd.weight");
+  }
+  if (token_count > meta.vocab_size) {
+    return corrupt_data(str("tokenizer.ggml.tokens names ",
+                            token_count,
+                            " tokens, but token_embd.weight has ",
+                            meta.vocab_size,
+                            " rows"))
+        .with_where("tokenizer.ggml.tokens");
+  }
+  return ok_status();
+}
+
+Status read_head_dim(const Keys& keys, ModelMeta& meta) {
+  RETURN_IF_ERROR(keys.read("attention.key_length", 1, kHeadDimMax, meta.head_dim));
+  std::optional<std::int64_t> value_length;
+  RETURN_IF_ERROR(keys.read("attention.value_length", 1, kHeadDimMax, value_length));
+  const std::string key = keys.name("attention.value_length");
+  if (!meta.head_dim && meta.hidden_size % meta.head_count != 0) {
+    return invalid_argument(str(keys.name("embedding_length"),
+                                " is ",
+                                meta.hidden_size,
+                                ", but must be a multiple of ",
+                                keys.name("attention.head_count"),
+                                ", which is ",
+                                meta.head_count,
+                                ", when there is no ",
+                                keys.name("attention.key_length")))
+        .with_where(keys.name("embedding_length"));
+  }
+  const std::int64_t head_dim = meta.head_dim.value_or(meta.hidden_size / meta.head_count);
+  if (value_length.value_or(head_dim) != head_dim) {
+    return unsupported(str(key,
+                           " is ",
+                           *value_length,
+                           ", but keys have ",
+                           head_dim,
+                           "; heads of two sizes are not supported"))
+        .with_where(key);
+  }
+  return ok_status();
+}
+
+Status read_sizes(const Keys& keys, ModelMeta& meta) {
+  RETURN_IF_ERROR(keys.require("context_length", 1, kContextTokensMax, meta.context_tokens_max));
+  RETURN_IF_ERROR(keys.require("embedding_length", 1, kWidthMax, meta.hidden_size));
+  RETURN_IF_ERROR(keys.require("block_count", 1, kLayerCountMax, meta.layer_count));
+  RETURN_IF_ERROR(keys.require_uniform("feed_forward_length", 1, kFfnSizeMax, meta.ffn_size));
+  RETURN_IF_ERROR(keys.require_uniform("attention.head_count", 1, kHeadCountMax, meta.head_count));
+  std::optional<std::int64_t> kv_heads;
+  RETURN_IF_ERROR(keys.read_uniform("attention.head_count_kv", 1, kHeadCountMax, kv_heads));
+  meta.kv_head_count = kv_heads.value_or(meta.head_count);
+  if (meta.head_count % meta.kv_head_count != 0) {
+    return keys.wrong(
+        "attention.head_count_kv",
+        meta.kv_head_count,
+        str("a divisor of ", keys.name("attention.head_count"), ", ", meta.head_count));
+  }
+  RETURN_IF_ERROR(read_head_dim(keys, meta));
+  RETURN_IF_ERROR(keys.read("attention.layer_norm_rms_epsilon", 0.0, 1.0, meta.norm_eps));
+  if (!meta.norm_eps) {
+    const std::string key = keys.name("attention.layer_norm_rms_epsilon");
+    return invalid_argument(str(key, " is missing")).with_where(key);
+  }
+  return keys.read("attention.sliding_window", 0, kContextTokensMax, meta.sliding_window);
+}
+
+Status refuse_experts(const Keys& keys) {
+  std::optional<std::int64_t> count;
+  RETURN_IF_ERROR(keys.read("expert_count", 0, 1 << 20, count));
+  if (count.value_or(0) == 0) return ok_status();
+  return unsupported(str(keys.name("expert_count"),
+                         " is ",
+                         *count,
+                         "; mixtures of experts are not supported"))
+      .with_where(keys.name("expert_count"));
+}
+
+// Spec: llama.cpp takes attn_factor as a factor on what YaRN computes; transformers, whose words
+// RopeMeta uses, takes it in its place.
+Status read_yarn(const Keys& keys, RopeMeta& rope) {
+  constexpr double kLarge = 1e6;
+  RETURN_IF_ERROR(keys.read("rope.scaling.yarn_beta_fast", 0.0, kLarge, rope.beta_fast));
+  RETURN_IF_ERROR(keys.read("rope.scaling.yarn_beta_slow", 0.0, kLarge, rope.beta_slow));
+  std::optional<double> attention;
+  RETURN_IF_ERROR(keys.read("rope.scaling.attn_factor", 0.0, kLarge, attention));
+  RETURN_IF_ERROR(keys.read("rope.scaling.yarn_attn_factor", 0.0, kLarge, attention));
+  if (attention && rope.factor) {
+    rope.attention_factor = *attention * (1 + 0.1 * std::log(*rope.factor));
+  }
+  std::optional<double> extension;
+  RETURN_IF_ERROR(keys.read("rope.scaling.yarn_ext_factor", -1.0, 1.0, extension));
+  if (extension.value_or(1.0) != 1.0 && *extension >= 0) {
+    return keys.wrong("rope.scaling.yarn_ext_factor", *extension, "1");
+  }
+  return ok_status();
+}
+
+Status read_scaling(const Keys& keys, RopeMeta& rope) {
+  std::string type;
+  RETURN_IF_ERROR(keys.read("rope.scaling.type", type));
+  std::optional<double> factor;
+  // Why 0 is legal: it means that there is none.
+  RETURN_IF_ERROR(keys.read("rope.scale_linear", 0.0, 1e6, factor));
+  RETURN_IF_ERROR(keys.read("rope.scaling.factor", 0.0, 1e6, factor));
+  RETURN_IF_ERROR(keys.read(
+      "rope.scaling.original_context_length", 1, kContextTokensMax, rope.original_context_tokens));
+  if (factor.value_or(0) == 0) factor.reset();
+  if (factor && *factor < 1) {
+    return keys.wrong("rope.scaling.factor", *factor, "a number from 1 to 1e6, or 0");
+  }
+  rope.factor = factor;
+  if (type.empty()) type = factor ? "linear" : "none";
+  if (type == "none" || (type == "linear" && !factor)) return ok_status();
+  rope.type = type;
+  return type == "yarn" ? read_yarn(keys, rope) : ok_status();
+}
+
+Status read_divisors(const tensor::WeightMap& weights, std::vector<float>& divisors) {
+  constexpr std::string_view kName = "rope_freqs.weight";
+  const tensor::TensorView* view = weights.find(kName);
+  if (view == nullptr) return ok_status();
+  if (view->dtype != tensor::DType::kF32 || view->shape.rank() != 1 ||
+      view->shape[0] > kHeadDimMax) {
+    return corrupt_data(str("tensor \"",
+                            kName,
+                            "\" has the element type ",
+                            tensor::dtype_name(view->dtype),
+                            " and the shape ",
+                            view->shape.to_string(),
+                            ", but must be a list of f32"))
+        .with_where(std::string(kName));
+  }
+  divisors.resize(static_cast<std::size_t>(view->shape[0]));
+  std::memcpy(divisors.data(), view->data, view->byte_size());
+  for (const float divisor : divisors) {
+    // Why these bounds: published divisors lie between 1 and the factor by which a context grew.
+    if (!(divisor >= 1e-6F && divisor <= 1e6F)) {
+      return corrupt_data(str("tensor \"",
+                              kName,
+                              "\" holds ",
+                              divisor,
+                              ", but must hold numbers "
+                              "from 1e-6 to 1e6"))
+          .with_where(std::string(kName));
+    }
+  }
+  return ok_status();
+}
+
+Status read_rope(const Keys& keys, const tensor::WeightMap& weights, ModelMeta& meta) {
+  RopeMeta& rope = meta.rope;
+  std::optional<double> theta;
+  RETURN_IF_ERROR(keys.read("rope.freq_base", 1.0, kThetaMax, theta));
+  rope.theta = theta.value_or(rope.theta);
+  const std::int64_t head_dim = meta.head_dim.value_or(meta.hidden_size / meta.head_count);
+  std::optional<std::int64_t> rotary_dim;
+  RETURN_IF_ERROR(keys.read("rope.dimension_count", 1, head_dim, rotary_dim));
+  rope.partial_rotary_factor =
+      static_cast<double>(rotary_dim.value_or(head_dim)) / static_cast<double>(head_dim);
+  RETURN_IF_ERROR(read_scaling(keys, rope));
+  return read_divisors(weights, rope.frequency_divisors);
+}
+
+// Tokens that end an answer wherever they occur, as llama.cpp finds them: files name only one id.
+constexpr std::array<std::string_view, 13> kEndNames = {"<|eot_id|>",
+                                                        "<|im_end|>",
+                                                        "<|end|>",
+                                                        "<end_of_turn>",
+                                                        "<|endoftext|>",
+                                                        "</s>",
+                                                        "<|eom_id|>",
+                                                        "<EOT>",
+                                                        "_<EOT>",
+                                                        "[EOT]",
+                                                        "<|end_of_text|>",
+                                                        "<end_of_utterance>",
+                                                        "<｜end▁of▁sentence｜>"};
+
+Status add_named_ends(const GgufMetadata& metadata, std::set<std::int32_t>& ends) {
+  ASSIGN_OR_RETURN(const auto* tokens, metadata.texts("tokenizer.ggml.tokens"));
+  ASSIGN_OR_RETURN(const auto* kinds, metadata.numbers("tokenizer.ggml.token_type"));
+  if (tokens == nullptr || kinds == nullptr) return ok_status();
+  const auto* list = std::get_if<std::vector<std::int64_t>>(kinds);
+  if (list == nullptr) return ok_status();
+  constexpr std::int64_t kControl = 3;
+  for (std::size_t id = 0; id < std::min(tokens->size(), list->size()); ++id) {
+    if ((*list)[id] != kControl) continue;
+    if (std::find(kEndNames.begin(), kEndNames.end(), (*tokens)[id]) == kEndNames.end()) continue;
+    ends.insert(static_cast<std::int32_t>(id));
+  }
+  return ok_status();
+}
+
+Status read_token_id(const Keys& keys,
+                     std::string_view key,
+                     std::int64_t vocab_size,
+                     std::optional<std::int32_t>& target) {
+  // Converters write a missing id as the largest number of 32 bits.
+  constexpr std::int64_t kNoId = 0xFFFFFFFF;
+  std::optional<std::int64_t> id;
+  RETURN_IF_ERROR(keys.read(key, -1, kNoId, id));
+  if (!id || *id == -1 || *id == kNoId) return ok_status();
+  if (*id >= vocab_size) {
+    return keys.wrong(key, *id, str("a token id from 0 to ", vocab_size - 1));
+  }
+  target = static_cast<std::int32_t>(*id);
+  return ok_status();
+}
+
+Status read_tokens(const GgufMetadata& metadata, ModelMeta& meta) {
+  const Keys keys(metadata, "tokenizer.ggml.");
+  RETURN_IF_ERROR(read_token_id(keys, "bos_token_id", meta.vocab_size, meta.bos_token_id));
+  std::set<std::int32_t> ends;
+  for (const std::string_view key : {"eos_token_id", "eot_token_id", "eom_token_id"}) {
+    std::optional<std::int32_t> id;
+    RETURN_IF_ERROR(read_token_id(keys, key, meta.vocab_size, id));
+    if (id) ends.insert(*id);
+  }
+  RETURN_IF_ERROR(add_named_ends(metadata, ends));
+  meta.eos_token_ids.assign(ends.begin(), ends.end());
+  return ok_status();
+}
+
+Status read_generation(const GgufMetadata& metadata, GenerationMeta& generation) {
+  const Keys keys(metadata, "general.sampling.");
+  RETURN_IF_ERROR(keys.read("temp", 0.0, 100.0, generation.temperature));
+  RETURN_IF_ERROR(keys.read("top_p", 0.0, 1.0, generation.top_p));
+  RETURN_IF_ERROR(keys.read("min_p", 0.0, 1.0, generation.min_p));
+  RETURN_IF_ERROR(keys.read("penalty_repeat", 0.01, 100.0, generation.repetition_penalty));
+  std::optional<std::int64_t> top_k;
+  RETURN_IF_ERROR(keys.read("top_k", 0, std::numeric_limits<std::int32_t>::max(), top_k));
+  if (top_k) generation.top_k = static_cast<std::int32_t>(*top_k);
+  return ok_status();
+}
+
+}  // namespace
+
+Result<std::string> gguf_architecture(const GgufMetadata& metadata) {
+  constexpr std::string_view kKey = "general.architecture";
+  ASSIGN_OR_RETURN(const std::optional<std::string_view> name, metadata.text(kKey));
+  if (!name || name->empty()) {
+    return corrupt_data(str(kKey, " is missing")).with_where(std::string(kKey));
+  }
+  return std::string(*name);
+}
+
+Result<ModelMeta> read_gguf_model(const GgufMetadata& metadata, const tensor::WeightMap& weights) {
+  ModelMeta meta;
+  ASSIGN_OR_RETURN(meta.gguf_architecture, gguf_architecture(metadata));
+  const Keys keys(metadata, str(meta.gguf_architecture, "."));
+  RETURN_IF_ERROR(refuse_experts(keys));
+  RETURN_IF_ERROR(read_vocab_size(keys, metadata, weights, meta));
+  RETURN_IF_ERROR(read_sizes(keys, meta));
+  RETURN_IF_ERROR(read_rope(keys, weights, meta));
+  meta.attention_bias = has_weight(weights, "blk.0.attn_q.bias");
+  meta.mlp_bias = has_weight(weights, "blk.0.ffn_gate.bias");
+  meta.tie_embeddings = !has_weight(weights, "output.weight");
+  RETURN_IF_ERROR(read_tokens(metadata, meta));
+  RETURN_IF_ERROR(read_generation(metadata, meta.generation));
+  return meta;
+}
+
+}  // namespace inferneo::formats

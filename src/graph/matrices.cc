@@ -1,0 +1,223 @@
+#include "graph/matrices.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "tensor/quant/quant_format.h"
+
+namespace inferneo::graph {
+namespace {
+
+using kernels::kPanelOutputs;
+using kernels::MatrixFormat;
+using kernels::MatrixOps;
+using tensor::DType;
+using tensor::QuantFormat;
+using tensor::TensorView;
+using Form = MatrixPlan::Form;
+
+constexpr std::uint64_t kAlignment = 64;
+// Panels handed to a thread at once: as many as one item of a linear covers (kColumnGrain).
+constexpr std::int64_t kPanelGrain = 2;
+
+template <typename T>
+T round_up(T value, T multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+std::int64_t panel_count(const TensorView& view) {
+  return (view.shape[0] + kPanelOutputs - 1) / kPanelOutputs;
+}
+
+// Empty for f32, which is never packed.
+std::optional<MatrixFormat> format_of(DType dtype) {
+  if (dtype == DType::kF16) return MatrixFormat{.kind = MatrixFormat::Kind::kF16};
+  if (dtype == DType::kBf16) return MatrixFormat{.kind = MatrixFormat::Kind::kBf16};
+  const QuantFormat* quant = tensor::find_quant_format(dtype);
+  if (quant == nullptr) return std::nullopt;
+  return MatrixFormat{.kind = MatrixFormat::Kind::kCodes,
+                      .bits = static_cast<std::int8_t>(quant->bits),
+                      .group = static_cast<std::int8_t>(quant->group),
+                      .has_min = quant->has_min,
+                      .codebook = quant->codebook};
+}
+
+MatrixPlan plan_matrix(const TensorView& view, bool packed, const kernels::KernelTable& table) {
+  MatrixPlan plan;
+  if (packed) plan.ops = find_matrix_ops(table, view.dtype);
+  if (plan.ops != nullptr) {
+    plan.form = Form::kPacked;
+    plan.format = *format_of(view.dtype);
+    plan.size = static_cast<std::uint64_t>(panel_count(view)) * plan.ops->panel_size(view.shape[1]);
+  } else if (tensor::is_quantized(view.dtype)) {
+    plan.form = Form::kConverted;
+    plan.size = static_cast<std::uint64_t>(view.shape.element_count()) * sizeof(float);
+  }
+  return plan;
+}
+
+const std::byte* row_of(const TensorView& view, std::int64_t row) {
+  const std::int64_t blocks = view.shape[1] / tensor::dtype_block_elements(view.dtype);
+  return view.data + static_cast<std::size_t>(row * blocks) * tensor::dtype_block_size(view.dtype);
+}
+
+// Codes, scales and minimums of a panel's rows, or its halves where the file does not align them.
+// Bound: scales and minimums of groups of 16 take half of a byte for each code.
+std::size_t scratch_size(std::int64_t k) {
+  return round_up(static_cast<std::size_t>(kPanelOutputs * k) * 2, std::size_t{kAlignment});
+}
+
+kernels::PanelSource unpack_codes(const TensorView& view,
+                                  const MatrixFormat& format,
+                                  std::int64_t first_row,
+                                  std::int64_t row_count,
+                                  std::byte* scratch) noexcept {
+  const std::int64_t k = view.shape[1];
+  const std::int64_t groups = k / format.group;
+  auto* scales = reinterpret_cast<float*>(scratch);
+  float* mins = scales + kPanelOutputs * groups;
+  auto* codes = reinterpret_cast<std::int8_t*>(mins + kPanelOutputs * groups);
+  const QuantFormat* quant = tensor::find_quant_format(view.dtype);
+  for (std::int64_t i = 0; i < row_count; ++i) {
+    quant->unpack(
+        row_of(view, first_row + i), k, {codes + i * k, scales + i * groups, mins + i * groups});
+  }
+  kernels::PanelSource source;
+  source.codes = codes;
+  source.scales = scales;
+  source.mins = format.has_min ? mins : nullptr;
+  source.codebook = format.codebook;
+  return source;
+}
+
+const std::uint16_t* aligned_halves(const TensorView& view,
+                                    std::int64_t first_row,
+                                    std::int64_t row_count,
+                                    std::byte* scratch) noexcept {
+  const std::byte* rows = row_of(view, first_row);
+  if (reinterpret_cast<std::uintptr_t>(rows) % alignof(std::uint16_t) != 0) {
+    std::memcpy(scratch, rows, static_cast<std::size_t>(row_count * view.shape[1]) * 2);
+    rows = scratch;
+  }
+  return reinterpret_cast<const std::uint16_t*>(rows);
+}
+
+void pack_panel(const TensorView& view,
+                const MatrixPlan& plan,
+                std::int64_t panel,
+                std::byte* scratch,
+                std::byte* out) noexcept {
+  const std::int64_t first_row = panel * kPanelOutputs;
+  const std::int64_t row_count = std::min(kPanelOutputs, view.shape[0] - first_row);
+  kernels::PanelSource source;
+  if (plan.format.kind == MatrixFormat::Kind::kCodes) {
+    source = unpack_codes(view, plan.format, first_row, row_count, scratch);
+  } else {
+    source.halves = aligned_halves(view, first_row, row_count, scratch);
+  }
+  source.row_count = row_count;
+  source.k = view.shape[1];
+  plan.ops->pack_panel(source, out);
+}
+
+template <typename F>
+void for_each_part(const Op& op, F&& f) {
+  if (const auto* linear = std::get_if<LinearOp>(&op)) {
+    for (const LinearPart& part : linear->parts) f(linear->in, part);
+  } else if (const auto* gated = std::get_if<GatedLinearOp>(&op)) {
+    f(gated->in, gated->gate);
+    f(gated->in, gated->up);
+  }
+}
+
+}  // namespace
+
+const MatrixOps* find_matrix_ops(const kernels::KernelTable& table, DType dtype) {
+  const std::optional<MatrixFormat> format = format_of(dtype);
+  return format && table.matrix_ops != nullptr ? table.matrix_ops(*format) : nullptr;
+}
+
+MatricesPlan plan_matrices(const Program& program, const kernels::KernelTable& table) {
+  MatricesPlan plan;
+  for (const TensorView& view : program.matrices) {
+    MatrixPlan matrix = plan_matrix(view, program.arithmetic.packed, table);
+    matrix.offset = round_up(plan.image_size, kAlignment);
+    if (matrix.form != Form::kInPlace) plan.image_size = matrix.offset + matrix.size;
+    if (matrix.form == Form::kPacked) plan.packed_size += matrix.size;
+    plan.matrices.push_back(matrix);
+  }
+  return plan;
+}
+
+std::vector<PackedInput> packed_inputs(const Program& program, const MatricesPlan& plan) {
+  std::vector<PackedInput> inputs;
+  for (std::size_t i = 0; i < program.ops.size(); ++i) {
+    const auto index = static_cast<std::int32_t>(i);
+    for_each_part(program.ops[i], [&](ValueId in, const LinearPart& part) {
+      const MatrixOps* ops = plan.matrices[static_cast<std::size_t>(part.matrix)].ops;
+      if (ops == nullptr) return;
+      const bool known = std::any_of(inputs.begin(), inputs.end(), [&](const PackedInput& input) {
+        return input.op == index && input.ops == ops->inputs;
+      });
+      if (!known) inputs.push_back({index, in, ops->inputs});
+    });
+  }
+  return inputs;
+}
+
+Result<MatrixPacker> MatrixPacker::create(const Program& program,
+                                          const MatricesPlan& plan,
+                                          device::CpuDevice& device) {
+  MatrixPacker packer(program, plan, device);
+  for (std::size_t i = 0; i < plan.matrices.size(); ++i) {
+    if (plan.matrices[i].form != Form::kPacked) continue;
+    packer.scratch_stride_ =
+        std::max(packer.scratch_stride_, scratch_size(program.matrices[i].shape[1]));
+  }
+  ASSIGN_OR_RETURN(packer.scratch_,
+                   AnonymousMemory::allocate(
+                       packer.scratch_stride_ * static_cast<std::size_t>(device.thread_count()),
+                       "scratch memory for packing weights"));
+  return packer;
+}
+
+void MatrixPacker::pack(MatrixId id, std::byte* image) noexcept {
+  const TensorView& view = program_->matrices[static_cast<std::size_t>(id)];
+  const MatrixPlan& plan = plan_->matrices[static_cast<std::size_t>(id)];
+  std::byte* out = image + plan.offset;
+  const std::int64_t k = view.shape[1];
+  if (plan.form == Form::kPacked) {
+    const std::size_t panel_size = plan.ops->panel_size(k);
+    auto body = [&](std::int64_t begin, std::int64_t end, int worker) noexcept {
+      std::byte* scratch = scratch_.data() + scratch_stride_ * static_cast<std::size_t>(worker);
+      for (std::int64_t panel = begin; panel < end; ++panel) {
+        pack_panel(view, plan, panel, scratch, out + static_cast<std::size_t>(panel) * panel_size);
+      }
+    };
+    device_->parallel_for(panel_count(view), kPanelGrain, body);
+  } else if (plan.form == Form::kConverted) {
+    auto* floats = reinterpret_cast<float*>(out);
+    auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
+      for (std::int64_t row = begin; row < end; ++row) {
+        tensor::dequantize_row(view.dtype, row_of(view, row), k, floats + row * k);
+      }
+    };
+    device_->parallel_for(view.shape[0], kPanelGrain * kPanelOutputs, body);
+  }
+}
+
+Matrices::Matrices(const Program& program, const MatricesPlan& plan, const std::byte* image)
+    : inputs_(packed_inputs(program, plan)) {
+  for (std::size_t i = 0; i < plan.matrices.size(); ++i) {
+    const MatrixPlan& planned = plan.matrices[i];
+    const TensorView& view = program.matrices[i];
+    const bool in_place = planned.form == Form::kInPlace;
+    matrices_.push_back({planned.ops,
+                         in_place ? view.data : image + planned.offset,
+                         in_place ? view.dtype : DType::kF32,
+                         planned.format.codebook});
+  }
+}
+
+}  // namespace inferneo::graph

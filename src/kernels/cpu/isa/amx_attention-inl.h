@@ -1,0 +1,540 @@
+// Attention over f16 keys and values on AMX-FP16 tiles. Keys are the first operand of the scores as
+// they lie in the cache: 16 slots by 32 dimensions. Queries are the second, packed once to pairs of
+// dimensions by 16 queries. Scores come as keys by queries, so that the softmax needs no sum or
+// maximum across lanes; its weights go to pairs of keys by 16 queries. Values are transposed once
+// for all queries of a call, and outputs hold dimensions by queries until they leave.
+// Included after the generic bodies, inside the region of the table.
+//
+// Invariant: a query sees the keys of a range in chunks that begin at multiples of kTileKeys, in
+// order. A score is one sum over steps of 32 dimensions, an output one over steps of 32 keys. Keys
+// that a query does not see weigh 0, and a step of them changes no bit: values that are not finite
+// take part as zeros, and are added to the outputs of the queries that see them.
+
+constexpr int64_t kTileSteps = kTileKeys / kStepK;
+constexpr int64_t kPairQueries = 2 * kTile;
+
+// Scratch of a call, cut into its parts.
+struct TileAttention {
+  F16* q;                // Shape: [tile][head_dim / 32][16 pairs][16 queries][2], scaled
+  float* out;            // Shape: [tile][head_dim][16 queries], of the range at hand
+  float* unscale;        // Shape: [query], powers of two that scores still have to be multiplied by
+  float* most;           // Shape: [query], largest score so far
+  float* sum;            // Shape: [query], sum of weights so far
+  int32_t* visible;      // Shape: [query], keys that it sees
+  float* scores;         // Shape: [2][kTileKeys][16 queries]
+  F16* weights;          // Shape: [2][kTileKeys / 2][16 queries][2]
+  F16* values;           // Shape: [kTileSteps][head_dim][32 keys]
+  F16* keys;             // Shape: [kTileKeys][head_dim], of blocks that are no whole tiles
+  RangeRows results[2];  // of the ranges before, and of the one at hand
+  const F16* key_tiles[kTileKeys / kTile];
+  int64_t head_dim;
+  bool has_broken_values;                 // some value of the chunk is not finite
+  bool is_started[kTileQueries / kTile];  // out holds a sum
+};
+
+static inline TileAttention tile_attention(const AttentionArgs& args) {
+  TileAttention s = {};
+  const int64_t d = args.head_dim;
+  s.head_dim = d;
+  float* next = (float*)(((uintptr_t)args.scratch + 63) & ~(uintptr_t)63);
+  const auto take = [&next](int64_t floats) {
+    float* here = next;
+    next += floats;
+    return here;
+  };
+  s.q = (F16*)take(kTileQueries * d / 2);
+  s.out = take(kTileQueries * d);
+  s.unscale = take(kTileQueries);
+  s.most = take(kTileQueries);
+  s.sum = take(kTileQueries);
+  s.visible = (int32_t*)take(kTileQueries);
+  s.scores = take(2 * kTileKeys * kTile);
+  s.weights = (F16*)take(kTileKeys * kTile);
+  s.values = (F16*)take(kTileKeys * d / 2);
+  s.keys = (F16*)take(kTileKeys * d / 2);
+  for (RangeRows& rows : s.results) {
+    rows = range_rows(take(partial_floats(kTileQueries, d)), kTileQueries, d);
+  }
+  return s;
+}
+
+// Why: the compiler does not know what tile loads and stores touch.
+static inline void tile_memory_fence() { asm volatile("" ::: "memory"); }
+
+static inline __m256i to_f16(Vec v) { return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT); }
+
+// 2^x times 2^shift, within a relative error of 1e-7 (1 exactly at x = 0); 0 at -infinity.
+// Method: 2^floor(x) * p(x - floor(x)), a polynomial fitted for the smallest relative error.
+static inline Vec exp2_wide(Vec x) {
+  const Vec r = _mm512_reduce_ps(x, 0x09);
+  Vec p = fma(r, set(1.8671302e-3f), set(9.0170298e-3f));
+  p = fma(r, p, set(5.5799913e-2f));
+  p = fma(r, p, set(0.24016444f));
+  p = fma(r, p, set(0.6931513f));
+  p = fma(r, p, set(1.0f));
+  return _mm512_scalef_ps(p, x);
+}
+
+// Weights are 2^15 times too large until they are divided by their sum, which is so too: as f16
+// they then keep their precision down to 2^-29 of the largest.
+// Bound: relative error 3e-6; rounding to f16 adds 5e-4.
+constexpr float kWeightScale = 32768.0f;
+static inline Vec exp2_weight(Vec x, __mmask16 mask) {
+  const Vec r = _mm512_reduce_ps(x, 0x09);
+  Vec p = fma(r, set(0.013426686f * kWeightScale), set(0.052242473f * kWeightScale));
+  p = fma(r, p, set(0.24128021f * kWeightScale));
+  p = fma(r, p, set(0.69304484f * kWeightScale));
+  p = fma(r, p, set(kWeightScale));
+  return _mm512_maskz_scalef_ps(mask, p, x);
+}
+
+// The exponent of the power of two that brings a row's largest element into the middle of the range
+// of f16, 0 when it need not be moved or is not finite.
+static inline float row_exponent(const float* q, int64_t head_dim, float factor) {
+  Vec most = zero();
+  for (int64_t d = 0; d < head_dim; d += kLanes) most = max(most, _mm512_abs_ps(load(q + d)));
+  const float largest = reduce_max(most) * factor;
+  const bool is_finite = largest < __builtin_inff();
+  if (!is_finite || largest == 0 || (largest >= 0x1p-7f && largest <= 0x1p15f)) return 0;
+  const int exponent = 13 - ilogbf(largest);
+  return (float)(exponent < 100 ? exponent : 100);
+}
+
+// Packs queries [index, index + count) of the call.
+static inline void pack_queries(const AttentionArgs& args,
+                                const TileAttention& s,
+                                int64_t index,
+                                int64_t count) {
+  const float factor = args.scale * 1.44269504f;  // scores are exponents of 2
+  for (int64_t tile = 0; tile * kTile < count; ++tile) {
+    const float* rows[kTile];
+    Vec exponents[kTile];
+    for (int64_t i = 0; i < kTile; ++i) {
+      const int64_t query = tile * kTile + i;
+      const QueryRow at = query_row(args, index + (query < count ? query : count - 1));
+      rows[i] = query < count ? args.q + at.row * args.q_stride + at.head * s.head_dim : nullptr;
+      const float exponent = query < count ? row_exponent(rows[i], s.head_dim, factor) : 0;
+      exponents[i] = set(exponent);
+      s.unscale[query] = _mm512_cvtss_f32(_mm512_scalef_ps(set(1.0f), set(-exponent)));
+      s.visible[query] = (int32_t)at.position + 1;
+    }
+    for (int64_t d = 0; d < s.head_dim; d += kStepK) {
+      Vec pairs[kTile];
+      for (int64_t i = 0; i < kTile; ++i) {
+        if (rows[i] == nullptr) {
+          pairs[i] = zero();
+          continue;
+        }
+        const Vec a = mul(load(rows[i] + d), set(factor));
+        const Vec b = mul(load(rows[i] + d + kLanes), set(factor));
+        const __m512i lower = _mm512_castsi256_si512(to_f16(_mm512_scalef_ps(a, exponents[i])));
+        const __m256i upper = to_f16(_mm512_scalef_ps(b, exponents[i]));
+        pairs[i] = _mm512_castsi512_ps(_mm512_inserti64x4(lower, upper, 1));
+      }
+      transpose(pairs);
+      float* to = (float*)(s.q + (tile * s.head_dim + d) * kTile);
+      for (int i = 0; i < kTile; ++i) store(to + i * kTile, pairs[i]);
+    }
+  }
+}
+
+static inline __m512i load_halves(const F16* p) {
+  return p == nullptr ? _mm512_setzero_si512() : _mm512_loadu_si512(p);
+}
+
+// Transposes 32 keys by 32 dimensions of values. Element i of rows is null where there is no key.
+static inline void transpose_values(const F16* const* rows, int64_t d, F16* values) {
+  for (int half = 0; half < 2; ++half) {
+    // Pairs of keys, at dimensions 8 l + 4 half + 0 .. 3 for each quarter l of the vector.
+    Vec pairs[kTile];
+    INFERNEO_UNROLL
+    for (int i = 0; i < kTile; ++i) {
+      const __m512i a = load_halves(rows[2 * i] == nullptr ? nullptr : rows[2 * i] + d);
+      const __m512i b = load_halves(rows[2 * i + 1] == nullptr ? nullptr : rows[2 * i + 1] + d);
+      pairs[i] = _mm512_castsi512_ps(half == 0 ? _mm512_unpacklo_epi16(a, b)
+                                               : _mm512_unpackhi_epi16(a, b));
+    }
+    transpose(pairs);
+    INFERNEO_UNROLL
+    for (int i = 0; i < kTile; ++i) {
+      const int dimension = i / 4 * 8 + half * 4 + i % 4;
+      store((float*)(values + (d + dimension) * kStepK), pairs[i]);
+    }
+  }
+}
+
+static inline bool is_broken(F16 value) { return (value & 0x7c00) == 0x7c00; }
+
+// Whether some element of a row is not finite.
+static inline bool has_broken(const F16* row, int64_t head_dim) {
+  __m512i most = _mm512_setzero_si512();
+  for (int64_t d = 0; d < head_dim; d += kStepK) {
+    // Without the sign, numbers have the order of their bits.
+    most = _mm512_max_epu16(most, _mm512_slli_epi16(_mm512_loadu_si512(row + d), 1));
+  }
+  return _mm512_cmpge_epu16_mask(most, _mm512_set1_epi16((short)0xf800)) != 0;
+}
+
+// Values [begin, end) of the keys, to whole steps filled with zeros.
+static inline void pack_values(const AttentionArgs& args,
+                               TileAttention& s,
+                               int64_t begin,
+                               int64_t end) {
+  s.has_broken_values = false;
+  F16* values = s.values;
+  for (int64_t key = begin; key < end; key += kStepK, values += kStepK * s.head_dim) {
+    const F16* rows[kStepK];
+    for (int64_t i = 0; i < kStepK; ++i) {
+      rows[i] = key + i < end ? cache_row<F16Cache>(args, args.v_cache, key + i) : nullptr;
+      if (rows[i] != nullptr && has_broken(rows[i], s.head_dim)) s.has_broken_values = true;
+    }
+    for (int64_t d = 0; d < s.head_dim; d += kStepK) transpose_values(rows, d, values);
+  }
+  if (!s.has_broken_values) return;
+  for (F16* value = s.values; value < values; ++value) {
+    if (is_broken(*value)) *value = 0;
+  }
+}
+
+// Where tiles of 16 keys begin. Slots that hold no key of the sequence are only read.
+static inline void find_keys(const AttentionArgs& args,
+                             TileAttention& s,
+                             int64_t begin,
+                             int64_t end) {
+  const bool is_whole = args.block_size % kTile == 0;
+  for (int64_t key = begin; key < begin + kTileKeys; key += kTile) {
+    const int64_t tile = (key - begin) / kTile;
+    if (key >= end) {
+      s.key_tiles[tile] = s.key_tiles[0];
+    } else if (is_whole) {
+      s.key_tiles[tile] = cache_row<F16Cache>(args, args.k_cache, key);
+    } else {
+      F16* rows = s.keys + tile * kTile * s.head_dim;
+      s.key_tiles[tile] = rows;
+      for (int64_t i = 0; i < kTile; ++i, rows += s.head_dim) {
+        const F16* row = cache_row<F16Cache>(args, args.k_cache, key + i < end ? key + i : end - 1);
+        __builtin_memcpy(rows, row, (size_t)s.head_dim * sizeof(F16));
+      }
+    }
+  }
+}
+
+// Scores of `step_count` steps of keys for one or two tiles of queries. Tiles 0 to 3 hold sums, 4
+// and 5 keys, 6 and 7 queries.
+template <int tiles>
+void score_tiles(const TileAttention& s, int64_t tile, int64_t step_count) {
+  const F16* queries = s.q + tile * kTile * s.head_dim;
+  const F16* queries_second = queries + kTile * s.head_dim;
+  const int64_t row_bytes = s.head_dim * (int64_t)sizeof(F16);
+  float* scores = s.scores;
+  for (int64_t step = 0; step < step_count; ++step, scores += kStepK * kTile) {
+    const F16* first = s.key_tiles[2 * step];
+    const F16* second = s.key_tiles[2 * step + 1];
+    _tile_zero(0);
+    _tile_zero(1);
+    if constexpr (tiles == 2) {
+      _tile_zero(2);
+      _tile_zero(3);
+    }
+    for (int64_t d = 0; d < s.head_dim; d += kStepK) {
+      _tile_loadd(4, first + d, row_bytes);
+      _tile_loadd(6, queries + d * kTile, 64);
+      tile_product_f16<0, 4, 6>();
+      _tile_loadd(5, second + d, row_bytes);
+      tile_product_f16<1, 5, 6>();
+      if constexpr (tiles == 2) {
+        _tile_loadd(7, queries_second + d * kTile, 64);
+        tile_product_f16<2, 4, 7>();
+        tile_product_f16<3, 5, 7>();
+      }
+    }
+    _tile_stored(0, scores, 64);
+    _tile_stored(1, scores + kTile * kTile, 64);
+    if constexpr (tiles == 2) {
+      float* other = scores + kTileKeys * kTile;
+      _tile_stored(2, other, 64);
+      _tile_stored(3, other + kTile * kTile, 64);
+    }
+  }
+}
+
+// Largest score of each query among the keys of the chunk that it sees.
+template <bool is_masked>
+inline Vec largest_scores(const float* scores, __m512i visible, int64_t key_count) {
+  const Vec lowest = set(-__builtin_inff());
+  Vec most[4] = {lowest, lowest, lowest, lowest};
+  for (int64_t key = 0; key < key_count; key += 4) {
+    INFERNEO_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const Vec score = load(scores + (key + i) * kTile);
+      if constexpr (is_masked) {
+        const __m512i position = _mm512_set1_epi32((int)key + i);
+        const __mmask16 sees = _mm512_cmpgt_epi32_mask(visible, position);
+        most[i] = _mm512_mask_max_ps(most[i], sees, most[i], score);
+      } else {
+        most[i] = max(most[i], score);
+      }
+    }
+  }
+  return max(max(most[0], most[1]), max(most[2], most[3]));
+}
+
+// Weights of a chunk's keys, and their sums.
+template <bool is_masked>
+inline Vec weigh_scores(
+    const float* scores, __m512i visible, int64_t key_count, Vec unscale, Vec shift, F16* weights) {
+  // Halves of a pair of keys side by side for each query.
+  const __m512i order = _mm512_set_epi16(31,
+                                         15,
+                                         30,
+                                         14,
+                                         29,
+                                         13,
+                                         28,
+                                         12,
+                                         27,
+                                         11,
+                                         26,
+                                         10,
+                                         25,
+                                         9,
+                                         24,
+                                         8,
+                                         23,
+                                         7,
+                                         22,
+                                         6,
+                                         21,
+                                         5,
+                                         20,
+                                         4,
+                                         19,
+                                         3,
+                                         18,
+                                         2,
+                                         17,
+                                         1,
+                                         16,
+                                         0);
+  Vec sums[2] = {zero(), zero()};
+  for (int64_t key = 0; key < key_count; key += 2) {
+    Vec weight[2];
+    INFERNEO_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      const Vec score = load(scores + (key + i) * kTile);
+      __mmask16 sees = 0xffff;
+      if constexpr (is_masked) {
+        sees = _mm512_cmpgt_epi32_mask(visible, _mm512_set1_epi32((int)key + i));
+      }
+      weight[i] = exp2_weight(_mm512_fmsub_ps(score, unscale, shift), sees);
+      sums[i] = add(sums[i], weight[i]);
+    }
+    const __m512i lower = _mm512_castsi256_si512(to_f16(weight[0]));
+    const __m512i pair = _mm512_inserti64x4(lower, to_f16(weight[1]), 1);
+    _mm512_storeu_si512(weights + key * kTile, _mm512_permutexvar_epi16(order, pair));
+  }
+  return add(sums[0], sums[1]);
+}
+
+// Turns the scores of a tile of queries into weights and rescales what the tile has so far.
+template <bool is_masked>
+void soften_tile(
+    TileAttention& s, int64_t tile, int64_t place, int64_t key_begin, int64_t key_count) {
+  const float* scores = s.scores + place * kTileKeys * kTile;
+  F16* weights = s.weights + place * kTileKeys * kTile;
+  const int64_t query = tile * kTile;
+  const __m512i visible =
+      _mm512_sub_epi32(_mm512_loadu_si512(s.visible + query), _mm512_set1_epi32((int)key_begin));
+  const Vec unscale = load(s.unscale + query);
+  const Vec before = load(s.most + query);
+  const Vec here = mul(largest_scores<is_masked>(scores, visible, key_count), unscale);
+  const Vec most = max(before, here);
+  // Why: while every score is -infinity, subtracting it would make NaNs of weights that are 0.
+  const Vec lowest = set(-__builtin_inff());
+  const __mmask16 has_none = _mm512_cmp_ps_mask(most, lowest, _CMP_EQ_OQ);
+  const Vec shift = _mm512_mask_blend_ps(has_none, most, zero());
+  const Vec sum = weigh_scores<is_masked>(scores, visible, key_count, unscale, shift, weights);
+  const Vec rescale = exp2_wide(sub(before, shift));
+  store(s.most + query, most);
+  store(s.sum + query, fma(load(s.sum + query), rescale, sum));
+  const bool is_changed = _mm512_cmp_ps_mask(before, most, _CMP_NEQ_UQ) != 0;
+  if (!s.is_started[tile] || !is_changed) return;
+  float* out = s.out + query * s.head_dim;
+  for (int64_t d = 0; d < s.head_dim; ++d) {
+    store(out + d * kTile, mul(load(out + d * kTile), rescale));
+  }
+}
+
+// out += values * weights for one or two tiles of queries. Tiles 0 to 3 hold sums, 4 and 5 values,
+// 6 and 7 weights.
+template <int tiles>
+void weigh_tiles(const TileAttention& s, int64_t tile, int64_t step_count) {
+  float* out = s.out + tile * kTile * s.head_dim;
+  float* out_second = out + kTile * s.head_dim;
+  const int64_t sums = kTile * kTile;
+  for (int64_t d = 0; d < s.head_dim; d += 2 * kTile) {
+    if (s.is_started[tile]) {
+      _tile_loadd(0, out, 64);
+      _tile_loadd(1, out + sums, 64);
+    } else {
+      _tile_zero(0);
+      _tile_zero(1);
+    }
+    if constexpr (tiles == 2) {
+      if (s.is_started[tile + 1]) {
+        _tile_loadd(2, out_second, 64);
+        _tile_loadd(3, out_second + sums, 64);
+      } else {
+        _tile_zero(2);
+        _tile_zero(3);
+      }
+    }
+    const F16* values = s.values + d * kStepK;
+    const F16* weights = s.weights;
+    for (int64_t step = 0; step < step_count; ++step) {
+      _tile_loadd(4, values, 64);
+      _tile_loadd(6, weights, 64);
+      tile_product_f16<0, 4, 6>();
+      _tile_loadd(5, values + kTileElements, 64);
+      tile_product_f16<1, 5, 6>();
+      if constexpr (tiles == 2) {
+        _tile_loadd(7, weights + kTileKeys * kTile, 64);
+        tile_product_f16<2, 4, 7>();
+        tile_product_f16<3, 5, 7>();
+      }
+      values += s.head_dim * kStepK;
+      weights += kTileElements;
+    }
+    _tile_stored(0, out, 64);
+    _tile_stored(1, out + sums, 64);
+    if constexpr (tiles == 2) {
+      _tile_stored(2, out_second, 64);
+      _tile_stored(3, out_second + sums, 64);
+    }
+    out += 2 * sums;
+    out_second += 2 * sums;
+  }
+}
+
+// Adds values that are not finite to the outputs of the queries that see them.
+static inline void add_broken_values(const AttentionArgs& args,
+                                     const TileAttention& s,
+                                     int64_t tile,
+                                     int64_t key_begin,
+                                     int64_t key_end) {
+  const __m512i visible = _mm512_loadu_si512(s.visible + tile * kTile);
+  for (int64_t key = key_begin; key < key_end; ++key) {
+    const F16* row = cache_row<F16Cache>(args, args.v_cache, key);
+    const __mmask16 sees = _mm512_cmpgt_epi32_mask(visible, _mm512_set1_epi32((int)key));
+    for (int64_t d = 0; d < s.head_dim; ++d) {
+      if (!is_broken(row[d])) continue;
+      float* out = s.out + (tile * s.head_dim + d) * kTile;
+      const Vec value = _mm512_cvtph_ps(_mm256_set1_epi16((short)row[d]));
+      store(out, _mm512_mask_add_ps(load(out), sees, load(out), value));
+    }
+  }
+}
+
+// One chunk of keys for one or two tiles of queries.
+template <int tiles>
+void attend_tiles(
+    const AttentionArgs& args, TileAttention& s, int64_t tile, int64_t key_begin, int64_t key_end) {
+  const int64_t last = s.visible[(tile + tiles) * kTile - 1];
+  const int64_t count = (last < key_end ? last : key_end) - key_begin;
+  if (count <= 0) return;
+  const int64_t step_count = (count + kStepK - 1) / kStepK;
+  score_tiles<tiles>(s, tile, step_count);
+  tile_memory_fence();
+  const int64_t key_count = step_count * kStepK;
+  for (int64_t i = 0; i < tiles; ++i) {
+    if (s.visible[(tile + i) * kTile] < key_begin + key_count) {
+      soften_tile<true>(s, tile + i, i, key_begin, key_count);
+    } else {
+      soften_tile<false>(s, tile + i, i, key_begin, key_count);
+    }
+  }
+  tile_memory_fence();
+  weigh_tiles<tiles>(s, tile, step_count);
+  tile_memory_fence();
+  for (int64_t i = 0; i < tiles; ++i) {
+    s.is_started[tile + i] = true;
+    if (s.has_broken_values) add_broken_values(args, s, tile + i, key_begin, key_end);
+  }
+}
+
+// Brings the outputs of a range to rows.
+static inline void write_range(const TileAttention& s, const RangeRows& rows, int64_t count) {
+  const int64_t width = padded_head_dim(s.head_dim);
+  for (int64_t query = 0; query < count; query += kTile) {
+    const int64_t tile = query / kTile;
+    const int64_t row_count = at_most(count - query, kTile);
+    for (int64_t d = 0; d < s.head_dim; d += kTile) {
+      Vec block[kTile];
+      const float* out = s.out + (tile * s.head_dim + d) * kTile;
+      INFERNEO_UNROLL
+      for (int i = 0; i < kTile; ++i) {
+        block[i] = s.is_started[tile] ? load(out + i * kTile) : zero();
+      }
+      transpose(block);
+      float* to = rows.values + query * width + d;
+      INFERNEO_UNROLL
+      for (int i = 0; i < kTile; ++i) {
+        if (i < row_count) store(to + i * width, block[i]);
+      }
+    }
+    store_some(rows.most + query, load(s.most + query), (int)row_count);
+    store_some(rows.sum + query, load(s.sum + query), (int)row_count);
+  }
+}
+
+static inline void attend_tile_range(const AttentionArgs& args,
+                                     TileAttention& s,
+                                     const RangeRows& rows,
+                                     int64_t count,
+                                     int64_t range) {
+  const int64_t tile_count = (count + kTile - 1) / kTile;
+  for (int64_t tile = 0; tile < tile_count; ++tile) {
+    store(s.most + tile * kTile, set(-__builtin_inff()));
+    store(s.sum + tile * kTile, zero());
+    s.is_started[tile] = false;
+  }
+  const int64_t range_end = (range + 1) * kAttentionRange;
+  const int64_t end = at_most(s.visible[count - 1], range_end);
+  for (int64_t key = range * kAttentionRange; key < end; key += kTileKeys) {
+    const int64_t key_end = at_most(end, key + kTileKeys);
+    find_keys(args, s, key, key_end);
+    pack_values(args, s, key, key_end);
+    tile_memory_fence();
+    int64_t tile = 0;
+    for (; tile + 2 <= tile_count; tile += 2) attend_tiles<2>(args, s, tile, key, key_end);
+    if (tile < tile_count) attend_tiles<1>(args, s, tile, key, key_end);
+  }
+  write_range(s, rows, count);
+}
+
+void amx_attention(const AttentionArgs& args) noexcept {
+  if (!fits_tiles(args.head_dim)) {
+    attention<F16Cache>(args);
+    return;
+  }
+  TileAttention s = tile_attention(args);
+  _tile_loadconfig(&kTileConfig);
+  const int64_t total = query_count(args);
+  for (int64_t index = 0; index < total; index += kTileQueries) {
+    const int64_t count = at_most(total - index, kTileQueries);
+    pack_queries(args, s, index, count);
+    if (args.partials != nullptr) {
+      for (int64_t range = args.range_begin; range < args.range_end; ++range) {
+        attend_tile_range(args, s, partial_rows(args, range, index), count, range);
+      }
+      continue;
+    }
+    attend_tile_range(args, s, s.results[0], count, 0);
+    for (int64_t range = 1; range <= (s.visible[count - 1] - 1) / kAttentionRange; ++range) {
+      attend_tile_range(args, s, s.results[1], count, range);
+      fold_range(s.results[0], s.results[1], count, s.head_dim);
+    }
+    write_rows(args, s.results[0], index, count);
+  }
+  _tile_release();
+}
