@@ -119,6 +119,14 @@ MEASUREMENTS = (
     _decode("8b-8", "q4_k_m", 1, None, None),
 )
 
+SMOKE = (
+    _prefill("tiny", "bf16", 64, None, None),
+    _decode("tiny", "bf16", 1, None, None),
+    _decode("tiny", "bf16", 4, None, None),
+    _start("tiny", "bf16"),
+    _memory("tiny", "bf16"),
+)
+
 
 class Engine:
     """One of the two programs with a loaded model; what a measurement asks of it."""

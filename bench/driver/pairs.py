@@ -45,11 +45,11 @@ def summary(pairs, key, lower_is_better=False):
     }
     if all(pair.theirs and key in pair.theirs for pair in used):
         result["theirs"] = _side([pair.theirs for pair in used], key)
-        ratios = []
-        for pair in used:
-            ours, theirs = pair.ours[key], pair.theirs[key]
-            ratios.append(theirs / ours if lower_is_better else ours / theirs)
-        result["ratio"] = spread(ratios)
+        both = [(pair.ours[key], pair.theirs[key]) for pair in used]
+        # A gap that is too short to see is 0; it has no ratio.
+        if all(ours > 0 and theirs > 0 for ours, theirs in both):
+            result["ratio"] = spread(
+                [theirs / ours if lower_is_better else ours / theirs for ours, theirs in both])
     return result
 
 

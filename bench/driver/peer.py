@@ -7,7 +7,7 @@ import shutil
 
 MISSING = (
     "llama.cpp is not here: only Inferneo is measured. bench/get_peer fetches it from npm, or give "
-    "--peer DIR with libllama, or --peer-root DIR with a Debian that has the package llama.cpp."
+    "--peer DIR with libllama or with a system that has it."
 )
 
 
@@ -72,12 +72,11 @@ def find_server(root):
     return None
 
 
-def find(wanted, root, source_dir):
-    """None when there is none. `wanted` is "auto" or a directory that holds libllama."""
-    if root:
-        return _in_root(root)
+def find(wanted, source_dir):
+    """None when there is none. `wanted` is "auto", a directory that holds libllama, or the root of
+    a system."""
     if wanted != "auto":
-        return _at(wanted)
+        return _at(wanted) or _in_root(wanted)
     arch = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     package = f"@node-llama-cpp/linux-{arch}/bins/linux-{arch}"
     for directory in (

@@ -67,6 +67,8 @@ CASES = (
     _streams("15m", "q8_0", 16, 2, 32, 200),
 )
 
+SMOKE = (_streams("tiny", "bf16", 2, 2, 32, 8),)
+
 GOODPUT_ROW = Row("goodput-135m-q8_0", "goodput at equal p99 gap, Poisson, 135m q8_0",
                   "tokens_per_s", "tokens/s", commit=2, aim=4)
 GOODPUT_SHAPE, GOODPUT_TYPE = "135m", "q8_0"
