@@ -7,16 +7,16 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <utility>
 
+#include "base/error_text.h"
 #include "base/str.h"
 
 namespace inferneo {
 namespace {
 
 Status write_failure(const std::string& path, int error) {
-  const std::string message = str("cannot write ", path, ": ", std::strerror(error));
+  const std::string message = str("cannot write ", path, ": ", error_text(error));
   switch (error) {
     case ENOENT:
     case ENOTDIR:

@@ -4,8 +4,6 @@
 
 namespace inferneo {
 
-std::string error_text(int error_number) {
-  return std::generic_category().message(error_number);
-}
+std::string error_text(int error_number) { return std::generic_category().message(error_number); }
 
 }  // namespace inferneo

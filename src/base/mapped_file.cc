@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
+#include "base/error_text.h"
 #include "base/str.h"
 
 namespace inferneo {
@@ -29,7 +29,7 @@ class FileDescriptor {
 };
 
 Status errno_status(const std::string& path, int error) {
-  const std::string message = str("cannot open ", path, ": ", std::strerror(error));
+  const std::string message = str("cannot open ", path, ": ", error_text(error));
   if (error == ENOENT || error == ENOTDIR) return not_found(message);
   if (error == EACCES || error == EPERM) return permission_denied(message);
   return internal_error(message);
@@ -65,7 +65,7 @@ std::string FileIdentity::to_string() const {
 Result<FileIdentity> identify_file(int fd) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) {
-    return internal_error(str("cannot look at an open file: ", std::strerror(errno)));
+    return internal_error(str("cannot look at an open file: ", error_text(errno)));
   }
   return identity_of(info);
 }
@@ -76,7 +76,7 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
   if (identity.size == 0) return MappedFile(path, identity, nullptr);
   void* data = ::mmap(nullptr, identity.size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   if (data == MAP_FAILED) {
-    return internal_error(str("cannot map ", path, ": ", std::strerror(errno)));
+    return internal_error(str("cannot map ", path, ": ", error_text(errno)));
   }
   return MappedFile(path, identity, static_cast<const std::byte*>(data));
 }

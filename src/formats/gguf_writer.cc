@@ -2,10 +2,10 @@
 
 #include <bit>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "base/check.h"
+#include "base/error_text.h"
 #include "base/str.h"
 #include "formats/gguf_types.h"
 
@@ -140,7 +140,7 @@ Result<GgufWriter> GgufWriter::create(const std::string& path,
   writer.skip_empty_tensors();
   writer.file_.reset(std::fopen((path + ".part").c_str(), "wb"));
   if (writer.file_ == nullptr) {
-    return internal_error(str("cannot create ", path, ".part: ", std::strerror(errno)));
+    return internal_error(str("cannot create ", path, ".part: ", error_text(errno)));
   }
   const std::string header = gguf_header(metadata, tensors, alignment);
   RETURN_IF_ERROR(writer.put(header.data(), header.size()));
@@ -155,7 +155,7 @@ GgufWriter::~GgufWriter() {
 
 Status GgufWriter::put(const void* bytes, std::size_t size) {
   if (std::fwrite(bytes, 1, size, file_.get()) == size) return ok_status();
-  return internal_error(str("cannot write ", path_, ".part: ", std::strerror(errno)));
+  return internal_error(str("cannot write ", path_, ".part: ", error_text(errno)));
 }
 
 void GgufWriter::skip_empty_tensors() {
@@ -183,7 +183,7 @@ Status GgufWriter::finish() {
   if (std::fclose(file_.release()) != 0 || std::rename(part.c_str(), path_.c_str()) != 0) {
     const int error = errno;
     std::remove(part.c_str());
-    return internal_error(str("cannot write ", path_, ": ", std::strerror(error)));
+    return internal_error(str("cannot write ", path_, ": ", error_text(error)));
   }
   return ok_status();
 }

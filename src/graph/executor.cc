@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "graph/fusion.h"
 #include "graph/kv_cache.h"
 #include "graph/memory_planner.h"
 #include "tensor/quant/quant_format.h"
@@ -29,6 +31,8 @@ constexpr std::int64_t kSectionWorkMin = 1 << 15;
 // Output columns are handed out in multiples of this: whole cache lines of results, and two panels
 // of a packed matrix, which kernels take side by side.
 constexpr std::int64_t kColumnGrain = 2 * kernels::kPanelOutputs;
+// Results of a linear that are worked on further at once, while they are in the cache: 128 KiB.
+constexpr std::int64_t kFreshResults = 1 << 15;
 // Query rows of one attention item: enough to reuse each key, few enough to balance threads.
 constexpr std::int32_t kQueryTile = 32;
 
@@ -60,7 +64,8 @@ class Executor::Impl {
         constants_(constants),
         matrices_(matrices),
         device_(device),
-        table_(device.kernels()) {}
+        table_(device.kernels()),
+        fusions_(find_fusions(program)) {}
 
   Status allocate(const StepLimits& limits);
   std::span<float> run(const Step& step) noexcept;
@@ -89,15 +94,23 @@ class Executor::Impl {
     return reinterpret_cast<float*>(scratch_.data()) + scratch_stride_ * worker;
   }
 
-  [[nodiscard]] std::int64_t padded_width(const LinearPart& part) const {
-    return round_up(value(part.out).width, kColumnGrain);
+  // Calls f(first, last) for the columns [begin, end) of results of this many rows, a block that
+  // stays in the cache at a time. `grain` divides begin.
+  template <typename F>
+  static void for_fresh_columns(std::int64_t begin,
+                                std::int64_t end,
+                                std::int64_t row_count,
+                                std::int64_t grain,
+                                const F& f) {
+    const std::int64_t block = std::max(kFreshResults / row_count / grain * grain, grain);
+    for (; begin < end; begin += block) f(begin, std::min(begin + block, end));
   }
 
   void place_rows() noexcept;
   void cut_query_tiles() noexcept;
   void compute_rotation() noexcept;
-  const float* pack(ValueId in, ValueId packed) noexcept;
-  void pack_inputs() noexcept;
+  const float* prepare_input(ValueId in, ValueId packed) noexcept;
+  void prepare_rows(ValueId in, float* packed, std::int64_t begin, std::int64_t end) const noexcept;
   [[nodiscard]] const std::byte* packed_input(const kernels::InputOps* ops) const noexcept;
   void packed_part(ValueId in,
                    const Matrix& matrix,
@@ -109,7 +122,12 @@ class Executor::Impl {
                    const LinearPart& part,
                    std::int64_t begin,
                    std::int64_t end) const noexcept;
-  void store_row(const StoreKvOp& op, std::int64_t row) const noexcept;
+  void finish_heads(const StoreKvOp& op,
+                    ValueId id,
+                    std::int64_t column_begin,
+                    std::int64_t column_end,
+                    std::int64_t row_begin,
+                    std::int64_t row_end) const noexcept;
   void store_head(std::byte* plane, std::int64_t element, const float* source) const noexcept;
   void attend(const AttentionOp& op,
               const QueryTile& tile,
@@ -121,6 +139,7 @@ class Executor::Impl {
   const Matrices& matrices_;
   device::CpuDevice& device_;
   const KernelTable& table_;
+  const std::vector<OpFusion> fusions_;  // by operation
 
   MemoryLayout layout_;
   AnonymousMemory workspace_;
@@ -187,11 +206,14 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
 }
 
 std::span<float> Executor::Impl::run(const Step& step) noexcept {
+  const device::CpuDevice::Turn turn(device_);
   step_ = &step;
   place_rows();
   cut_query_tiles();
   compute_rotation();
-  for (op_ = 0; op_ < program_.ops.size(); ++op_) std::visit(*this, program_.ops[op_]);
+  for (op_ = 0; op_ < program_.ops.size(); ++op_) {
+    if (!fusions_[op_].absorbed) std::visit(*this, program_.ops[op_]);
+  }
   step_ = nullptr;
   return {at(program_.logits),
           step.logit_rows.size() * static_cast<std::size_t>(value(program_.logits).width)};
@@ -273,28 +295,43 @@ void Executor::Impl::operator()(const RmsNormOp& op) noexcept {
   device_.parallel_for(rows(op.in), grain_for(8 * width, 1), body);
 }
 
-// Packs the input of linears once for all of their parts. Null when this table does not want that.
-const float* Executor::Impl::pack(ValueId in, ValueId packed) noexcept {
-  if (packed == kNone || table_.pack_activations == nullptr) return nullptr;
-  const std::int64_t width = value(in).width;
-  const std::int64_t row_count = rows(in);
+// Makes the input of the linears in progress once for all of their parts: normed, if a norm runs
+// with them, and packed in each way that they read it. Returns the pairs of bf16 where this table
+// wants them, or null.
+// Why rows in groups: packing takes them so. A step of one group, as decoding a few sequences is,
+// is done by the caller alone, which takes it less time than a barrier.
+const float* Executor::Impl::prepare_input(ValueId in, ValueId packed) noexcept {
+  constexpr std::int64_t kGroup = kernels::kInputRows;
+  static_assert(kGroup == kernels::kPackRows);
+  const RmsNormOp* norm = fusions_[op_].norm;
+  float* pairs = packed == kNone || table_.pack_activations == nullptr ? nullptr : at(packed);
+  const bool packs = pairs != nullptr || first_input_[op_] < first_input_[op_ + 1];
+  if (!packs && norm == nullptr) return nullptr;
   auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
-    table_.pack_activations(at(in), width, begin, end, width, at(packed));
+    for (; begin < end; begin += kGroup) {
+      prepare_rows(in, pairs, begin, std::min(begin + kGroup, end));
+    }
   };
-  device_.parallel_for(row_count, grain_for(4 * width, kernels::kPackRows), body);
-  return at(packed);
+  const std::int64_t work = (norm != nullptr ? 12 : 4) * value(in).width;
+  device_.parallel_for(rows(in), grain_for(work, kGroup), body);
+  return pairs;
 }
 
-// Packs the input of the operation in progress, once for each way that its matrices want it.
-void Executor::Impl::pack_inputs() noexcept {
+void Executor::Impl::prepare_rows(ValueId in,
+                                  float* packed,
+                                  std::int64_t begin,
+                                  std::int64_t end) const noexcept {
+  const std::int64_t width = value(in).width;
+  if (const RmsNormOp* norm = fusions_[op_].norm) {
+    const float* weight = constants_.find(norm->weight);
+    for (std::int64_t row = begin; row < end; ++row) {
+      table_.rms_norm(at(norm->in, row), weight, norm->eps, at(in, row), width);
+    }
+  }
+  if (packed != nullptr) table_.pack_activations(at(in), width, begin, end, width, packed);
   for (std::size_t i = first_input_[op_]; i < first_input_[op_ + 1]; ++i) {
-    const PackedInput& input = matrices_.inputs()[i];
-    const std::int64_t width = value(input.in).width;
-    std::byte* packed = workspace_.data() + layout_.input_offsets[i];
-    auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
-      input.ops->pack(at(input.in), width, begin, end, width, packed);
-    };
-    device_.parallel_for(rows(input.in), grain_for(4 * width, kernels::kInputRows), body);
+    std::byte* bytes = workspace_.data() + layout_.input_offsets[i];
+    matrices_.inputs()[i].ops->pack(at(in), width, begin, end, width, bytes);
   }
 }
 
@@ -361,40 +398,57 @@ void Executor::Impl::linear_part(ValueId in,
 }
 
 void Executor::Impl::operator()(const LinearOp& op) noexcept {
-  if (rows(op.in) == 0) return;
-  const float* packed = pack(op.in, op.packed);
-  pack_inputs();
+  const std::int64_t row_count = rows(op.in);
+  if (row_count == 0) return;
+  const float* packed = prepare_input(op.in, op.packed);
+  const StoreKvOp* store = fusions_[op_].store;
+  // Whole heads, where they are rotated.
+  const std::int64_t grain =
+      store == nullptr ? kColumnGrain : std::lcm(kColumnGrain, program_.attention.head_dim);
   std::int64_t columns = 0;
-  for (const LinearPart& part : op.parts) columns += padded_width(part);
+  for (const LinearPart& part : op.parts) columns += round_up(value(part.out).width, grain);
   // The parts stand side by side, each from a whole number of grains on; a range of columns may
   // cover several.
   auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
     std::int64_t part_begin = 0;
     for (const LinearPart& part : op.parts) {
+      const std::int64_t width = value(part.out).width;
       const std::int64_t first = std::max(begin, part_begin) - part_begin;
-      const std::int64_t last = std::min(end - part_begin, value(part.out).width);
-      if (first < last) linear_part(op.in, packed, part, first, last);
-      part_begin += padded_width(part);
+      const std::int64_t last = std::min(end - part_begin, width);
+      part_begin += round_up(width, grain);
+      if (first >= last) continue;
+      if (store == nullptr) {
+        linear_part(op.in, packed, part, first, last);
+        continue;
+      }
+      for_fresh_columns(first, last, row_count, grain, [&](std::int64_t from, std::int64_t to) {
+        linear_part(op.in, packed, part, from, to);
+        finish_heads(*store, part.out, from, to, 0, row_count);
+      });
     }
   };
-  device_.parallel_for(columns, grain_for(rows(op.in) * value(op.in).width, kColumnGrain), body);
+  device_.parallel_for(columns, grain_for(row_count * value(op.in).width, grain), body);
 }
 
 void Executor::Impl::operator()(const GatedLinearOp& op) noexcept {
-  const std::int64_t width = value(op.out).width;
-  const float* packed = pack(op.in, op.packed);
-  pack_inputs();
-  auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
-    linear_part(op.in, packed, op.gate, begin, end);
-    linear_part(op.in, packed, op.up, begin, end);
-    for (std::int64_t row = 0; row < rows(op.in); ++row) {
-      table_.silu_mul(at(op.gate.out, row) + begin,
-                      at(op.up.out, row) + begin,
-                      at(op.out, row) + begin,
-                      end - begin);
+  const std::int64_t row_count = rows(op.in);
+  if (row_count == 0) return;
+  const float* packed = prepare_input(op.in, op.packed);
+  const auto block = [&](std::int64_t from, std::int64_t to) noexcept {
+    linear_part(op.in, packed, op.gate, from, to);
+    linear_part(op.in, packed, op.up, from, to);
+    for (std::int64_t row = 0; row < row_count; ++row) {
+      table_.silu_mul(at(op.gate.out, row) + from,
+                      at(op.up.out, row) + from,
+                      at(op.out, row) + from,
+                      to - from);
     }
   };
-  device_.parallel_for(width, grain_for(2 * rows(op.in) * value(op.in).width, kColumnGrain), body);
+  auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
+    for_fresh_columns(begin, end, row_count, kColumnGrain, block);
+  };
+  device_.parallel_for(
+      value(op.out).width, grain_for(2 * row_count * value(op.in).width, kColumnGrain), body);
 }
 
 void Executor::Impl::store_head(std::byte* plane,
@@ -410,27 +464,47 @@ void Executor::Impl::store_head(std::byte* plane,
   }
 }
 
-void Executor::Impl::store_row(const StoreKvOp& op, std::int64_t row) const noexcept {
+// Rotates heads of q and k and stores those of k and v: columns and rows of one of these values.
+void Executor::Impl::finish_heads(const StoreKvOp& op,
+                                  ValueId id,
+                                  std::int64_t column_begin,
+                                  std::int64_t column_end,
+                                  std::int64_t row_begin,
+                                  std::int64_t row_end) const noexcept {
   const AttentionShape& shape = program_.attention;
   const auto pairs = static_cast<std::int64_t>(program_.rope.inverse_frequencies.size());
-  const float* cosines = cos_.data() + row * pairs;
-  const float* sines = sin_.data() + row * pairs;
+  const std::int64_t head_begin = column_begin / shape.head_dim;
+  const std::int64_t head_end = column_end / shape.head_dim;
   const auto rotate = program_.rope.adjacent ? table_.rope_adjacent : table_.rope;
-  rotate(at(op.q, row), cosines, sines, shape.heads, shape.head_dim, 2 * pairs);
-  rotate(at(op.k, row), cosines, sines, shape.kv_heads, shape.head_dim, 2 * pairs);
-  const std::int64_t block = row_blocks_[static_cast<std::size_t>(row)];
-  const std::int64_t slot = positions_[static_cast<std::size_t>(row)] % kBlockSize;
-  for (std::int64_t head = 0; head < shape.kv_heads; ++head) {
-    const std::int64_t element =
-        ((block * shape.kv_heads + head) * kBlockSize + slot) * shape.head_dim;
-    store_head(cache_.keys(op.layer), element, at(op.k, row) + head * shape.head_dim);
-    store_head(cache_.values(op.layer), element, at(op.v, row) + head * shape.head_dim);
+  std::byte* plane = nullptr;
+  if (id == op.k) plane = cache_.keys(op.layer);
+  if (id == op.v) plane = cache_.values(op.layer);
+  for (std::int64_t row = row_begin; row < row_end; ++row) {
+    float* heads = at(id, row);
+    if (id != op.v) {
+      rotate(heads + column_begin,
+             cos_.data() + row * pairs,
+             sin_.data() + row * pairs,
+             head_end - head_begin,
+             shape.head_dim,
+             2 * pairs);
+    }
+    if (plane == nullptr) continue;
+    const std::int64_t block = row_blocks_[static_cast<std::size_t>(row)];
+    const std::int64_t slot = positions_[static_cast<std::size_t>(row)] % kBlockSize;
+    for (std::int64_t head = head_begin; head < head_end; ++head) {
+      const std::int64_t element =
+          ((block * shape.kv_heads + head) * kBlockSize + slot) * shape.head_dim;
+      store_head(plane, element, heads + head * shape.head_dim);
+    }
   }
 }
 
 void Executor::Impl::operator()(const StoreKvOp& op) noexcept {
   auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
-    for (std::int64_t row = begin; row < end; ++row) store_row(op, row);
+    for (const ValueId id : {op.q, op.k, op.v}) {
+      finish_heads(op, id, 0, value(id).width, begin, end);
+    }
   };
   device_.parallel_for(rows(op.q), grain_for(8 * value(op.q).width, 1), body);
 }

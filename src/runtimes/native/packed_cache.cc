@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "base/atomic_file.h"
+#include "base/error_text.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "runtimes/native/packed_file.h"
@@ -36,7 +37,7 @@ constexpr std::size_t kNoteSizeMax = 512;
 // Age from which an unfinished file belongs to nobody: writers write all the time.
 constexpr std::chrono::hours kLeftoverAge{1};
 
-std::string directory_failure(const std::string& directory, const char* what) {
+std::string directory_failure(const std::string& directory, const std::string& what) {
   return str("cannot keep packed weights in ", directory, ": ", what);
 }
 
@@ -46,7 +47,7 @@ Status make_directory(const std::string& directory) {
   for (const fs::path& part : fs::path(directory)) {
     path = (fs::path(path) / part).string();
     if (::mkdir(path.c_str(), S_IRWXU) != 0 && errno != EEXIST) {
-      return permission_denied(directory_failure(directory, std::strerror(errno)));
+      return permission_denied(directory_failure(directory, error_text(errno)));
     }
   }
   struct stat info {};

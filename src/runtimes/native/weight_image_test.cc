@@ -1,6 +1,7 @@
 // From source files to the image that steps read, through the cache and past it.
 #include "runtimes/native/weight_image.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>

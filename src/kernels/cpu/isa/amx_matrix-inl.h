@@ -6,9 +6,12 @@
 // tile unit does. Other rows and columns of a tile take no part in it, and sums that wait in memory
 // between chunks of steps keep their bits.
 
-constexpr int64_t kStepsPerChunk = 16;        // two panels of it, 32 KiB, stay in L1 (measured)
-constexpr int64_t kBlockTiles = 16;           // input tiles whose sums are held together
-constexpr int64_t kBlockPanels = 8;           // panels whose sums are held together
+constexpr int64_t kStepsPerChunk = 16;   // two panels of it, 32 KiB, stay in L1 (measured)
+constexpr int64_t kBlockTiles = 16;      // input tiles whose sums are held together
+constexpr int64_t kBlockPanelsMin = 8;   // panels whose sums are held together, when the
+constexpr int64_t kBlockPanelsMax = 32;  // inputs of a block stay in L2, and when they do not
+constexpr int64_t kBlockInputBytes = 1 << 20;
+constexpr int64_t kPassBytes = 2 << 20;       // weights that several blocks of inputs read in turn
 constexpr int64_t kSums = 4 * kTile * kTile;  // of a product: two input tiles by two panels
 constexpr int64_t kSmallTiles = 2;            // input tiles that need no sums in memory
 constexpr int64_t kAheadBytes = 6144;         // distance of the prefetch into L2 (measured)
@@ -263,30 +266,48 @@ static inline void amx_small(const PackedLinearArgs& args, const __m512i& table,
   }
 }
 
-template <typename Weights, bool has_min>
-void amx_matrix_linear(const PackedLinearArgs& args) noexcept {
-  alignas(64) float sums[kBlockTiles * kBlockPanels * kTile * kTile + kSums];
-  alignas(64) char buffer[2 * kStepsPerChunk * kTileBytes];
-  const __m512i table = nibble_table<has_min>(args.codebook);
+// Many rows. Weights come from memory once for all blocks of inputs, in passes of a size that the
+// last-level cache keeps; inputs come from L2 or, when k is large, once for more panels.
+template <typename Weights>
+static inline void amx_blocks(const PackedLinearArgs& args, const __m512i& table, char* buffer) {
+  alignas(64) float sums[kBlockTiles * kBlockPanelsMax * kTile * kTile + kSums];
   const int64_t steps = steps_of(args.k);
   const int64_t tiles = (args.m + kTile - 1) / kTile;
   const int64_t panel_end = (args.n_end + kPanelOutputs - 1) / kPanelOutputs;
-  _tile_loadconfig(&kTileConfig);
-  if (tiles == 1) {
-    amx_small<Weights, 1>(args, table, buffer);
-  } else if (tiles <= kSmallTiles) {
-    amx_small<Weights, 2>(args, table, buffer);
-  } else {
+  const bool fits =
+      at_most(tiles, kBlockTiles) * input_tile_size(args.k) <= kBlockInputBytes + 4096;
+  const int64_t block_panels = fits ? kBlockPanelsMin : kBlockPanelsMax;
+  const int64_t panel_size = (int64_t)amx_panel_size<Weights>(args.k);
+  const int64_t pass_panels = (kPassBytes / panel_size / block_panels + 1) * block_panels;
+  for (int64_t pass = args.n_begin / kPanelOutputs; pass < panel_end; pass += pass_panels) {
+    const int64_t pass_end = at_most(panel_end, pass + pass_panels);
     for (int64_t tile = 0; tile < tiles; tile += kBlockTiles) {
-      for (int64_t n = args.n_begin / kPanelOutputs; n < panel_end; n += kBlockPanels) {
-        const AmxBlock block = {
-            tile, at_most(tiles - tile, kBlockTiles), n, at_most(panel_end - n, kBlockPanels)};
+      for (int64_t panel = pass; panel < pass_end; panel += block_panels) {
+        const AmxBlock block = {tile,
+                                at_most(tiles - tile, kBlockTiles),
+                                panel,
+                                at_most(pass_end - panel, block_panels)};
         for (int64_t step = 0; step < steps; step += kStepsPerChunk) {
           const int64_t count = at_most(steps - step, kStepsPerChunk);
           amx_chunk<Weights>(args, block, step, count, table, buffer, sums);
         }
       }
     }
+  }
+}
+
+template <typename Weights, bool has_min>
+void amx_matrix_linear(const PackedLinearArgs& args) noexcept {
+  alignas(64) char buffer[2 * kStepsPerChunk * kTileBytes];
+  const __m512i table = nibble_table<has_min>(args.codebook);
+  const int64_t tiles = (args.m + kTile - 1) / kTile;
+  _tile_loadconfig(&kTileConfig);
+  if (tiles == 1) {
+    amx_small<Weights, 1>(args, table, buffer);
+  } else if (tiles <= kSmallTiles) {
+    amx_small<Weights, 2>(args, table, buffer);
+  } else {
+    amx_blocks<Weights>(args, table, buffer);
   }
   _tile_release();
 }
