@@ -42,40 +42,54 @@ def choose_flash_attention(run, engine):
     for setting in ("off", "on"):
         engine.reopen(f"flash {setting}")
         run.warm_up([engine])
-        rates[setting] = max(run.measure(engine)[key] for _ in range(2))
+        # A run of the long context takes a minute; it is asked once.
+        tries = 1 if run.measurement.kind == "long" else 2
+        rates[setting] = max(run.measure(engine)[key] for _ in range(tries))
     best = max(rates, key=rates.get)
     engine.reopen(f"flash {best}")
     return best
 
 
-def measure(session, measurement, model, engines):
-    """Runs one measurement and prints its rows."""
-    options = session.options
+def start_functions(session, path):
+    """{side: function that starts a process}, after one discarded start each."""
+    functions = {
+        side: lambda side=side, command=command: start_to_first_token(
+            side, command, session.log_path(f"{side}-start"))
+        for side, command in session.commands(path).items()
+    }
+    for function in functions.values():
+        function()
+    return functions
+
+
+def engine_functions(session, run, engines, notes):
+    """{side: function that does one run}, warmed up."""
+    kind = run.measurement.kind
+    if "theirs" in engines and kind in ("prefill", "decode", "long") and not session.options.quick:
+        notes["flash_attention"] = choose_flash_attention(run, engines["theirs"])
+    run.warm_up(list(engines.values()))
+    return {side: lambda engine=engine: run.measure(engine) for side, engine in engines.items()}
+
+
+def pair_count(options, measurement):
+    if measurement.kind == "memory" or options.smoke:
+        return 1
+    return options.pairs or (3 if options.quick else measurement.pairs)
+
+
+def measure(session, measurement, model, path, engines):
+    """Runs one measurement and adds its rows."""
     notes = {}
-    run = measurements.Run(measurement)
     if measurement.kind == "start":
-        commands = session.commands(engines["path"])
-        functions = {
-            side: lambda side=side: start_to_first_token(
-                side, commands[side], session.log_path(side))
-            for side in commands
-        }
-        for function in functions.values():
-            function()
+        functions = start_functions(session, path)
     else:
-        sides = {s: e for s, e in engines.items() if s != "path"}
-        if "theirs" in sides and measurement.kind in ("prefill", "decode") and not options.quick:
-            notes["flash_attention"] = choose_flash_attention(run, sides["theirs"])
-        run.warm_up(list(sides.values()))
-        functions = {
-            side: lambda engine=engine: run.measure(engine) for side, engine in sides.items()
-        }
-    count = 1 if measurement.kind == "memory" else options.pairs or (
-        3 if options.quick else 1 if options.smoke else measurement.pairs)
+        run = measurements.Run(measurement)
+        functions = engine_functions(session, run, engines, notes)
     taken = measurement.kind == "taken"
     with machines.one_core_taken() if taken else contextlib.nullcontext():
-        samples = pairs.run_pairs(count, functions["ours"], functions.get("theirs"),
-                                  None if taken else session.machine, options.patience)
+        samples = pairs.run_pairs(
+            pair_count(session.options, measurement), functions["ours"], functions.get("theirs"),
+            None if taken else session.machine, session.options.patience)
     ceilings = session.machine.ceilings()
     for row in measurement.rows:
         if row.key not in samples[0].ours:
@@ -85,8 +99,7 @@ def measure(session, measurement, model, engines):
         if row.limit:
             result["shares"] = measurements.ceiling_shares(
                 row, model, measurement.numbers, rates, ceilings)
-        result["ceilings"] = ceilings
-        session.add(row, {**result, **notes})
+        session.add(row, {**result, "ceilings": ceilings, **notes})
 
 
 def measure_model(session, shape, type_, chosen):
@@ -94,13 +107,13 @@ def measure_model(session, shape, type_, chosen):
     path, model = models.ensure(
         session.program("bench/make_gguf"), session.options.models, shape, type_)
     with contextlib.ExitStack() as stack:
-        engines = {"path": path}
+        engines = {}
         for side, command in session.commands(path).items():
             process = LineProcess(side, command, session.log_path(side))
             stack.enter_context(process)
             engines[side] = measurements.Engine(process, model)
         for measurement in chosen:
-            measure(session, measurement, model, engines)
+            measure(session, measurement, model, path, engines)
 
 
 def run(session):

@@ -123,6 +123,7 @@ SMOKE = (
     _prefill("tiny", "bf16", 64, None, None),
     _decode("tiny", "bf16", 1, None, None),
     _decode("tiny", "bf16", 4, None, None),
+    _taken("tiny", "bf16"),
     _start("tiny", "bf16"),
     _memory("tiny", "bf16"),
 )

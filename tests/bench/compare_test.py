@@ -43,7 +43,7 @@ class CompareTest(unittest.TestCase):
         rows = {row["id"]: row for row in document["rows"]}
         self.assertIsNone(document["peer"])
         for identity in ("prefill-64-tiny-bf16", "decode-1-tiny-bf16", "decode-4-tiny-bf16",
-                         "host-tiny-bf16", "start-tiny-bf16", "memory-tiny-bf16",
+                         "host-tiny-bf16", "taken-tiny-bf16", "start-tiny-bf16", "memory-tiny-bf16",
                          "serve-2-tiny-bf16", "serve-2-tiny-bf16-ttft"):
             self.assertGreater(rows[identity]["ours"]["median"], 0, identity)
             self.assertNotIn("theirs", rows[identity])
