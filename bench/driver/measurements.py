@@ -57,6 +57,12 @@ def _decode(shape, type_, batch, commit, aim, quick=False):
     return Measurement("decode", shape, type_, tuple(rows), {"batch": batch}, quick)
 
 
+def _taken(shape, type_):
+    row = Row(f"taken-{shape}-{type_}", f"decode, one core taken by another process, {shape} {type_}",
+              "rate", "tokens/s", commit=1.5, aim=2.5)
+    return Measurement("taken", shape, type_, (row,), {"batch": 1})
+
+
 def _long(shape, type_):
     rows = (
         Row(f"long-prefill-{shape}-{type_}", f"8K context: prefill, {shape} {type_}",
@@ -90,6 +96,7 @@ MEASUREMENTS = (
     _prefill("1.1b", "q4_0", 512, 1.7, 2.7, quick=True),
     _decode("1.1b", "q4_0", 1, 1.35, 1.8, quick=True),
     _decode("1.1b", "q4_0", 32, 2, 3.3),
+    _taken("1.1b", "q4_0"),
     _start("1.1b", "q4_0", quick=True),
     _memory("1.1b", "q4_0", quick=True),
     _prefill("1.1b", "q4_k_m", 512, 2.3, 4),
@@ -101,6 +108,7 @@ MEASUREMENTS = (
     _prefill("135m", "q8_0", 512, 3, 5.5, quick=True),
     _decode("135m", "q8_0", 1, 1.7, 2.5, quick=True),
     _decode("135m", "q8_0", 32, None, None),
+    _decode("15m", "q8_0", 1, None, None),
     _prefill("0.5b", "q4_0", 512, None, None),
     _decode("0.5b", "q4_0", 1, None, None),
     _prefill("1b", "q4_k_m", 512, None, None),
@@ -109,6 +117,15 @@ MEASUREMENTS = (
     _decode("8b-8", "q4_0", 1, None, None),
     _prefill("8b-8", "q4_k_m", 512, None, None),
     _decode("8b-8", "q4_k_m", 1, None, None),
+)
+
+SMOKE = (
+    _prefill("tiny", "bf16", 64, None, None),
+    _decode("tiny", "bf16", 1, None, None),
+    _decode("tiny", "bf16", 4, None, None),
+    _taken("tiny", "bf16"),
+    _start("tiny", "bf16"),
+    _memory("tiny", "bf16"),
 )
 
 
@@ -165,7 +182,7 @@ class Run:
         kind = self.measurement.kind
         if kind == "prefill":
             engine.open(self._numbers["tokens"] + 32, 1)
-        elif kind == "decode":
+        elif kind in ("decode", "taken"):
             engine.open(DECODE_PROMPT + 256, self._numbers["batch"])
         elif kind == "long":
             engine.open(LONG_CONTEXT + 64, 1)
@@ -179,7 +196,7 @@ class Run:
             tokens = self._numbers["tokens"]
             slowest = max(min(e.prefill(tokens)["seconds"] for _ in range(2)) for e in engines)
             self._numbers["repeats"] = max(1, min(16, round(RUN_SECONDS / slowest)))
-        if kind == "decode":
+        if kind in ("decode", "taken"):
             batch = self._numbers["batch"]
             probes = [engine.decode(batch, DECODE_PROMPT, 8) for engine in engines]
             steps = RUN_SECONDS * min(p["rate"] for p in probes) / batch
@@ -190,7 +207,7 @@ class Run:
         self.open(engine)
         if kind == "prefill":
             return engine.prefill(self._numbers["tokens"], self._numbers["repeats"])
-        if kind == "decode":
+        if kind in ("decode", "taken"):
             return engine.decode(self._numbers["batch"], DECODE_PROMPT, self._numbers["tokens"])
         if kind == "long":
             return engine.decode(1, LONG_CONTEXT, self._numbers["tokens"])

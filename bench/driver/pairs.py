@@ -17,10 +17,10 @@ class Pair:
 
 def run_pairs(count, measure_ours, measure_theirs, machine, patience_s):
     """Calls the two functions in turn; each returns a dictionary of figures. The second
-    may be None: then only ours is measured."""
+    may be None: then only ours is measured. Without a machine no pair is judged."""
     pairs = []
     for index in range(count):
-        clean = machine.wait_until_clean(patience_s)
+        clean = machine is None or machine.wait_until_clean(patience_s)
         first_is_ours = index % 2 == 0
         results = {}
         for ours in (first_is_ours, not first_is_ours):
@@ -45,11 +45,11 @@ def summary(pairs, key, lower_is_better=False):
     }
     if all(pair.theirs and key in pair.theirs for pair in used):
         result["theirs"] = _side([pair.theirs for pair in used], key)
-        ratios = []
-        for pair in used:
-            ours, theirs = pair.ours[key], pair.theirs[key]
-            ratios.append(theirs / ours if lower_is_better else ours / theirs)
-        result["ratio"] = spread(ratios)
+        both = [(pair.ours[key], pair.theirs[key]) for pair in used]
+        # A gap that is too short to see is 0; it has no ratio.
+        if all(ours > 0 and theirs > 0 for ours, theirs in both):
+            result["ratio"] = spread(
+                [theirs / ours if lower_is_better else ours / theirs for ours, theirs in both])
     return result
 
 

@@ -26,7 +26,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
-constexpr double kIntegerLoopSeconds = 0.050;
+// Some 50 ms at 3 GHz. Why fixed: times of different runs compare, and so show that the machine was
+// busy during all of one run.
+constexpr std::int64_t kIntegerRounds = 30'000'000;
 constexpr double kReadSweepSeconds = 0.200;
 // Larger than the last-level cache of any machine this is likely to run on, so that the sweep reads
 // memory.
@@ -97,13 +99,12 @@ class Machine {
     on_all(cpus_, [&](std::size_t i) {
       std::memset(static_cast<std::byte*>(memory) + i * part, 1, part);
     });
-    calibrate();
   }
 
   [[nodiscard]] std::size_t threads() const { return cpus_.size(); }
 
   double integer_seconds() {
-    return on_all(cpus_, [&](std::size_t) { integer_loop(integer_rounds_); });
+    return on_all(cpus_, [&](std::size_t) { integer_loop(kIntegerRounds); });
   }
 
   // Bytes a second of all threads, each reading its own part of the buffer again and again.
@@ -136,13 +137,6 @@ class Machine {
   }
 
  private:
-  void calibrate() {
-    double best = 1e9;
-    integer_rounds_ = 10'000'000;
-    for (int i = 0; i < 5; ++i) best = std::min(best, integer_seconds());
-    integer_rounds_ = static_cast<std::int64_t>(1e7 * kIntegerLoopSeconds / best);
-  }
-
   // Reads `bytes` as `streams` runs side by side. Why several: a memory controller serves many runs
   // of addresses faster than one.
   static double read_for(const std::byte* data,
@@ -179,7 +173,6 @@ class Machine {
 
   std::vector<int> cpus_;
   const std::byte* buffer_ = nullptr;
-  std::int64_t integer_rounds_ = 0;
 };
 
 void print_probe(Machine& machine) {

@@ -21,6 +21,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <iostream>
 #include <random>
 #include <sstream>
@@ -123,6 +124,19 @@ void* open_library(const std::string& path) {
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (handle == nullptr) fail(std::string("cannot open ") + path + ": " + dlerror());
   return handle;
+}
+
+// The variant of the CPU backend that the library chose for this processor; empty when it is not a
+// file of its own.
+std::string loaded_backend() {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    const std::size_t path = line.find('/');
+    if (path != std::string::npos && line.find("ggml-cpu") != std::string::npos) {
+      return line.substr(path);
+    }
+  }
+  return {};
 }
 
 template <typename Function>
@@ -374,7 +388,9 @@ int main(int argc, char** argv) {
   const Flags flags = parse_flags(argc, argv);
   Peer peer(flags);
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  std::printf("{\"ready\": true, \"system\": \"%s\"}\n", peer.system_info());
+  std::printf("{\"ready\": true, \"system\": \"%s\", \"backend\": \"%s\"}\n",
+              peer.system_info(),
+              loaded_backend().c_str());
   std::string line;
   while (std::getline(std::cin, line)) {
     std::istringstream words(line);

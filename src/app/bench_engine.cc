@@ -20,81 +20,117 @@ double process_cpu_seconds() {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
-// The requests of one measurement. The window opens when each has its first token and closes with
-// the last token of all. Thread: the sinks write, main waits.
+// What one request of a measurement did, on the engine's clock.
+struct Trace {
+  TimePoint submitted{};
+  request::RequestTiming timing;
+
+  [[nodiscard]] TimePoint first_token() const { return submitted + timing.first_token; }
+  [[nodiscard]] TimePoint end() const { return submitted + timing.total; }
+};
+
+// The requests of one measurement. Times come from the engine: the sinks run on the output thread,
+// which may lag behind. Processor time is read there, over a window that opens when each request
+// has its first token. Thread: the sinks write, main waits.
 class Window {
  public:
-  explicit Window(std::int32_t requests) : requests_(requests) {}
+  explicit Window(std::int32_t requests) : traces_(static_cast<std::size_t>(requests)) {
+    left_ = requests;
+    unstarted_ = requests;
+  }
 
-  void add_tokens(std::int64_t count, bool first) {
+  void submitted(std::size_t index, TimePoint now) {
     const std::lock_guard lock(mutex_);
-    if (open_) tokens_ += count;
-    if (!first || ++started_ < requests_) return;
-    open_ = true;
+    traces_[index].submitted = now;
+  }
+
+  void first_token() {
+    const std::lock_guard lock(mutex_);
+    if (--unstarted_ > 0) return;
     opened_ = std::chrono::steady_clock::now();
     opened_cpu_s_ = process_cpu_seconds();
   }
 
-  void end(const request::RequestTiming& timing, const Status& status) {
+  void end(std::size_t index, const request::RequestTiming& timing, const Status& status) {
     const std::lock_guard lock(mutex_);
-    last_ = timing;
+    traces_[index].timing = timing;
     if (!status.ok() && status_.ok()) status_ = status;
-    if (++ended_ < requests_) return;
-    run_ = {.seconds = to_seconds(std::chrono::steady_clock::now() - opened_),
-            .cpu_seconds = process_cpu_seconds() - opened_cpu_s_,
-            .tokens = tokens_};
+    if (--left_ > 0) return;
+    cpu_s_ = process_cpu_seconds() - opened_cpu_s_;
+    open_s_ = to_seconds(std::chrono::steady_clock::now() - opened_);
     changed_.notify_one();
   }
 
-  // A request that was refused never starts and never ends. Returns what the others measured.
-  void give_up(std::int32_t requests) {
+  // Requests from `index` on were refused: they never start and never end.
+  void give_up_from(std::size_t index) {
     const std::lock_guard lock(mutex_);
-    requests_ -= requests;
+    left_ -= static_cast<std::int32_t>(traces_.size() - index);
+    traces_.resize(index);
   }
 
-  Result<TimedRun> wait() {
+  Status wait() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return ended_ >= requests_; });
-    if (!status_.ok()) return status_;
-    return run_;
+    changed_.wait(lock, [&] { return left_ <= 0; });
+    return status_;
   }
 
-  // Of the request that ended last; after wait().
-  [[nodiscard]] const request::RequestTiming& last_timing() const { return last_; }
+  // After wait().
+  [[nodiscard]] const std::vector<Trace>& traces() const { return traces_; }
   [[nodiscard]] double opened_cpu_s() const { return opened_cpu_s_; }
+  // Processors busy while the window was open.
+  [[nodiscard]] double cpus_used() const { return open_s_ > 0 ? cpu_s_ / open_s_ : 0; }
 
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::int32_t requests_;
-  std::int32_t started_ = 0;
-  std::int32_t ended_ = 0;
-  bool open_ = false;
-  std::int64_t tokens_ = 0;
+  std::vector<Trace> traces_;
+  std::int32_t left_ = 0;
+  std::int32_t unstarted_ = 0;
   TimePoint opened_{};
   double opened_cpu_s_ = 0;
-  request::RequestTiming last_;
-  TimedRun run_;
+  double open_s_ = 0;
+  double cpu_s_ = 0;
   Status status_;
 };
 
+// Decoding from when the last request has its first token to when it ends, each request giving
+// `tokens` tokens. Requests that started in earlier steps end as many steps earlier; what they
+// gave before is not counted.
+TimedRun decode_run(const Window& window, std::int32_t tokens) {
+  std::vector<TimePoint> starts;
+  for (const Trace& trace : window.traces()) starts.push_back(trace.first_token());
+  std::ranges::sort(starts);
+  const Trace& last = *std::ranges::max_element(window.traces(), {}, &Trace::first_token);
+  TimedRun run;
+  run.seconds = to_seconds(last.end() - last.first_token());
+  run.cpu_seconds = window.cpus_used() * run.seconds;
+  run.prompt_seconds = to_seconds(last.first_token() - window.traces().front().submitted);
+  // First tokens of one step lie together; those of two steps are a step or more apart.
+  const double apart_s = 0.5 * run.seconds / tokens;
+  std::int64_t steps_before = 0;
+  for (std::size_t i = starts.size(); i-- > 0;) {
+    if (i + 1 < starts.size() && to_seconds(starts[i + 1] - starts[i]) > apart_s) ++steps_before;
+    run.tokens += std::max<std::int64_t>(0, tokens - 1 - steps_before);
+  }
+  return run;
+}
+
 class WindowSink final : public request::OutputSink {
  public:
-  explicit WindowSink(Window& window) : window_(window) {}
+  WindowSink(Window& window, std::size_t index) : window_(window), index_(index) {}
   void on_delta(request::OutputDelta&& delta) override {
-    if (delta.token_ids.empty()) return;
-    window_.add_tokens(static_cast<std::int64_t>(delta.token_ids.size()),
-                       !std::exchange(seen_, true));
+    if (!delta.token_ids.empty() && !std::exchange(started_, true)) window_.first_token();
   }
   void on_end(const request::Usage&,
               const request::RequestTiming& timing,
               const Status& status) override {
-    window_.end(timing, status);
+    window_.end(index_, timing, status);
   }
 
  private:
   Window& window_;
-  bool seen_ = false;
+  std::size_t index_;
+  bool started_ = false;
 };
 
 // Sum and number of the observations of a histogram.
@@ -113,11 +149,12 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::create(
     std::int32_t sequence_count_max,
     std::int64_t kv_token_count,
     const Clock& clock) {
-  std::unique_ptr<BenchEngine> bench(new BenchEngine(std::move(model)));
+  std::unique_ptr<BenchEngine> bench(new BenchEngine(std::move(model), clock));
   engine::EngineOptions options;
   options.name = "bench";
   options.running_sequence_count_max = sequence_count_max;
-  options.waiting_request_count_max = sequence_count_max;
+  // A request that has just ended may still be counted when the next measurement begins.
+  options.waiting_request_count_max = 2 * sequence_count_max;
   // Each sequence may leave its last block part empty and reserves one more.
   options.kv_block_count = static_cast<std::int32_t>((kv_token_count / limits::kKvBlockSizeTokens) +
                                                      std::int64_t{2} * (sequence_count_max + 1));
@@ -145,9 +182,9 @@ Result<TimedRun> BenchEngine::prefill(std::int32_t tokens) {
   Window window(1);
   request::GenerateRequest request = random_request(tokens, 1);
   const double cpu_s = process_cpu_seconds();
-  RETURN_IF_ERROR(engine_->submit(request, std::make_shared<WindowSink>(window)).status());
-  RETURN_IF_ERROR(window.wait().status());
-  const request::RequestTiming& timing = window.last_timing();
+  RETURN_IF_ERROR(engine_->submit(request, std::make_shared<WindowSink>(window, 0)).status());
+  RETURN_IF_ERROR(window.wait());
+  const request::RequestTiming& timing = window.traces().front().timing;
   return TimedRun{.seconds = to_seconds(timing.first_token - timing.queued),
                   .cpu_seconds = window.opened_cpu_s() - cpu_s,
                   .tokens = tokens};
@@ -161,18 +198,17 @@ Result<TimedRun> BenchEngine::decode(std::int32_t batch,
   std::vector<request::GenerateRequest> requests;
   for (std::int32_t i = 0; i < batch; ++i)
     requests.push_back(random_request(prompt_tokens, tokens));
-  std::int32_t submitted = 0;
   Status refused;
-  for (request::GenerateRequest& request : requests) {
-    refused = engine_->submit(request, std::make_shared<WindowSink>(window)).status();
-    if (!refused.ok()) break;
-    ++submitted;
+  for (std::size_t i = 0; i < requests.size() && refused.ok(); ++i) {
+    window.submitted(i, clock_.now());
+    refused = engine_->submit(requests[i], std::make_shared<WindowSink>(window, i)).status();
+    if (!refused.ok()) window.give_up_from(i);
   }
-  window.give_up(batch - submitted);
-  ASSIGN_OR_RETURN(TimedRun run, window.wait());
+  RETURN_IF_ERROR(window.wait());
   RETURN_IF_ERROR(refused);
-  run.prompt_seconds = to_seconds(window.last_timing().first_token);
   const auto [host_after, steps_after] = totals(metrics_.step_host_time);
+
+  TimedRun run = decode_run(window, tokens);
   run.host_s_per_step = (host_after - host_before) / std::max(1.0, steps_after - steps_before);
   return run;
 }

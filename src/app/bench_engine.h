@@ -38,16 +38,18 @@ class BenchEngine {
 
   // From the first scheduling of a prompt to its first token.
   Result<TimedRun> prefill(std::int32_t tokens);
-  // `batch` sequences, each with a prompt of `prompt_tokens` and `tokens` tokens of answer. Counts
-  // from the moment when all of them have their first token.
+  // `batch` sequences, each with a prompt of `prompt_tokens` and `tokens` (2 or more) tokens of
+  // answer. Counts from the moment when all of them have their first token.
   Result<TimedRun> decode(std::int32_t batch, std::int32_t prompt_tokens, std::int32_t tokens);
 
  private:
-  explicit BenchEngine(std::shared_ptr<const runtime::Model> model) : model_(std::move(model)) {}
+  BenchEngine(std::shared_ptr<const runtime::Model> model, const Clock& clock)
+      : model_(std::move(model)), clock_(clock) {}
 
   request::GenerateRequest random_request(std::int32_t prompt_tokens, std::int32_t tokens);
 
   std::shared_ptr<const runtime::Model> model_;
+  const Clock& clock_;
   observe::ModelMetrics metrics_;
   std::unique_ptr<engine::Engine> engine_;
   std::mt19937 random_{1};  // fixed, so that runs compare

@@ -84,6 +84,9 @@ class Measurer {
   Result<Json> run(const Line& line) {
     const auto& n = line.numbers;
     if (line.verb == LineVerb::kOpen) return open(n[0], n[1]);
+    if (line.verb == LineVerb::kDecode && n[2] < 2) {
+      return invalid_argument("decode needs 2 tokens or more: the first ends the prompt");
+    }
     if (!engine_) return failed_precondition("nothing is open; begin with open CONTEXT SEQUENCES");
     ASSIGN_OR_RETURN(const TimedRun timed,
                      line.verb == LineVerb::kPrefill ? engine_->prefill(n[0])

@@ -1,0 +1,69 @@
+"""One run of bench/compare: its programs, its options, its results."""
+
+import json
+import os
+import subprocess
+
+import machine as machines
+import report
+
+SOURCE_DIR = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class Session:
+    """Everything of one run: programs, options, results."""
+
+    def __init__(self, options, machine, peer):
+        self.options = options
+        self.machine = machine
+        self.peer = peer
+        self.threads = options.threads or len(os.sched_getaffinity(0))
+        self.rows = []
+
+    def program(self, name):
+        return os.path.join(self.options.build, name)
+
+    def our_command(self, path):
+        return [self.program("inferneo"), "bench", "--measure", "--model", path, "--threads",
+                str(self.threads)]
+
+    def their_command(self, path):
+        return self.peer.command(self.program("bench/llama_peer"), path, self.threads)
+
+    def log_path(self, name):
+        return os.path.join(self.options.models, f"{name}.log")
+
+    def add(self, row, result):
+        report.print_row(row, result)
+        self.rows.append(report.record(row, result))
+        if self.options.json:
+            write_json(self, self.options.json)
+
+    def commands(self, path):
+        commands = {"ours": self.our_command(path)}
+        if self.peer:
+            commands["theirs"] = self.their_command(path)
+        return commands
+
+
+def commit_id():
+    result = subprocess.run(["git", "-C", SOURCE_DIR, "rev-parse", "--short", "HEAD"],
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return result.stdout.decode().strip() or "unknown"
+
+
+def document_of(session):
+    return {
+        "commit": commit_id(),
+        "machine": machines.description(),
+        "threads": session.threads,
+        "peer": f"llama.cpp {session.peer.version}" if session.peer else None,
+        "quick": session.options.quick,
+        "rows": session.rows,
+    }
+
+
+def write_json(session, path):
+    with open(path, "w") as out:
+        json.dump(document_of(session), out, indent=1)
+        out.write("\n")
