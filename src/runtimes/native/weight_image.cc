@@ -271,6 +271,7 @@ class ImageMaker {
         [cache = *cache_,
          plan = plan_digest(plan_),
          source = *source_,
+         identity = settled_ ? identity_ : std::string(),
          image = std::span<const std::byte>(storage.memory.data(), plan_.matrices.image_size),
          &storage](const std::stop_token& stop) {
           set_thread_name("packed-cache");
