@@ -57,7 +57,7 @@ class TestModel {
     std::vector<std::uint32_t> blocks;
     std::vector<SequenceSlice> slices;
     for (std::int32_t i = 0; i < streams; ++i) {
-      ids.push_back((7 * i + position) % kVocab);
+      ids.push_back(static_cast<std::int32_t>((7 * i + position) % kVocab));
       rows.push_back(i);
       blocks.push_back(static_cast<std::uint32_t>(i));
     }
