@@ -66,9 +66,6 @@ static inline TileAttention tile_attention(const AttentionArgs& args) {
   return s;
 }
 
-// Why: the compiler does not know what tile loads and stores touch.
-static inline void tile_memory_fence() { asm volatile("" ::: "memory"); }
-
 static inline __m256i to_f16(Vec v) { return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT); }
 
 // 2^x times 2^shift, within a relative error of 1e-7 (1 exactly at x = 0); 0 at -infinity.

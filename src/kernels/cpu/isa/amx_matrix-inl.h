@@ -31,6 +31,7 @@ struct AmxProduct {
 
 template <bool two_rows>
 static inline void amx_product(const AmxProduct& p, bool is_first, float* sums) {
+  tile_memory_fence();
   if (is_first) {
     _tile_zero(0);
     _tile_zero(1);
@@ -80,6 +81,7 @@ static inline void amx_product(const AmxProduct& p, bool is_first, float* sums) 
     _tile_stored(2, sums + 512, 64);
     _tile_stored(3, sums + 768, 64);
   }
+  tile_memory_fence();
 }
 
 // Writes a tile of sums, Shape [16 rows][16 outputs], for row tile `tile` and panel `panel`.
@@ -181,6 +183,7 @@ static inline void small_products(const char* const (&weights)[4 / row_tiles],
                                   const char* inputs,
                                   int64_t input_size,
                                   int64_t step_count) {
+  tile_memory_fence();
   for (int64_t i = 0; i < step_count; ++i, inputs += kInputStepBytes) {
     const int64_t at = i * kTileBytes;
     INFERNEO_UNROLL
@@ -258,6 +261,7 @@ static inline void amx_small(const PackedLinearArgs& args, const __m512i& table,
     _tile_stored(1, sums + 256, 64);
     _tile_stored(2, sums + 512, 64);
     _tile_stored(3, sums + 768, 64);
+    tile_memory_fence();
     for (int64_t tile = 0; tile < row_tiles; ++tile) {
       for (int64_t i = 0; i < at_most(panel_end - n, kPanels); ++i) {
         write_tile(args, sums + (tile * kPanels + i) * kTile * kTile, tile, n + i, panel_size);

@@ -38,3 +38,7 @@ template <int sums, int a, int b>
                :
                : "i"(((~b & 15) << 3) | 2), "i"(0xc0 | (sums << 3) | a));
 }
+
+// Between vectors and tiles that touch the same memory. Why: the compiler does not know what tile
+// loads and stores touch.
+static inline void tile_memory_fence() { asm volatile("" ::: "memory"); }
