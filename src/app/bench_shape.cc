@@ -73,7 +73,11 @@ double prefill_flops(const BenchShape& shape, std::int64_t tokens) {
   // Causal attention: each of the two products sees half of the n x n square.
   const double attention = 2 * n * n * static_cast<double>(shape.heads * shape.head_dim) *
                            static_cast<double>(shape.layers);
-  return 2 * n * layer_weights(shape) + 2 * head_weights(shape) + attention;
+  // The last layer goes on behind its attention for the row that gives logits alone.
+  const auto hidden = static_cast<double>(shape.hidden);
+  const double last = hidden * static_cast<double>(shape.heads * shape.head_dim) +
+                      3 * hidden * static_cast<double>(shape.ffn);
+  return 2 * n * (layer_weights(shape) - last) + 2 * last + 2 * head_weights(shape) + attention;
 }
 
 }  // namespace inferneo::app

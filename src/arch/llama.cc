@@ -115,19 +115,20 @@ class LlamaBuilder {
     weights_.ignore("rope_freqs.weight");  // part of the configuration by now
     if (!weights_.status().ok()) return weights_.status();
 
-    const ValueId sum = builder_.embed(table);
+    ValueId sum = builder_.embed(table);
     for (std::int64_t i = 0; i < sizes_.attention.layers; ++i) {
       RETURN_IF_ERROR(add_layer(static_cast<std::int32_t>(i), sum));
     }
     RETURN_IF_ERROR(weights_.finish());
-    const ValueId last = builder_.rms_norm(builder_.gather_logit_rows(sum), norm, sizes_.norm_eps);
+    const ValueId last = builder_.rms_norm(sum, norm, sizes_.norm_eps);
     const ValueId logits = builder_.linear(last, {{head}}).front();
     return std::move(builder_).finish(logits);
   }
 
  private:
-  // sum is the residual stream. Shape: [tokens][hidden].
-  Status add_layer(std::int32_t layer, ValueId sum) {
+  // sum is the residual stream. Shape: [tokens][hidden]; after the last layer [logit rows][hidden],
+  // because nothing reads the other rows once their keys and values are stored.
+  Status add_layer(std::int32_t layer, ValueId& sum) {
     const std::string prefix = str("model.layers.", layer, ".");
     const std::int64_t q_width = sizes_.attention.heads * sizes_.attention.head_dim;
     const std::int64_t kv_width = sizes_.attention.kv_heads * sizes_.attention.head_dim;
@@ -149,7 +150,12 @@ class LlamaBuilder {
 
     const ValueId attended = builder_.rms_norm(sum, attention_norm, sizes_.norm_eps);
     const auto qkv = builder_.linear(attended, {query, key, value});
-    builder_.linear_add(sum, builder_.attention(layer, qkv[0], qkv[1], qkv[2]), output);
+    ValueId mixed = builder_.attention(layer, qkv[0], qkv[1], qkv[2]);
+    if (layer + 1 == sizes_.attention.layers) {
+      mixed = builder_.gather_logit_rows(mixed);
+      sum = builder_.gather_logit_rows(sum);
+    }
+    builder_.linear_add(sum, mixed, output);
     const ValueId normed = builder_.rms_norm(sum, ffn_norm, sizes_.norm_eps);
     builder_.linear_add(sum, builder_.gated_linear(normed, gate, up), down);
     return ok_status();

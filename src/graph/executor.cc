@@ -32,12 +32,15 @@ constexpr std::int64_t kSectionWorkMin = 1 << 15;
 // of a packed matrix, which kernels take side by side.
 constexpr std::int64_t kColumnGrain = 2 * kernels::kPanelOutputs;
 // Results of a linear that are worked on further at once, while they are in the cache: 128 KiB.
-constexpr std::int64_t kFreshResults = 1 << 15;
+constexpr std::int64_t kFreshResults = 1 << 17;
 // Rows of a block of such results: their packed inputs stay in the cache for the columns of a pass,
 // whose weights stay in the last-level cache for all blocks of rows.
 constexpr std::int64_t kBlockRows = 256;
 constexpr std::int64_t kPassColumns = 512;
 static_assert(kBlockRows % kernels::kInputRows == 0);
+// For steps of at least so many rows threads take at least so many columns, where there are enough.
+constexpr std::int64_t kManyRows = 64;
+constexpr std::int64_t kPieceColumns = 256;
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -127,6 +130,18 @@ class Executor::Impl {
         }
       }
     }
+  }
+
+  // Columns of a linear that are handed out together. Why more for many rows: each piece reads all
+  // of its inputs again.
+  [[nodiscard]] std::int64_t piece_columns(std::int64_t columns,
+                                           std::int64_t work_per_column,
+                                           std::int64_t row_count,
+                                           std::int64_t grain) const {
+    const std::int64_t least = grain_for(work_per_column, grain);
+    if (row_count < kManyRows) return least;
+    const std::int64_t share = columns / (4 * device_.thread_count());
+    return std::max(least, std::min(share, kPieceColumns) / grain * grain);
   }
 
   void place_rows() noexcept;
@@ -406,7 +421,8 @@ void Executor::Impl::operator()(const LinearOp& op) noexcept {
       });
     }
   };
-  device_.parallel_for(columns, grain_for(row_count * value(op.in).width, grain), body);
+  device_.parallel_for(
+      columns, piece_columns(columns, row_count * value(op.in).width, row_count, grain), body);
 }
 
 // Why the products of gate and up go to scratch memory: written side by side in rows of the full
@@ -430,8 +446,11 @@ void Executor::Impl::operator()(const GatedLinearOp& op) noexcept {
       }
     });
   };
+  const std::int64_t columns = value(op.out).width;
   device_.parallel_for(
-      value(op.out).width, grain_for(2 * row_count * value(op.in).width, kColumnGrain), body);
+      columns,
+      piece_columns(columns, 2 * row_count * value(op.in).width, row_count, kColumnGrain),
+      body);
 }
 
 // Rotates heads of q and k and stores those of k and v: columns and rows of one of these values.

@@ -6,11 +6,9 @@
 // tile unit does. Other rows and columns of a tile take no part in it, and sums that wait in memory
 // between chunks of steps keep their bits.
 
-constexpr int64_t kStepsPerChunk = 16;   // two panels of it, 32 KiB, stay in L1 (measured)
-constexpr int64_t kBlockTiles = 16;      // input tiles whose sums are held together
-constexpr int64_t kBlockPanelsMin = 8;   // panels whose sums are held together, when the
-constexpr int64_t kBlockPanelsMax = 32;  // inputs of a block stay in L2, and when they do not
-constexpr int64_t kBlockInputBytes = 1 << 20;
+constexpr int64_t kStepsPerChunk = 16;        // two panels of it, 32 KiB, stay in L1 (measured)
+constexpr int64_t kBlockTiles = 16;           // input tiles whose sums are held together
+constexpr int64_t kBlockPanels = 32;          // panels whose sums are held together
 constexpr int64_t kPassBytes = 2 << 20;       // weights that several blocks of inputs read in turn
 constexpr int64_t kSums = 4 * kTile * kTile;  // of a product: two input tiles by two panels
 constexpr int64_t kSmallTiles = 2;            // input tiles that need no sums in memory
@@ -18,18 +16,50 @@ constexpr int64_t kAheadBytes = 6144;         // distance of the prefetch into L
 
 // One product: input tiles `first` and `second` by weight tiles of panels a and b, adding to sums,
 // Shape [input tile][panel][16][16]. Tiles 0 to 3 hold them, 4 and 5 inputs, 6 and 7 weights.
+constexpr int kInputsAheadLines = 2 * kInputParts;
 struct AmxProduct {
   const char* first;
   const char* second;
   const char* a;
   const char* b;
   int64_t step_count;
-  const char* ahead[2];  // bytes to fetch into L2, ahead_lines of each a step
-  int64_t ahead_lines;
-  float* next_sums;  // to be written next
+  const char* ahead[2];      // bytes to fetch into L2
+  const char* inputs_ahead;  // the same, kInputsAheadLines a step
+  float* next_sums;          // to be written next
 };
 
-template <bool two_rows>
+template <bool two_rows, int ahead_lines>
+static inline void amx_step(const AmxProduct& p, int64_t step) {
+  const char* first = p.first + step * kInputStepBytes;
+  const char* second = p.second + step * kInputStepBytes;
+  INFERNEO_UNROLL
+  for (int part = 0; part < kInputParts; ++part) {
+    // Why the streaming hint: inputs pass by and must not drive the weights out of L1.
+    _tile_stream_loadd(4, first + part * kTileBytes, 64);
+    if constexpr (two_rows) _tile_stream_loadd(5, second + part * kTileBytes, 64);
+    if (part == 0) _tile_loadd(6, p.a + step * kTileBytes, 64);
+    if (part == 0) _tile_loadd(7, p.b + step * kTileBytes, 64);
+    tile_product<0, 4, 6>();
+    tile_product<1, 4, 7>();
+    if constexpr (two_rows) {
+      tile_product<2, 5, 6>();
+      tile_product<3, 5, 7>();
+    }
+  }
+  INFERNEO_UNROLL
+  for (int line = 0; line < ahead_lines; ++line) {
+    _mm_prefetch(p.ahead[0] + (step * ahead_lines + line) * 64, _MM_HINT_T1);
+    _mm_prefetch(p.ahead[1] + (step * ahead_lines + line) * 64, _MM_HINT_T1);
+  }
+  INFERNEO_UNROLL
+  for (int line = 0; line < kInputsAheadLines; ++line) {
+    _mm_prefetch(p.inputs_ahead + (step * kInputsAheadLines + line) * 64, _MM_HINT_T1);
+  }
+  INFERNEO_UNROLL
+  for (int line = 0; line < 4; ++line) __builtin_prefetch(p.next_sums + (4 * step + line) * 16, 1);
+}
+
+template <bool two_rows, int ahead_lines>
 static inline void amx_product(const AmxProduct& p, bool is_first, float* sums) {
   tile_memory_fence();
   if (is_first) {
@@ -45,35 +75,11 @@ static inline void amx_product(const AmxProduct& p, bool is_first, float* sums) 
       _tile_loadd(3, sums + 768, 64);
     }
   }
-  const char* first = p.first;
-  const char* second = p.second;
-  const char* a = p.a;
-  const char* b = p.b;
-  for (int64_t i = 0; i < p.step_count; ++i) {
-    INFERNEO_UNROLL
-    for (int part = 0; part < kInputParts; ++part) {
-      if (part == 0) _tile_loadd(6, a, 64);
-      // Why the streaming hint: inputs pass by and must not drive the weights out of L1.
-      _tile_stream_loadd(4, first + part * kTileBytes, 64);
-      tile_product<0, 4, 6>();
-      if (part == 0) _tile_loadd(7, b, 64);
-      tile_product<1, 4, 7>();
-      if constexpr (two_rows) {
-        _tile_stream_loadd(5, second + part * kTileBytes, 64);
-        tile_product<2, 5, 6>();
-        tile_product<3, 5, 7>();
-      }
-    }
-    for (int64_t line = 0; line < p.ahead_lines; ++line) {
-      _mm_prefetch(p.ahead[0] + (i * p.ahead_lines + line) * 64, _MM_HINT_T1);
-      _mm_prefetch(p.ahead[1] + (i * p.ahead_lines + line) * 64, _MM_HINT_T1);
-    }
-    INFERNEO_UNROLL
-    for (int line = 0; line < 4; ++line) __builtin_prefetch(p.next_sums + (4 * i + line) * 16, 1);
-    first += kInputStepBytes;
-    second += kInputStepBytes;
-    a += kTileBytes;
-    b += kTileBytes;
+  // Why two loops: the one of constant length is predicted to its end.
+  if (p.step_count == kStepsPerChunk) {
+    for (int64_t i = 0; i < kStepsPerChunk; ++i) amx_step<two_rows, ahead_lines>(p, i);
+  } else {
+    for (int64_t i = 0; i < p.step_count; ++i) amx_step<two_rows, ahead_lines>(p, i);
   }
   _tile_stored(0, sums, 64);
   _tile_stored(1, sums + 256, 64);
@@ -138,6 +144,9 @@ static inline void amx_chunk(const PackedLinearArgs& args,
   const int64_t pair_count = (block.tile_count + 1) / 2;
   const int64_t input_size = input_tile_size(args.k);
   const bool is_last = step + step_count == steps_of(args.k);
+  constexpr int64_t step_bytes = kStepsPerChunk * kInputStepBytes;
+  constexpr int kAheadLines = (int)(Weights::kUnitBytes / kUnitSteps / 64 / (kBlockTiles / 2) +
+                                    (Weights::kInPlace ? 0 : 1));
   for (int64_t i = 0; i < block.panel_count; i += 2) {
     const char* panel = (const char*)args.panels + (block.panel + i) * panel_size + 64 +
                         step / kUnitSteps * Weights::kUnitBytes;
@@ -147,9 +156,8 @@ static inline void amx_chunk(const PackedLinearArgs& args,
     p.a = chunk_tiles<Weights>(panel, step_count, table, buffer);
     p.b = chunk_tiles<Weights>(other, step_count, table, buffer + kStepsPerChunk * kTileBytes);
     p.step_count = step_count;
-    const bool has_next = (block.panel + i + 4) * kPanelOutputs <= args.n_end;
-    const int64_t ahead_bytes = step_count * Weights::kUnitBytes / kUnitSteps / pair_count;
-    p.ahead_lines = has_next ? (ahead_bytes / 64 + step_count - 1) / step_count : 0;
+    // A product fetches its share of the next pair of panels. Behind the last this is harmless.
+    const int64_t ahead_bytes = step_count * kAheadLines * 64;
     for (int64_t j = 0; j < pair_count; ++j) {
       const int64_t tile = block.tile + 2 * j;
       const bool two_rows = 2 * j + 1 < block.tile_count;
@@ -160,10 +168,14 @@ static inline void amx_chunk(const PackedLinearArgs& args,
       p.ahead[1] = next + panel_size;
       float* own = sums + (i / 2 * pair_count + j) * kSums;
       p.next_sums = own + kSums;
+      // Each pair of panels fetches its share of the next chunk of these inputs.
+      const int64_t share = i / 2 * kStepsPerChunk * kInputsAheadLines * 64;
+      p.inputs_ahead =
+          (share < step_bytes ? p.first + share : p.second + (share - step_bytes)) + step_bytes;
       if (two_rows) {
-        amx_product<true>(p, step == 0, own);
+        amx_product<true, kAheadLines>(p, step == 0, own);
       } else {
-        amx_product<false>(p, step == 0, own);
+        amx_product<false, kAheadLines>(p, step == 0, own);
       }
       if (!is_last) continue;
       for (int64_t t = 0; t < (two_rows ? 2 : 1); ++t) {
@@ -271,26 +283,24 @@ static inline void amx_small(const PackedLinearArgs& args, const __m512i& table,
 }
 
 // Many rows. Weights come from memory once for all blocks of inputs, in passes of a size that the
-// last-level cache keeps; inputs come from L2 or, when k is large, once for more panels.
+// last-level cache keeps. A chunk of k is done for all panels of a block before the next one, so
+// that its inputs and the sums stay in L2 while the weights go by.
 template <typename Weights>
 static inline void amx_blocks(const PackedLinearArgs& args, const __m512i& table, char* buffer) {
-  alignas(64) float sums[kBlockTiles * kBlockPanelsMax * kTile * kTile + kSums];
+  alignas(64) float sums[kBlockTiles * kBlockPanels * kTile * kTile + kSums];
   const int64_t steps = steps_of(args.k);
   const int64_t tiles = (args.m + kTile - 1) / kTile;
   const int64_t panel_end = (args.n_end + kPanelOutputs - 1) / kPanelOutputs;
-  const bool fits =
-      at_most(tiles, kBlockTiles) * input_tile_size(args.k) <= kBlockInputBytes + 4096;
-  const int64_t block_panels = fits ? kBlockPanelsMin : kBlockPanelsMax;
   const int64_t panel_size = (int64_t)amx_panel_size<Weights>(args.k);
-  const int64_t pass_panels = (kPassBytes / panel_size / block_panels + 1) * block_panels;
+  const int64_t pass_panels = (kPassBytes / panel_size / kBlockPanels + 1) * kBlockPanels;
   for (int64_t pass = args.n_begin / kPanelOutputs; pass < panel_end; pass += pass_panels) {
     const int64_t pass_end = at_most(panel_end, pass + pass_panels);
     for (int64_t tile = 0; tile < tiles; tile += kBlockTiles) {
-      for (int64_t panel = pass; panel < pass_end; panel += block_panels) {
+      for (int64_t panel = pass; panel < pass_end; panel += kBlockPanels) {
         const AmxBlock block = {tile,
                                 at_most(tiles - tile, kBlockTiles),
                                 panel,
-                                at_most(pass_end - panel, block_panels)};
+                                at_most(pass_end - panel, kBlockPanels)};
         for (int64_t step = 0; step < steps; step += kStepsPerChunk) {
           const int64_t count = at_most(steps - step, kStepsPerChunk);
           amx_chunk<Weights>(args, block, step, count, table, buffer, sums);
