@@ -45,22 +45,25 @@ class Cache {
     }
     plane = static_cast<std::size_t>(count) * kBlockSize *
             static_cast<std::size_t>(shape.kv_heads * shape.head_dim);
-    constexpr std::size_t kHalvesMin = std::size_t{128} << 20;
-    layers = std::max<std::size_t>(1, kHalvesMin / (2 * plane));
+    constexpr std::size_t kElementsMin = std::size_t{128} << 20;
+    layers = std::max<std::size_t>(1, kElementsMin / (2 * plane));
     halves.resize(layers * 2 * plane);
+    scales.assign(plane / static_cast<std::size_t>(shape.head_dim), 0.01F);
     for (kernels::F16& half : halves) {
       state = state * 1664525 + 1013904223;
       half = static_cast<kernels::F16>((state >> 31 << 15) | (0x3000 + (state >> 20 & 0xbff)));
     }
   }
 
-  std::vector<kernels::F16> halves;  // Shape: [layers][2][plane]
+  // Shape: [layers][2][plane]; int8 codes lie in the first half of each plane.
+  std::vector<kernels::F16> halves;
+  std::vector<float> scales;  // of all int8 planes
   std::vector<std::uint32_t> blocks;
   std::size_t plane = 0;
   std::size_t layers = 0;
 };
 
-void measure(device::CpuDevice& cpu, const Shape& shape, double seconds) {
+void measure(device::CpuDevice& cpu, const Shape& shape, bool is_i8, double seconds) {
   const Cache cache(shape);
   const auto width = static_cast<std::size_t>(shape.kv_heads * shape.group * shape.head_dim);
   std::vector<float> q(static_cast<std::size_t>(shape.rows) * width);
@@ -77,6 +80,7 @@ void measure(device::CpuDevice& cpu, const Shape& shape, double seconds) {
   kernels::AttentionArgs args;
   args.q = q.data();
   args.blocks = cache.blocks.data();
+  args.k_scales = args.v_scales = cache.scales.data();
   args.out = out.data();
   args.q_stride = args.out_stride = static_cast<std::int64_t>(width);
   args.context_before = shape.context;
@@ -104,7 +108,7 @@ void measure(device::CpuDevice& cpu, const Shape& shape, double seconds) {
         mine.kv_head = static_cast<std::int32_t>(item % shape.kv_heads);
         mine.row_begin = static_cast<std::int32_t>(tile) * kRows;
         mine.row_end = std::min(mine.row_begin + kRows, shape.rows);
-        cpu.kernels().attention_f16(mine);
+        (is_i8 ? cpu.kernels().attention_i8 : cpu.kernels().attention_f16)(mine);
       }
     };
     const auto start = Clock::now();
@@ -115,11 +119,13 @@ void measure(device::CpuDevice& cpu, const Shape& shape, double seconds) {
   const double rows = shape.rows;
   const double keys = rows * shape.context + rows * (rows + 1) / 2;
   const double flops = 4.0 * keys * static_cast<double>(width);
-  const double bytes = 4.0 * (shape.context + rows) * shape.kv_heads * shape.head_dim;
+  const double row_size = is_i8 ? shape.head_dim + 4.0 : shape.head_dim * 2.0;
+  const double bytes = 2.0 * (shape.context + rows) * shape.kv_heads * row_size;
   std::printf(
-      "%-12s f16  rows %4d  context %5d  heads %2d x %-2d  dim %3d  %9.1f us  %7.1f GFLOP/s  %6.2f "
+      "%-12s %s  rows %4d  context %5d  heads %2d x %-2d  dim %3d  %9.1f us  %7.1f GFLOP/s  %6.2f "
       "GB/s\n",
       cpu.kernels().name,
+      is_i8 ? "i8 " : "f16",
       shape.rows,
       shape.context,
       shape.kv_heads,
@@ -144,9 +150,10 @@ int run(const Options& options) {
                                Shape{512, 0, 8, 4, 128},
                                Shape{512, 7680, 4, 8, 64},
                                Shape{1, 8191, 4, 8, 64},
+                               Shape{1, 1023, 1, 8, 64},
                                Shape{1, 8191, 8, 4, 128},
                                Shape{1, 4095, 32, 1, 128}}) {
-      measure(**cpu, shape, options.seconds);
+      for (const bool is_i8 : {false, true}) measure(**cpu, shape, is_i8, options.seconds);
     }
   }
   return 0;

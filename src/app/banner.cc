@@ -52,8 +52,16 @@ std::string memory_line(const manager::ServedModel& served) {
   const auto kv_bytes = static_cast<std::uint64_t>(served.metrics->kv_bytes.value());
   const auto kv_tokens = static_cast<std::uint64_t>(served.metrics->kv_blocks.value()) *
                          static_cast<std::uint64_t>(limits::kKvBlockSizeTokens);
-  std::string text = str("weights ", byte_text(plan.weight_bytes), " mapped");
-  if (plan.weight_copy_bytes > 0) text += str(" (", byte_text(plan.weight_copy_bytes), " copied)");
+  std::string text = str("weights ", byte_text(plan.weight_bytes));
+  const runtime::ModelInfo& info = served.model->info();
+  if (info.packed_from != runtime::PackedFrom::kNothing) {
+    const bool mapped = info.packed_from == runtime::PackedFrom::kCache;
+    text += str(" (",
+                byte_text(plan.weight_packed_bytes),
+                mapped ? " mapped from the packed cache in " : " packed in ",
+                info.packed_in.count(),
+                " ms)");
+  }
   return text + str("; KV cache ", byte_text(kv_bytes), " = ", kv_tokens, " tokens");
 }
 

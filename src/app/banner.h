@@ -14,7 +14,7 @@ namespace inferneo::app {
 
 // "llama, 7.3 million parameters, bf16 weights, bf16 arithmetic, 2048 tokens of context"
 std::string model_line(const manager::ServedModel& served);
-// "weights 14.0 MiB mapped; KV cache 512.0 MiB = 65536 tokens"
+// "weights 14.0 MiB (13.9 MiB packed in 9 ms); KV cache 512.0 MiB = 65536 tokens"
 std::string memory_line(const manager::ServedModel& served);
 
 std::string banner(const std::string& url,

@@ -26,8 +26,9 @@ Signal SignalWatch::wait(Duration timeout) {
   const timespec limit = to_timespec(timeout);
   switch (::sigtimedwait(&set_, nullptr, &limit)) {
     case SIGINT:
+      return Signal::kInterrupt;
     case SIGTERM:
-      return Signal::kStop;
+      return Signal::kTerminate;
     case SIGHUP:
       return Signal::kReload;
     case kWakeSignal:

@@ -11,7 +11,12 @@
 
 namespace inferneo::app {
 
-enum class Signal { kNone, kStop, kReload, kWake };
+// kTerminate: SIGTERM, as service managers send it. kInterrupt: Ctrl-C, someone is waiting.
+enum class Signal { kNone, kTerminate, kInterrupt, kReload, kWake };
+
+constexpr bool asks_to_stop(Signal signal) {
+  return signal == Signal::kTerminate || signal == Signal::kInterrupt;
+}
 
 class SignalWatch {
  public:

@@ -53,6 +53,18 @@ Json shape_json(const formats::ModelMeta& meta) {
   return json;
 }
 
+const char* packed_from_name(runtime::PackedFrom from) {
+  switch (from) {
+    case runtime::PackedFrom::kWeights:
+      return "weights";
+    case runtime::PackedFrom::kCache:
+      return "cache";
+    case runtime::PackedFrom::kNothing:
+      break;
+  }
+  return "nothing";
+}
+
 Json memory_json(const runtime::ModelInfo& info) {
   const auto block_tokens = static_cast<std::uint64_t>(limits::kKvBlockSizeTokens);
   const auto context = static_cast<std::uint64_t>(info.context_tokens_max);
@@ -60,6 +72,9 @@ Json memory_json(const runtime::ModelInfo& info) {
   Json json;
   json["weight_bytes"] = info.memory.weight_bytes;
   json["weight_copy_bytes"] = info.memory.weight_copy_bytes;
+  json["weight_packed_bytes"] = info.memory.weight_packed_bytes;
+  json["packed_from"] = packed_from_name(info.packed_from);
+  json["packed_in_ms"] = info.packed_in.count();
   json["kv_bytes_per_token"] = info.memory.kv_block_bytes / block_tokens;
   json["kv_bytes_of_full_context"] = info.memory.kv_block_bytes * blocks;
   json["workspace_bytes_per_token"] = info.memory.workspace_bytes_per_token;
@@ -92,6 +107,7 @@ Result<Json> inspect_model(const ModelSpec& spec, const Config& config) {
   json["parameters"] = info.parameter_count;
   json["weight_dtype"] = tensor::dtype_name(info.weight_dtype);
   json["arithmetic"] = info.arithmetic == runtime::Arithmetic::kF32 ? "f32" : "bf16";
+  json["kv_dtype"] = tensor::dtype_name(info.kv_dtype);
   json["isa"] = info.isa;
   json["shape"] = shape_json(meta);
   json["memory"] = memory_json(info);
@@ -138,9 +154,17 @@ std::string text_report(const Json& json) {
              "\n");
   out += str("weights       ",
              byte_text(number(memory["weight_bytes"])),
-             " mapped, ",
+             ", of which ",
              byte_text(number(memory["weight_copy_bytes"])),
-             " copied\n");
+             " copied");
+  if (const std::string from = word(memory["packed_from"]); from != "nothing") {
+    out += str("; ",
+               byte_text(number(memory["weight_packed_bytes"])),
+               from == "cache" ? " mapped from the packed cache in " : " packed in ",
+               memory["packed_in_ms"].dump(),
+               " ms");
+  }
+  out += '\n';
   out += str("KV cache      ",
              byte_text(number(memory["kv_bytes_per_token"])),
              " a token, ",

@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -95,7 +96,7 @@ Status load_models(ModelHost& host, const std::vector<ModelSpec>& specs, SignalW
     signals.wake();
   });
   while (!done.load(std::memory_order_acquire)) {
-    if (signals.wait(std::chrono::seconds(1)) != Signal::kStop) continue;
+    if (!asks_to_stop(signals.wait(std::chrono::seconds(1)))) continue;
     log::info("serve", "stopped while loading");
     log::flush();
     // Why: a load cannot be interrupted, nothing has been served, and nothing needs saving.
@@ -109,21 +110,39 @@ void note_reload() {
   log::warning("serve", "SIGHUP: settings are read at start only; restart to change them");
 }
 
-void wait_for_stop(SignalWatch& signals) {
+// Until a signal asks to stop (returned) or `limit` has passed (kNone).
+Signal wait_for_stop(SignalWatch& signals, Duration limit) {
+  using SteadyTime = std::chrono::steady_clock;
+  const TimePoint deadline = SteadyTime::now() + limit;
   for (;;) {
-    switch (signals.wait(std::chrono::hours(1))) {
-      case Signal::kStop:
-        return;
-      case Signal::kReload:
-        note_reload();
-        break;
-      default:
-        break;
-    }
+    const Duration left = deadline - SteadyTime::now();
+    if (left <= Duration::zero()) return Signal::kNone;
+    const Signal signal = signals.wait(left);
+    if (asks_to_stop(signal)) return signal;
+    if (signal == Signal::kReload) note_reload();
   }
 }
 
-// Readiness off, no new connections, running requests to their end or the limit.
+Signal wait_for_stop(SignalWatch& signals) {
+  for (;;) {
+    const Signal signal = wait_for_stop(signals, std::chrono::hours(1));
+    if (signal != Signal::kNone) return signal;
+  }
+}
+
+// Readiness goes off while requests are still served, so that balancers stop sending before the
+// listener closes. False when a second signal cut it short.
+bool give_notice(manager::ModelManager& manager,
+                 SignalWatch& signals,
+                 std::chrono::milliseconds notice) {
+  manager.announce_shutdown();
+  if (notice.count() == 0) return true;
+  log::info("serve",
+            str("stopping: not ready any more; requests are accepted for ", notice.count(), " ms"));
+  return wait_for_stop(signals, notice) == Signal::kNone;
+}
+
+// No new connections, running requests to their end or the limit.
 void drain(manager::ModelManager& manager,
            http::Server& server,
            SignalWatch& signals,
@@ -136,7 +155,7 @@ void drain(manager::ModelManager& manager,
   server.stop_accepting();
   auto deadline = SteadyTime::now() + limit;
   while (!server.wait_idle(kPollInterval) && SteadyTime::now() < deadline) {
-    if (signals.wait(Duration::zero()) == Signal::kStop) {
+    if (asks_to_stop(signals.wait(Duration::zero()))) {
       deadline = std::min(deadline, SteadyTime::now() + kImpatientDrainTimeout);
     }
   }
@@ -176,8 +195,15 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
   std::fflush(stdout);
   log::info("serve", str("ready on ", url));
 
-  wait_for_stop(signals);
-  drain(host->manager(), *server, signals, std::chrono::seconds(config.drain_timeout_s));
+  const Signal signal = wait_for_stop(signals);
+  // Nobody balances load over a server that is stopped by hand.
+  const std::chrono::milliseconds notice(signal == Signal::kInterrupt ? 0
+                                                                      : config.shutdown_notice_ms);
+  std::chrono::seconds limit(config.drain_timeout_s);
+  if (!give_notice(host->manager(), signals, notice)) {
+    limit = std::min(limit, kImpatientDrainTimeout);
+  }
+  drain(host->manager(), *server, signals, limit);
   return kExitOk;
 }
 
@@ -206,8 +232,9 @@ const Verb kServeVerb = {
         "  inferneo serve --config inferneo.yaml --check-config\n"
         "  curl http://127.0.0.1:8000/v1/models\n"
         "\n"
-        "SIGTERM or Ctrl-C drains: readiness goes off, running requests finish (up to\n"
-        "drain_timeout_s), then the program exits 0; a second signal shortens that to 2 s.",
+        "SIGTERM drains: readiness goes off, requests are still accepted for shutdown_notice_ms\n"
+        "(not after Ctrl-C), running ones finish (up to drain_timeout_s), then the program exits\n"
+        "0; a second signal shortens that to 2 s.",
     .config = ConfigUse::kAll,
     .declare = declare};
 

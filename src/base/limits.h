@@ -15,6 +15,8 @@ inline constexpr std::size_t kHttpRequestLineSizeMax = 8 * 1024;
 inline constexpr std::size_t kHttpHeaderSizeMax = 32 * 1024;
 inline constexpr std::size_t kHttpHeaderCountMax = 100;
 inline constexpr std::size_t kHttpBodySizeMax = 8 * 1024 * 1024;
+// All request bodies in memory together. Why: 32 of the largest, or thousands of usual ones.
+inline constexpr std::size_t kHttpBodyTotalSizeMax = 32 * kHttpBodySizeMax;
 inline constexpr std::size_t kConnectionCountMax = 4096;
 inline constexpr std::size_t kConnectionPerAddressCountMax = 256;
 inline constexpr std::chrono::seconds kHttpHeaderReadTimeout{10};
@@ -87,7 +89,9 @@ inline constexpr std::int32_t kStepTokenCountMax = 512;
 inline constexpr std::chrono::milliseconds kStepTimeTarget{40};
 inline constexpr std::int32_t kWaitingRequestCountMax = 4 * kRunningSequenceCountMax;
 
-// Shutdown.
+// Shutdown. Why 5 s of notice: balancers look at readiness every second or two, and act on the
+// second or third failure.
+inline constexpr std::chrono::milliseconds kShutdownNotice{5000};
 inline constexpr std::chrono::seconds kDrainTimeout{30};
 // A step in progress for longer than this with work pending turns readiness off.
 inline constexpr std::chrono::seconds kEngineStallReadyTimeout{10};

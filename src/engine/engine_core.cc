@@ -1,6 +1,7 @@
 #include "engine/engine_core.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "base/limits.h"
@@ -182,6 +183,7 @@ void EngineCore::run_step(TimePoint started_at) {
     sequence->scheduled = 0;
   }
   take_rows(result.logits, done_at);
+  publish_tokens();
   metrics_.steps.add();
   metrics_.step_tokens.observe(batch_.token_count());
   const TimePoint ended_at = clock_.now();
@@ -270,7 +272,7 @@ void EngineCore::append(Sequence& sequence, const sample::Sampled& sampled, Time
   const request::SamplingParams& sampling = request.request.sampling;
   const std::int32_t generated = sequence.token_count() - request.prompt_count();
   sequence.tokens.push_back(sampled.id);
-  metrics_.generation_tokens.add();
+  ++token_count_;
   measure_latency(sequence, now);
 
   TokenEvent event;
@@ -300,9 +302,20 @@ void EngineCore::measure_latency(Sequence& sequence, TimePoint now) {
     metrics_.prefill_time.observe(to_seconds(now - request.first_scheduled_at));
   }
   if (sequence.last_token_at != TimePoint{}) {
-    metrics_.inter_token_latency.observe(to_seconds(now - sequence.last_token_at));
+    const Duration interval = now - sequence.last_token_at;
+    if (interval != interval_) publish_tokens();
+    interval_ = interval;
+    ++equal_interval_count_;
   }
   sequence.last_token_at = now;
+}
+
+// Sequences that decode side by side have equal intervals, so that this happens about once a step.
+void EngineCore::publish_tokens() {
+  metrics_.generation_tokens.add(std::exchange(token_count_, 0));
+  if (equal_interval_count_ == 0) return;
+  metrics_.inter_token_latency.observe(to_seconds(interval_),
+                                       std::exchange(equal_interval_count_, 0));
 }
 
 void EngineCore::finish(Sequence& sequence) {

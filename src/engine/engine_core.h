@@ -82,6 +82,7 @@ class EngineCore {
   void fail_not_finite(ActiveRequest& request);
   void end(ActiveRequest& request, request::FinishReason reason, Status status);
   void measure_latency(Sequence& sequence, TimePoint now);
+  void publish_tokens();
   void update_gauges();
   [[nodiscard]] sample::Sampler make_sampler(const ActiveRequest& request, std::int32_t choice);
   [[nodiscard]] std::uint64_t next_entropy();
@@ -101,6 +102,10 @@ class EngineCore {
   std::uint64_t entropy_;
   std::uint64_t arrival_count_ = 0;
   std::uint64_t preemptions_counted_ = 0;
+  // Tokens of the step, and of these the last ones that came equally long after their predecessors.
+  std::uint64_t token_count_ = 0;
+  std::uint64_t equal_interval_count_ = 0;
+  Duration interval_{};
   TimePoint next_deadline_ = TimePoint::max();
   std::uint64_t signals_seen_ = 0;
   std::atomic<std::uint64_t> signal_count_{0};

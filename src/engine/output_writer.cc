@@ -57,8 +57,7 @@ bool OutputWriter::write_token(const TokenEvent& event) {
   // The engine ran ahead of a stop string; these tokens were never part of the answer.
   if (choice.finished) return false;
 
-  request::OutputDelta delta;
-  delta.choice = event.choice;
+  request::OutputDelta& delta = clear_delta(event.choice);
   if (choice.token_count == 0) write_prompt(request, choice, delta);
   ++choice.token_count;
   ++request.output->completion_tokens;
@@ -89,6 +88,17 @@ bool OutputWriter::write_token(const TokenEvent& event) {
   request.output->ended_by_length |= delta.finish == FinishReason::kLength;
   request.output->sink->on_delta(std::move(delta));
   return stopped;
+}
+
+request::OutputDelta& OutputWriter::clear_delta(std::int32_t choice) {
+  delta_.choice = choice;
+  delta_.text.clear();
+  delta_.token_ids.clear();
+  delta_.logprobs.clear();
+  delta_.prompt_logprobs.clear();
+  delta_.finish.reset();
+  delta_.stop_matched.clear();
+  return delta_;
 }
 
 // Before the first token of a choice: delivers the prompt when asked to, and in any case lets the

@@ -52,6 +52,7 @@ class OutputWriter {
  private:
   void write_prompt_token(const TokenEvent& event);
   bool write_token(const TokenEvent& event);
+  request::OutputDelta& clear_delta(std::int32_t choice);
   void write_end(ActiveRequest& request);
   void write_prompt(ActiveRequest& request, ChoiceOutput& choice, request::OutputDelta& delta);
   void flush(ChoiceOutput& choice, std::string& text);
@@ -64,6 +65,7 @@ class OutputWriter {
   const text::Tokenizer* tokenizer_;
   observe::ModelMetrics& metrics_;
   std::string piece_;
+  request::OutputDelta delta_;  // reused: its strings and vectors keep their memory
 };
 
 }  // namespace inferneo::engine

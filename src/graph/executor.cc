@@ -11,8 +11,8 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "graph/attention_runner.h"
 #include "graph/fusion.h"
-#include "graph/kv_cache.h"
 #include "graph/memory_planner.h"
 #include "tensor/quant/quant_format.h"
 
@@ -33,8 +33,11 @@ constexpr std::int64_t kSectionWorkMin = 1 << 15;
 constexpr std::int64_t kColumnGrain = 2 * kernels::kPanelOutputs;
 // Results of a linear that are worked on further at once, while they are in the cache: 128 KiB.
 constexpr std::int64_t kFreshResults = 1 << 15;
-// Query rows of one attention item: enough to reuse each key, few enough to balance threads.
-constexpr std::int32_t kQueryTile = 32;
+// Rows of a block of such results: their packed inputs stay in the cache for the columns of a pass,
+// whose weights stay in the last-level cache for all blocks of rows.
+constexpr std::int64_t kBlockRows = 256;
+constexpr std::int64_t kPassColumns = 512;
+static_assert(kBlockRows % kernels::kInputRows == 0);
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -46,10 +49,18 @@ std::int64_t grain_for(std::int64_t work_per_item, std::int64_t multiple) {
   return round_up(std::max<std::int64_t>(items, 1), multiple);
 }
 
-struct QueryTile {
-  std::int32_t sequence = 0;
-  std::int32_t row_begin = 0;  // within the sequence's slice
-  std::int32_t row_end = 0;
+// A block of results.
+struct Block {
+  std::int64_t row_begin = 0;  // a multiple of kInputRows
+  std::int64_t row_end = 0;
+  std::int64_t begin = 0;  // columns
+  std::int64_t end = 0;
+};
+
+// Where a linear writes: element (row, column) is at data[row * stride + column].
+struct Results {
+  float* data = nullptr;
+  std::int64_t stride = 0;
 };
 
 }  // namespace
@@ -65,7 +76,8 @@ class Executor::Impl {
         matrices_(matrices),
         device_(device),
         table_(device.kernels()),
-        fusions_(find_fusions(program)) {}
+        fusions_(find_fusions(program)),
+        attention_(program, device) {}
 
   Status allocate(const StepLimits& limits);
   std::span<float> run(const Step& step) noexcept;
@@ -90,49 +102,54 @@ class Executor::Impl {
     return static_cast<std::int64_t>(value(id).rows == Rows::kTokens ? step_->token_ids.size()
                                                                      : step_->logit_rows.size());
   }
-  [[nodiscard]] float* scratch(int worker) const {
-    return reinterpret_cast<float*>(scratch_.data()) + scratch_stride_ * worker;
+  // Products of gate and up of a block, kFreshResults each.
+  [[nodiscard]] float* products(int worker) const {
+    return reinterpret_cast<float*>(products_.data()) + 2 * kFreshResults * worker;
   }
 
-  // Calls f(first, last) for the columns [begin, end) of results of this many rows, a block that
-  // stays in the cache at a time. `grain` divides begin.
+  // Calls f(block) for all rows and the columns [begin, end), a block that stays in the cache at a
+  // time. `grain` divides begin.
   template <typename F>
-  static void for_fresh_columns(std::int64_t begin,
-                                std::int64_t end,
-                                std::int64_t row_count,
-                                std::int64_t grain,
-                                const F& f) {
-    const std::int64_t block = std::max(kFreshResults / row_count / grain * grain, grain);
-    for (; begin < end; begin += block) f(begin, std::min(begin + block, end));
+  static void for_fresh_blocks(std::int64_t begin,
+                               std::int64_t end,
+                               std::int64_t row_count,
+                               std::int64_t grain,
+                               const F& f) {
+    const std::int64_t rows = std::min(row_count, kBlockRows);
+    const std::int64_t width = std::max(kFreshResults / rows / grain * grain, grain);
+    const std::int64_t pass = round_up(std::max(kPassColumns, width), width);
+    for (; begin < end; begin += pass) {
+      const std::int64_t pass_end = std::min(begin + pass, end);
+      for (std::int64_t row = 0; row < row_count; row += rows) {
+        const std::int64_t row_end = std::min(row + rows, row_count);
+        for (std::int64_t column = begin; column < pass_end; column += width) {
+          f(Block{row, row_end, column, std::min(column + width, pass_end)});
+        }
+      }
+    }
   }
 
   void place_rows() noexcept;
-  void cut_query_tiles() noexcept;
   void compute_rotation() noexcept;
-  const float* prepare_input(ValueId in, ValueId packed) noexcept;
-  void prepare_rows(ValueId in, float* packed, std::int64_t begin, std::int64_t end) const noexcept;
+  void prepare_input(ValueId in) noexcept;
+  void prepare_rows(ValueId in, std::int64_t begin, std::int64_t end) const noexcept;
   [[nodiscard]] const std::byte* packed_input(const kernels::InputOps* ops) const noexcept;
   void packed_part(ValueId in,
                    const Matrix& matrix,
                    const LinearPart& part,
-                   std::int64_t begin,
-                   std::int64_t end) const noexcept;
+                   const Block& block,
+                   const Results& out) const noexcept;
   void linear_part(ValueId in,
-                   const float* packed,
                    const LinearPart& part,
-                   std::int64_t begin,
-                   std::int64_t end) const noexcept;
+                   const Block& block,
+                   const Results& out) const noexcept;
+  [[nodiscard]] Results results(ValueId id) const { return {at(id), value(id).width}; }
   void finish_heads(const StoreKvOp& op,
                     ValueId id,
                     std::int64_t column_begin,
                     std::int64_t column_end,
                     std::int64_t row_begin,
                     std::int64_t row_end) const noexcept;
-  void store_head(std::byte* plane, std::int64_t element, const float* source) const noexcept;
-  void attend(const AttentionOp& op,
-              const QueryTile& tile,
-              std::int32_t kv_head,
-              int worker) const noexcept;
 
   const Program& program_;
   const Constants& constants_;
@@ -143,9 +160,8 @@ class Executor::Impl {
 
   MemoryLayout layout_;
   AnonymousMemory workspace_;
-  AnonymousMemory scratch_;  // Shape: [workers][scratch_stride_] floats
-  std::int64_t scratch_stride_ = 0;
-  KvCache cache_;
+  AnonymousMemory products_;  // Shape: [workers][2][kFreshResults]
+  AttentionRunner attention_;
 
   // First packed input of each operation, by index in matrices_.inputs(). Shape: [ops + 1]
   std::vector<std::size_t> first_input_;
@@ -157,9 +173,6 @@ class Executor::Impl {
   std::vector<std::uint32_t> row_blocks_;  // Shape: [tokens]; block that holds the row's key
   std::vector<float> cos_;                 // Shape: [tokens][rotary_dim / 2]
   std::vector<float> sin_;
-  std::vector<QueryTile> tiles_;
-  std::int64_t tile_count_ = 0;
-  std::int64_t score_count_ = 0;  // query-key pairs of one head
 };
 
 Status Executor::Impl::allocate(const StepLimits& limits) {
@@ -176,17 +189,12 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
                                                  " tokens a step, ",
                                                  limits.logit_row_count_max,
                                                  " rows of logits)")));
-  const AttentionShape& shape = program_.attention;
-  const auto head_dim = static_cast<std::int32_t>(shape.head_dim);
-  const auto group = static_cast<std::int32_t>(shape.heads / shape.kv_heads);
-  scratch_stride_ = kernels::attention_scratch_floats(head_dim, group);
-  scratch_stride_ = round_up(scratch_stride_, 16);
   ASSIGN_OR_RETURN(
-      scratch_,
+      products_,
       AnonymousMemory::allocate(
-          static_cast<std::size_t>(scratch_stride_ * device_.thread_count()) * sizeof(float),
-          "scratch memory of the workers"));
-  ASSIGN_OR_RETURN(cache_, KvCache::allocate(program_, limits.kv_block_count));
+          static_cast<std::size_t>(2 * kFreshResults * device_.thread_count()) * sizeof(float),
+          "products of the workers"));
+  RETURN_IF_ERROR(attention_.allocate(limits));
 
   for (std::size_t op = 0, input = 0; op <= program_.ops.size(); ++op) {
     while (input < matrices_.inputs().size() &&
@@ -201,7 +209,6 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
   row_blocks_.resize(tokens);
   cos_.resize(tokens * pairs);
   sin_.resize(tokens * pairs);
-  tiles_.resize(tokens / kQueryTile + static_cast<std::size_t>(limits.sequence_count_max));
   return ok_status();
 }
 
@@ -209,7 +216,7 @@ std::span<float> Executor::Impl::run(const Step& step) noexcept {
   const device::CpuDevice::Turn turn(device_);
   step_ = &step;
   place_rows();
-  cut_query_tiles();
+  attention_.plan(step);
   compute_rotation();
   for (op_ = 0; op_ < program_.ops.size(); ++op_) {
     if (!fusions_[op_].absorbed) std::visit(*this, program_.ops[op_]);
@@ -226,21 +233,6 @@ void Executor::Impl::place_rows() noexcept {
       const std::int32_t position = slice.context_before + i;
       positions_[row] = position;
       row_blocks_[row] = slice.blocks[position / kBlockSize];
-    }
-  }
-}
-
-void Executor::Impl::cut_query_tiles() noexcept {
-  tile_count_ = 0;
-  score_count_ = 0;
-  for (std::size_t s = 0; s < step_->sequences.size(); ++s) {
-    const SequenceSlice& slice = step_->sequences[s];
-    score_count_ +=
-        static_cast<std::int64_t>(slice.token_count) * (slice.context_before + slice.token_count);
-    for (std::int32_t begin = 0; begin < slice.token_count; begin += kQueryTile) {
-      DCHECK(tile_count_ < static_cast<std::int64_t>(tiles_.size()));
-      tiles_[static_cast<std::size_t>(tile_count_++)] = {
-          static_cast<std::int32_t>(s), begin, std::min(begin + kQueryTile, slice.token_count)};
     }
   }
 }
@@ -296,31 +288,21 @@ void Executor::Impl::operator()(const RmsNormOp& op) noexcept {
 }
 
 // Makes the input of the linears in progress once for all of their parts: normed, if a norm runs
-// with them, and packed in each way that they read it. Returns the pairs of bf16 where this table
-// wants them, or null.
+// with them, and packed in each way that they read it.
 // Why rows in groups: packing takes them so. A step of one group, as decoding a few sequences is,
 // is done by the caller alone, which takes it less time than a barrier.
-const float* Executor::Impl::prepare_input(ValueId in, ValueId packed) noexcept {
+void Executor::Impl::prepare_input(ValueId in) noexcept {
   constexpr std::int64_t kGroup = kernels::kInputRows;
-  static_assert(kGroup == kernels::kPackRows);
   const RmsNormOp* norm = fusions_[op_].norm;
-  float* pairs = packed == kNone || table_.pack_activations == nullptr ? nullptr : at(packed);
-  const bool packs = pairs != nullptr || first_input_[op_] < first_input_[op_ + 1];
-  if (!packs && norm == nullptr) return nullptr;
+  if (norm == nullptr && first_input_[op_] == first_input_[op_ + 1]) return;
   auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
-    for (; begin < end; begin += kGroup) {
-      prepare_rows(in, pairs, begin, std::min(begin + kGroup, end));
-    }
+    for (; begin < end; begin += kGroup) prepare_rows(in, begin, std::min(begin + kGroup, end));
   };
   const std::int64_t work = (norm != nullptr ? 12 : 4) * value(in).width;
   device_.parallel_for(rows(in), grain_for(work, kGroup), body);
-  return pairs;
 }
 
-void Executor::Impl::prepare_rows(ValueId in,
-                                  float* packed,
-                                  std::int64_t begin,
-                                  std::int64_t end) const noexcept {
+void Executor::Impl::prepare_rows(ValueId in, std::int64_t begin, std::int64_t end) const noexcept {
   const std::int64_t width = value(in).width;
   if (const RmsNormOp* norm = fusions_[op_].norm) {
     const float* weight = constants_.find(norm->weight);
@@ -328,7 +310,6 @@ void Executor::Impl::prepare_rows(ValueId in,
       table_.rms_norm(at(norm->in, row), weight, norm->eps, at(in, row), width);
     }
   }
-  if (packed != nullptr) table_.pack_activations(at(in), width, begin, end, width, packed);
   for (std::size_t i = first_input_[op_]; i < first_input_[op_ + 1]; ++i) {
     std::byte* bytes = workspace_.data() + layout_.input_offsets[i];
     matrices_.inputs()[i].ops->pack(at(in), width, begin, end, width, bytes);
@@ -344,50 +325,48 @@ const std::byte* Executor::Impl::packed_input(const kernels::InputOps* ops) cons
 void Executor::Impl::packed_part(ValueId in,
                                  const Matrix& matrix,
                                  const LinearPart& part,
-                                 std::int64_t begin,
-                                 std::int64_t end) const noexcept {
+                                 const Block& block,
+                                 const Results& out) const noexcept {
+  const kernels::InputOps& inputs = *matrix.ops->inputs;
   kernels::PackedLinearArgs args;
-  args.inputs = packed_input(matrix.ops->inputs);
+  args.k = value(in).width;
+  args.inputs = packed_input(&inputs) + inputs.size(block.row_begin, args.k);
   args.panels = matrix.data;
   args.bias = constants_.find(part.bias);
-  args.y = at(part.out);
-  args.m = rows(in);
-  args.n_begin = begin;
-  args.n_end = end;
-  args.k = value(in).width;
-  args.y_stride = value(part.out).width;
+  args.y = out.data + block.row_begin * out.stride;
+  args.m = block.row_end - block.row_begin;
+  args.n_begin = block.begin;
+  args.n_end = block.end;
+  args.y_stride = out.stride;
   args.accumulate = part.accumulate;
   args.codebook = matrix.codebook;
   matrix.ops->linear(args);
 }
 
 void Executor::Impl::linear_part(ValueId in,
-                                 const float* packed,
                                  const LinearPart& part,
-                                 std::int64_t begin,
-                                 std::int64_t end) const noexcept {
+                                 const Block& block,
+                                 const Results& out) const noexcept {
   const Matrix& matrix = matrices_[part.matrix];
   if (matrix.ops != nullptr) {
-    packed_part(in, matrix, part, begin, end);
+    packed_part(in, matrix, part, block, out);
     return;
   }
-  const Value& source = value(in);
   kernels::LinearArgs args;
-  args.x = at(in);
+  args.k = value(in).width;
+  args.x = at(in, block.row_begin);
   args.w = matrix.data;
   args.bias = constants_.find(part.bias);
-  args.y = at(part.out);
-  args.m = rows(in);
-  args.n_begin = begin;
-  args.n_end = end;
-  args.k = source.width;
-  args.x_stride = source.width;
-  args.y_stride = value(part.out).width;
+  args.y = out.data + block.row_begin * out.stride;
+  args.m = block.row_end - block.row_begin;
+  args.n_begin = block.begin;
+  args.n_end = block.end;
+  args.x_stride = args.k;
+  args.y_stride = out.stride;
   args.accumulate = part.accumulate;
-  args.packed = packed;
   switch (matrix.dtype) {
     case DType::kBf16:
-      (program_.arithmetic.packed ? table_.linear_bf16x2_bf16 : table_.linear_f32_bf16)(args);
+      table_.linear_f32_bf16(args);
       break;
     case DType::kF16:
       table_.linear_f32_f16(args);
@@ -400,7 +379,7 @@ void Executor::Impl::linear_part(ValueId in,
 void Executor::Impl::operator()(const LinearOp& op) noexcept {
   const std::int64_t row_count = rows(op.in);
   if (row_count == 0) return;
-  const float* packed = prepare_input(op.in, op.packed);
+  prepare_input(op.in);
   const StoreKvOp* store = fusions_[op_].store;
   // Whole heads, where they are rotated.
   const std::int64_t grain =
@@ -418,50 +397,41 @@ void Executor::Impl::operator()(const LinearOp& op) noexcept {
       part_begin += round_up(width, grain);
       if (first >= last) continue;
       if (store == nullptr) {
-        linear_part(op.in, packed, part, first, last);
+        linear_part(op.in, part, {0, row_count, first, last}, results(part.out));
         continue;
       }
-      for_fresh_columns(first, last, row_count, grain, [&](std::int64_t from, std::int64_t to) {
-        linear_part(op.in, packed, part, from, to);
-        finish_heads(*store, part.out, from, to, 0, row_count);
+      for_fresh_blocks(first, last, row_count, grain, [&](const Block& block) {
+        linear_part(op.in, part, block, results(part.out));
+        finish_heads(*store, part.out, block.begin, block.end, block.row_begin, block.row_end);
       });
     }
   };
   device_.parallel_for(columns, grain_for(row_count * value(op.in).width, grain), body);
 }
 
+// Why the products of gate and up go to scratch memory: written side by side in rows of the full
+// width they would leave the cache before they are multiplied.
 void Executor::Impl::operator()(const GatedLinearOp& op) noexcept {
   const std::int64_t row_count = rows(op.in);
   if (row_count == 0) return;
-  const float* packed = prepare_input(op.in, op.packed);
-  const auto block = [&](std::int64_t from, std::int64_t to) noexcept {
-    linear_part(op.in, packed, op.gate, from, to);
-    linear_part(op.in, packed, op.up, from, to);
-    for (std::int64_t row = 0; row < row_count; ++row) {
-      table_.silu_mul(at(op.gate.out, row) + from,
-                      at(op.up.out, row) + from,
-                      at(op.out, row) + from,
-                      to - from);
-    }
-  };
-  auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
-    for_fresh_columns(begin, end, row_count, kColumnGrain, block);
+  prepare_input(op.in);
+  auto body = [&](std::int64_t begin, std::int64_t end, int worker) noexcept {
+    for_fresh_blocks(begin, end, row_count, kColumnGrain, [&](const Block& block) {
+      const std::int64_t width = block.end - block.begin;
+      float* gate = products(worker);
+      float* up = gate + kFreshResults;
+      const std::int64_t origin = block.row_begin * width + block.begin;
+      linear_part(op.in, op.gate, block, {gate - origin, width});
+      linear_part(op.in, op.up, block, {up - origin, width});
+      for (std::int64_t row = block.row_begin; row < block.row_end; ++row) {
+        table_.silu_mul(gate, up, at(op.out, row) + block.begin, width);
+        gate += width;
+        up += width;
+      }
+    });
   };
   device_.parallel_for(
       value(op.out).width, grain_for(2 * row_count * value(op.in).width, kColumnGrain), body);
-}
-
-void Executor::Impl::store_head(std::byte* plane,
-                                std::int64_t element,
-                                const float* source) const noexcept {
-  const std::int64_t head_dim = program_.attention.head_dim;
-  if (program_.arithmetic.kv == DType::kF16) {
-    table_.f32_to_f16(source, reinterpret_cast<F16*>(plane) + element, head_dim);
-  } else {
-    std::memcpy(reinterpret_cast<float*>(plane) + element,
-                source,
-                static_cast<std::size_t>(head_dim) * sizeof(float));
-  }
 }
 
 // Rotates heads of q and k and stores those of k and v: columns and rows of one of these values.
@@ -476,9 +446,6 @@ void Executor::Impl::finish_heads(const StoreKvOp& op,
   const std::int64_t head_begin = column_begin / shape.head_dim;
   const std::int64_t head_end = column_end / shape.head_dim;
   const auto rotate = program_.rope.adjacent ? table_.rope_adjacent : table_.rope;
-  std::byte* plane = nullptr;
-  if (id == op.k) plane = cache_.keys(op.layer);
-  if (id == op.v) plane = cache_.values(op.layer);
   for (std::int64_t row = row_begin; row < row_end; ++row) {
     float* heads = at(id, row);
     if (id != op.v) {
@@ -489,14 +456,11 @@ void Executor::Impl::finish_heads(const StoreKvOp& op,
              shape.head_dim,
              2 * pairs);
     }
-    if (plane == nullptr) continue;
+    if (id == op.q) continue;
     const std::int64_t block = row_blocks_[static_cast<std::size_t>(row)];
     const std::int64_t slot = positions_[static_cast<std::size_t>(row)] % kBlockSize;
-    for (std::int64_t head = head_begin; head < head_end; ++head) {
-      const std::int64_t element =
-          ((block * shape.kv_heads + head) * kBlockSize + slot) * shape.head_dim;
-      store_head(plane, element, heads + head * shape.head_dim);
-    }
+    const KvCache::Plane plane = id == op.k ? KvCache::Plane::kKeys : KvCache::Plane::kValues;
+    attention_.store(op.layer, plane, {block, slot}, head_begin, head_end, heads);
   }
 }
 
@@ -509,48 +473,8 @@ void Executor::Impl::operator()(const StoreKvOp& op) noexcept {
   device_.parallel_for(rows(op.q), grain_for(8 * value(op.q).width, 1), body);
 }
 
-void Executor::Impl::attend(const AttentionOp& op,
-                            const QueryTile& tile,
-                            std::int32_t kv_head,
-                            int worker) const noexcept {
-  const AttentionShape& shape = program_.attention;
-  const SequenceSlice& slice = step_->sequences[static_cast<std::size_t>(tile.sequence)];
-  kernels::AttentionArgs args;
-  args.q = at(op.q, slice.token_begin);
-  args.k_cache = cache_.keys(op.layer);
-  args.v_cache = cache_.values(op.layer);
-  args.blocks = slice.blocks;
-  args.out = at(op.out, slice.token_begin);
-  args.q_stride = value(op.q).width;
-  args.out_stride = value(op.out).width;
-  args.row_begin = tile.row_begin;
-  args.row_end = tile.row_end;
-  args.context_before = slice.context_before;
-  args.kv_head = kv_head;
-  args.kv_heads = static_cast<std::int32_t>(shape.kv_heads);
-  args.group = static_cast<std::int32_t>(shape.heads / shape.kv_heads);
-  args.head_dim = static_cast<std::int32_t>(shape.head_dim);
-  args.block_size = static_cast<std::int32_t>(kBlockSize);
-  args.scale = op.scale;
-  args.scratch = scratch(worker);
-  const bool halves = program_.arithmetic.kv == DType::kF16;
-  (halves ? table_.attention_f16 : table_.attention_f32)(args);
-}
-
 void Executor::Impl::operator()(const AttentionOp& op) noexcept {
-  const AttentionShape& shape = program_.attention;
-  const std::int64_t items = tile_count_ * shape.kv_heads;
-  auto body = [&](std::int64_t begin, std::int64_t end, int worker) noexcept {
-    for (std::int64_t item = begin; item < end; ++item) {
-      attend(op,
-             tiles_[static_cast<std::size_t>(item / shape.kv_heads)],
-             static_cast<std::int32_t>(item % shape.kv_heads),
-             worker);
-    }
-  };
-  // Two products of head_dim for each pair; vectors there are shorter than in a linear.
-  const std::int64_t work = 4 * score_count_ * shape.heads * shape.head_dim;
-  device_.parallel_for(items, grain_for(work / std::max<std::int64_t>(items, 1), 1), body);
+  attention_.attend(op, at(op.q), at(op.out));
 }
 
 void Executor::Impl::operator()(const GatherRowsOp& op) noexcept {

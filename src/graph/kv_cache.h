@@ -1,5 +1,6 @@
 // The bytes of the paged key/value cache of one runner. For each layer the keys of all blocks, then
-// their values; within a block [kv_head][slot][head_dim], as the attention kernels read it.
+// their values; within a block [kv_head][slot][head_dim], as the attention kernels read it. int8
+// elements have a scale for each row, held apart as [block][kv_head][slot].
 // Thread: one engine thread and the workers of its device. Ownership: owns the memory.
 #pragma once
 
@@ -9,8 +10,12 @@
 #include "base/anonymous_memory.h"
 #include "base/result.h"
 #include "graph/program.h"
+#include "kernels/kernel_table.h"
 
 namespace inferneo::graph {
+
+// Types that keys and values may have: f32, f16, bf16 and i8.
+bool is_kv_type(tensor::DType dtype);
 
 class KvCache {
  public:
@@ -18,13 +23,41 @@ class KvCache {
   static Result<KvCache> allocate(const Program& program, std::int64_t block_count);
 
   [[nodiscard]] std::byte* keys(std::int32_t layer) const {
-    return memory_.data() + static_cast<std::size_t>(layer) * 2 * plane_size_;
+    return memory_.data() + static_cast<std::size_t>(layer) * 2 * (plane_size_ + scales_size_);
   }
   [[nodiscard]] std::byte* values(std::int32_t layer) const { return keys(layer) + plane_size_; }
+  // Null but for int8.
+  [[nodiscard]] float* key_scales(std::int32_t layer) const {
+    if (scales_size_ == 0) return nullptr;
+    return reinterpret_cast<float*>(values(layer) + plane_size_);
+  }
+  [[nodiscard]] float* value_scales(std::int32_t layer) const {
+    if (scales_size_ == 0) return nullptr;
+    return reinterpret_cast<float*>(values(layer) + plane_size_ + scales_size_);
+  }
+
+  enum class Plane : std::uint8_t { kKeys, kValues };
+  struct Slot {
+    std::int64_t block = 0;
+    std::int64_t slot = 0;  // in the block
+  };
+  // Rounds heads [head_begin, head_end) of the key or the value of one token to the cache's type
+  // and stores them. Shape: heads [kv_heads][head_dim].
+  void store(const kernels::KernelTable& table,
+             std::int32_t layer,
+             Plane plane,
+             Slot at,
+             std::int64_t head_begin,
+             std::int64_t head_end,
+             const float* heads) const noexcept;
 
  private:
   AnonymousMemory memory_;
-  std::size_t plane_size_ = 0;  // all keys, or all values, of a layer
+  tensor::DType dtype_ = tensor::DType::kF32;
+  std::int64_t kv_heads_ = 0;
+  std::int64_t head_dim_ = 0;
+  std::size_t plane_size_ = 0;   // all keys, or all values, of a layer
+  std::size_t scales_size_ = 0;  // scales of a plane
 };
 
 }  // namespace inferneo::graph

@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include "base/limits.h"
-#include "kernels/kernel_table.h"
 
 namespace inferneo::graph {
 namespace {
@@ -38,10 +37,7 @@ std::vector<Tenant> list_tenants(const Program& program,
   };
   std::vector<Tenant> tenants;
   for (const Value& value : program.values) {
-    std::int64_t rows = row_count(value);
-    if (value.packed)
-      rows = (rows + kernels::kPackRows - 1) / kernels::kPackRows * kernels::kPackRows;
-    const auto size = static_cast<std::uint64_t>(rows * value.width) * sizeof(float);
+    const auto size = static_cast<std::uint64_t>(row_count(value) * value.width) * sizeof(float);
     tenants.push_back({round_up(size), value.first_op, value.last_op});
   }
   for (const PackedInput& input : inputs) {
@@ -101,9 +97,11 @@ MemoryLayout plan_memory(const Program& program,
 
 std::uint64_t kv_block_size(const Program& program) {
   const AttentionShape& shape = program.attention;
-  return static_cast<std::uint64_t>(shape.layers * 2 * shape.kv_heads * limits::kKvBlockSizeTokens *
-                                    shape.head_dim) *
-         tensor::dtype_size(program.arithmetic.kv);
+  const tensor::DType kv = program.arithmetic.kv;
+  const auto rows =
+      static_cast<std::uint64_t>(shape.layers * 2 * shape.kv_heads * limits::kKvBlockSizeTokens);
+  const std::size_t scale_size = kv == tensor::DType::kI8 ? sizeof(float) : 0;
+  return rows * (static_cast<std::uint64_t>(shape.head_dim) * tensor::dtype_size(kv) + scale_size);
 }
 
 }  // namespace inferneo::graph

@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 #include "base/str.h"
-#include "kernels/kernel_table.h"
+#include "graph/kv_cache.h"
 #include "tensor/quant/quant_format.h"
 
 namespace inferneo::graph {
@@ -34,13 +34,9 @@ void for_each_value(const Op& op, F&& f) {
     void operator()(const RmsNormOp& op) { f(op.in), f(op.out); }
     void operator()(const LinearOp& op) {
       f(op.in);
-      if (op.packed != kNone) f(op.packed);
       for (const LinearPart& part : op.parts) f(part.out);
     }
-    void operator()(const GatedLinearOp& op) {
-      f(op.in), f(op.gate.out), f(op.up.out), f(op.out);
-      if (op.packed != kNone) f(op.packed);
-    }
+    void operator()(const GatedLinearOp& op) { f(op.in), f(op.out); }
     void operator()(const StoreKvOp& op) { f(op.q), f(op.k), f(op.v); }
     void operator()(const AttentionOp& op) { f(op.q), f(op.out); }
     void operator()(const GatherRowsOp& op) { f(op.in), f(op.out); }
@@ -59,7 +55,7 @@ ProgramBuilder::ProgramBuilder(const AttentionShape& attention,
   const auto rotary = static_cast<std::int64_t>(program_.rope.inverse_frequencies.size()) * 2;
   expect(rotary > 0 && rotary <= attention.head_dim, "rotary width");
   expect(attention.kv_heads > 0 && attention.heads % attention.kv_heads == 0, "head counts");
-  expect(arithmetic.kv == DType::kF32 || arithmetic.kv == DType::kF16, "cache type");
+  expect(is_kv_type(arithmetic.kv), "cache type");
 }
 
 void ProgramBuilder::expect(bool condition, std::string_view what) {
@@ -73,7 +69,7 @@ const Value& ProgramBuilder::value(ValueId id) const {
 }
 
 ValueId ProgramBuilder::add_value(Rows rows, std::int64_t width) {
-  program_.values.push_back({rows, width, kNone, kNone, false});
+  program_.values.push_back({rows, width, kNone, kNone});
   return static_cast<ValueId>(program_.values.size()) - 1;
 }
 
@@ -109,34 +105,27 @@ ValueId ProgramBuilder::rms_norm(ValueId in, const TensorView& weight, float eps
   return out;
 }
 
-LinearPart ProgramBuilder::add_part(ValueId in, const Weight& weight, ValueId out) {
+LinearPart ProgramBuilder::add_matrix(ValueId in, const Weight& weight) {
   const TensorView& matrix = weight.matrix;
-  const Value source = value(in);
   expect(is_matrix(matrix), "matrix");
-  expect(matrix.shape[1] == source.width, "matrix width");
+  expect(matrix.shape[1] == value(in).width, "matrix width");
   program_.matrices.push_back(matrix);
-  LinearPart part{static_cast<MatrixId>(program_.matrices.size()) - 1, kNone, out, false};
+  LinearPart part{static_cast<MatrixId>(program_.matrices.size()) - 1, kNone, kNone, false};
   if (weight.bias != nullptr) part.bias = add_constant(*weight.bias, matrix.shape[0]);
-  if (out == kNone) part.out = add_value(source.rows, matrix.shape[0]);
-  expect(value(part.out).width == matrix.shape[0] && value(part.out).rows == source.rows,
-         "linear output");
   return part;
 }
 
-ValueId ProgramBuilder::add_packed(ValueId in, std::initializer_list<Weight> weights) {
-  const bool wanted = std::any_of(weights.begin(), weights.end(), [](const Weight& weight) {
-    return weight.matrix.dtype == DType::kBf16;
-  });
-  if (!program_.arithmetic.packed || !wanted) return kNone;
-  const Value source = value(in);
-  const ValueId packed =
-      add_value(source.rows, kernels::packed_floats(1, source.width) / kernels::kPackRows);
-  program_.values.back().packed = true;
-  return packed;
+LinearPart ProgramBuilder::add_part(ValueId in, const Weight& weight, ValueId out) {
+  LinearPart part = add_matrix(in, weight);
+  const Rows rows = value(in).rows;
+  const std::int64_t width = weight.matrix.shape[0];
+  part.out = out == kNone ? add_value(rows, width) : out;
+  expect(value(part.out).width == width && value(part.out).rows == rows, "linear output");
+  return part;
 }
 
 std::vector<ValueId> ProgramBuilder::linear(ValueId in, std::initializer_list<Weight> weights) {
-  LinearOp op{in, add_packed(in, weights), {}};
+  LinearOp op{in, {}};
   std::vector<ValueId> outs;
   for (const Weight& weight : weights) {
     op.parts.push_back(add_part(in, weight, kNone));
@@ -147,17 +136,15 @@ std::vector<ValueId> ProgramBuilder::linear(ValueId in, std::initializer_list<We
 }
 
 void ProgramBuilder::linear_add(ValueId sum, ValueId in, const Weight& weight) {
-  LinearOp op{in, add_packed(in, {weight}), {add_part(in, weight, sum)}};
+  LinearOp op{in, {add_part(in, weight, sum)}};
   op.parts.front().accumulate = true;
   add_op(std::move(op));
 }
 
 ValueId ProgramBuilder::gated_linear(ValueId in, const Weight& gate, const Weight& up) {
-  GatedLinearOp op{
-      in, add_packed(in, {gate, up}), add_part(in, gate, kNone), add_part(in, up, kNone), kNone};
-  const Value& product = value(op.gate.out);
-  expect(product.width == value(op.up.out).width, "gate and up widths");
-  op.out = add_value(product.rows, product.width);
+  GatedLinearOp op{in, add_matrix(in, gate), add_matrix(in, up), kNone};
+  expect(gate.matrix.shape[0] == up.matrix.shape[0], "gate and up widths");
+  op.out = add_value(value(in).rows, gate.matrix.shape[0]);
   const ValueId out = op.out;
   add_op(std::move(op));
   return out;

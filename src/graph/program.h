@@ -30,7 +30,6 @@ struct Value {
   // Operations that first write and last touch it.
   std::int32_t first_op = 0;
   std::int32_t last_op = 0;
-  bool packed = false;  // activations packed for the kernels, rows in whole groups of kPackRows
 };
 
 // out (+)= in * matrix^T (+ bias). Shape: matrix [out width][in width].
@@ -55,13 +54,11 @@ struct RmsNormOp {
 // Linears of one input, run as one parallel section.
 struct LinearOp {
   ValueId in = kNone;
-  ValueId packed = kNone;  // room for the packed input; none where no part wants it
   std::vector<LinearPart> parts;
 };
-// out = silu(gate(in)) * up(in)
+// out = silu(gate(in)) * up(in). What the two linears give is no value of its own.
 struct GatedLinearOp {
   ValueId in = kNone;
-  ValueId packed = kNone;
   LinearPart gate;
   LinearPart up;
   ValueId out = kNone;
@@ -109,7 +106,7 @@ struct Arithmetic {
   // Linears may read packed matrices, whose kernels round activations (to 16 bits or to pairs of
   // bf16 beside 16-bit weights, to 8-bit groups beside quantised ones). Otherwise all is f32.
   bool packed = false;
-  tensor::DType kv = tensor::DType::kF32;  // type of keys and values: f32 or f16
+  tensor::DType kv = tensor::DType::kF32;  // of keys and values, see is_kv_type
 };
 
 struct Program {
@@ -156,9 +153,8 @@ class ProgramBuilder {
  private:
   ValueId add_value(Rows rows, std::int64_t width);
   ConstantId add_constant(const tensor::TensorView& view, std::int64_t width);
+  LinearPart add_matrix(ValueId in, const Weight& weight);
   LinearPart add_part(ValueId in, const Weight& weight, ValueId out);
-  // Room for the input of linears packed, when their weights are such that kernels may want that.
-  ValueId add_packed(ValueId in, std::initializer_list<Weight> weights);
   void add_op(Op op);
   void expect(bool condition, std::string_view what);
   [[nodiscard]] const Value& value(ValueId id) const;

@@ -16,14 +16,52 @@ namespace {
 using testing::random_floats;
 using testing::same_bits;
 
-enum class KvType { kF32, kF16 };
-constexpr KvType kKvTypes[] = {KvType::kF32, KvType::kF16};
+enum class KvType { kF32, kF16, kBf16, kI8 };
+constexpr KvType kKvTypes[] = {KvType::kF32, KvType::kF16, KvType::kBf16, KvType::kI8};
 
-const char* name(KvType type) { return type == KvType::kF32 ? "f32" : "f16"; }
+const char* name(KvType type) {
+  constexpr const char* kNames[] = {"f32", "f16", "bf16", "i8"};
+  return kNames[static_cast<int>(type)];
+}
 
 AttentionFn entry(const KernelTable& table, KvType type) {
-  return type == KvType::kF32 ? table.attention_f32 : table.attention_f16;
+  const AttentionFn entries[] = {
+      table.attention_f32, table.attention_f16, table.attention_bf16, table.attention_i8};
+  return entries[static_cast<int>(type)];
 }
+
+// Keys or values of one cache in every type, and what each of them holds as f32.
+struct Plane {
+  void convert(std::int32_t head_dim) {
+    const auto count = static_cast<std::int64_t>(f32.size());
+    f16 = testing::to_f16(f32);
+    bf16 = testing::to_bf16(f32);
+    i8.resize(f32.size());
+    scales.resize(f32.size() / static_cast<std::size_t>(head_dim));
+    for (auto& each : held) each = f32;
+    const KernelTable& table = reference_table();
+    table.f16_to_f32(f16.data(), held[1].data(), count);
+    table.bf16_to_f32(bf16.data(), held[2].data(), count);
+    for (std::size_t row = 0; row < scales.size(); ++row) {
+      const std::size_t at = row * static_cast<std::size_t>(head_dim);
+      table.f32_to_i8(f32.data() + at, i8.data() + at, &scales[row], head_dim);
+      for (std::size_t i = at; i < at + static_cast<std::size_t>(head_dim); ++i) {
+        held[3][i] = static_cast<float>(i8[i]) * scales[row];
+      }
+    }
+  }
+  [[nodiscard]] const void* data(KvType type) const {
+    const void* planes[] = {f32.data(), f16.data(), bf16.data(), i8.data()};
+    return planes[static_cast<int>(type)];
+  }
+
+  std::vector<float> f32;
+  std::vector<F16> f16;
+  std::vector<Bf16> bf16;
+  std::vector<std::int8_t> i8;
+  std::vector<float> scales;
+  std::vector<float> held[4];
+};
 
 // A sequence in a paged cache whose blocks lie in no order, beside blocks full of NaN.
 struct Sequence {
@@ -45,15 +83,15 @@ struct Sequence {
       }
     }
     const std::int64_t size = std::int64_t{2 * block_count + 1} * kv_heads * block_size * head_dim;
-    k.assign(static_cast<std::size_t>(size), std::numeric_limits<float>::quiet_NaN());
-    v = k;
+    k.f32.assign(static_cast<std::size_t>(size), std::numeric_limits<float>::quiet_NaN());
+    v.f32 = k.f32;
     const std::vector<float> values = random_floats(std::int64_t{2} * tokens * row_size(), 5);
     auto next = values.begin();
     for (std::int32_t t = 0; t < tokens; ++t) {
       for (std::int32_t h = 0; h < kv_heads; ++h) {
         for (std::int32_t d = 0; d < head_dim; ++d) {
-          k[offset(t, h) + static_cast<std::size_t>(d)] = *next++;
-          v[offset(t, h) + static_cast<std::size_t>(d)] = *next++;
+          k.f32[offset(t, h) + static_cast<std::size_t>(d)] = *next++;
+          v.f32[offset(t, h) + static_cast<std::size_t>(d)] = *next++;
         }
       }
     }
@@ -62,10 +100,10 @@ struct Sequence {
     convert();
   }
 
-  // Rounds keys and values to what the cache type holds, and fills the other types from them.
+  // Brings changes of the f32 elements to the other types.
   void convert() {
-    k_f16 = testing::to_f16(k);
-    v_f16 = testing::to_f16(v);
+    k.convert(head_dim);
+    v.convert(head_dim);
   }
   [[nodiscard]] std::int64_t row_size() const { return std::int64_t{kv_heads} * head_dim; }
   [[nodiscard]] std::int64_t q_stride() const { return row_size() * group + 3; }
@@ -84,8 +122,12 @@ struct Sequence {
     AttentionArgs args;
     args.q = q.data() + chunk_begin * q_stride();
     args.out = out.data() + chunk_begin * q_stride();
-    args.k_cache = type == KvType::kF16 ? static_cast<const void*>(k_f16.data()) : k.data();
-    args.v_cache = type == KvType::kF16 ? static_cast<const void*>(v_f16.data()) : v.data();
+    args.k_cache = k.data(type);
+    args.v_cache = v.data(type);
+    if (type == KvType::kI8) {
+      args.k_scales = k.scales.data();
+      args.v_scales = v.scales.data();
+    }
     args.blocks = blocks.data();
     args.q_stride = q_stride();
     args.out_stride = q_stride();
@@ -152,20 +194,15 @@ struct Sequence {
   [[nodiscard]] std::vector<double> expected(KvType type,
                                              std::int32_t token,
                                              std::int32_t head) const {
-    const auto element =
-        [type](const std::vector<float>& f32, const std::vector<F16>& f16, std::size_t i) {
-          if (type == KvType::kF32) return double{f32[i]};
-          float x = 0;
-          reference_table().f16_to_f32(&f16[i], &x, 1);
-          return double{x};
-        };
+    const float* keys = k.held[static_cast<int>(type)].data();
+    const float* values = v.held[static_cast<int>(type)].data();
     const float* query = q.data() + token * q_stride() + head * head_dim;
     const double scale = 1 / std::sqrt(static_cast<double>(head_dim));
     std::vector<double> weights;
     for (std::int32_t t = 0; t <= token; ++t) {
       double sum = 0;
       for (std::size_t d = 0; d < static_cast<std::size_t>(head_dim); ++d) {
-        sum += query[d] * element(k, k_f16, offset(t, head / group) + d);
+        sum += double{query[d]} * double{keys[offset(t, head / group) + d]};
       }
       weights.push_back(sum * scale);
     }
@@ -176,7 +213,7 @@ struct Sequence {
     for (std::int32_t t = 0; t <= token; ++t) {
       for (std::size_t d = 0; d < sums.size(); ++d) {
         sums[d] += weights[static_cast<std::size_t>(t)] / total *
-                   element(v, v_f16, offset(t, head / group) + d);
+                   double{values[offset(t, head / group) + d]};
       }
     }
     return sums;
@@ -184,8 +221,8 @@ struct Sequence {
 
   std::int32_t tokens, group, head_dim, block_size, kv_heads;
   std::vector<std::uint32_t> blocks;
-  std::vector<float> q, k, v;
-  std::vector<F16> k_f16, v_f16;
+  std::vector<float> q;
+  Plane k, v;
 };
 
 // Bound: outputs are averages of values in [-1, 1]; scores of magnitude up to 4 sqrt(head_dim)
@@ -203,7 +240,8 @@ void expect_close(const Sequence& sequence,
                   std::int32_t stride,
                   const std::string& what) {
   const std::vector<float> actual = sequence.whole(table, type);
-  const bool halves = type == KvType::kF16 && std::string(table.name) == "amx_fp16";
+  const bool halves =
+      (type == KvType::kF16 || type == KvType::kI8) && std::string(table.name) == "amx_fp16";
   double error_sum = 0;
   double error_count = 0;
   for (std::int32_t t = sequence.tokens - 1; t >= 0; t -= stride) {
@@ -277,11 +315,11 @@ TEST(Attention, agrees_with_sums_in_double_over_many_ranges) {
 TEST(Attention, bits_do_not_depend_on_chunks_or_row_ranges) {
   for (const std::int32_t head_dim : {40, 64}) {
     for (const std::int32_t group : {1, 3, 8}) {
-      const Sequence sequence(150, group, head_dim);
+      const Sequence sequence(110, group, head_dim);
       for (const KernelTable* table : supported_tables()) {
         for (const KvType type : kKvTypes) {
           const std::vector<float> whole = sequence.whole(*table, type);
-          for (const std::int32_t size : {1, 2, 7, 31, 64, 149}) {
+          for (const std::int32_t size : {1, 7, 31, 64, 109}) {
             std::vector<float> chunks(whole.size(), 0.0F);
             std::vector<float> ranges(whole.size(), 0.0F);
             for (std::int32_t t = 0; t < sequence.tokens; t += size) {
@@ -341,14 +379,16 @@ TEST(Attention, broken_elements_reach_later_rows_only) {
           for (const float value : {std::numeric_limits<float>::quiet_NaN(), infinity}) {
             Sequence bad = good;
             const std::int32_t at = 41;
-            (in_key ? bad.k : bad.v)[bad.offset(at, 0) + 5] = value;
+            (in_key ? bad.k : bad.v).f32[bad.offset(at, 0) + 5] = value;
             bad.convert();
             const std::vector<float> actual = bad.whole(*table, type);
             for (std::int32_t t = 0; t < good.tokens; ++t) {
               const auto row = static_cast<std::size_t>(t * good.q_stride());
               for (std::size_t i = 0; i < static_cast<std::size_t>(head_dim * 2); ++i) {
+                // A broken element breaks the scale of its row.
+                const bool all = in_key || type == KvType::kI8;
                 const bool touched =
-                    t >= at && (in_key || i % static_cast<std::size_t>(head_dim) == 5);
+                    t >= at && (all || i % static_cast<std::size_t>(head_dim) == 5);
                 // An infinite key gives some queries a weight of 0.
                 if (touched && in_key && value == infinity) continue;
                 EXPECT_EQ(std::isfinite(actual[row + i]), !touched)
@@ -385,12 +425,31 @@ TEST(Attention, broken_queries_spoil_their_own_row_only) {
   }
 }
 
+// Rows of values of any magnitude lose no more than the rounding of their scale.
+TEST(Attention, int8_rows_may_have_any_magnitude) {
+  for (const float factor : {1e-7F, 1e-3F, 200.0F}) {
+    Sequence sequence(50, 2, 64);
+    for (float& x : sequence.v.f32) x *= factor;
+    sequence.convert();
+    for (const KernelTable* table : supported_tables()) {
+      const std::vector<float> actual = sequence.whole(*table, KvType::kI8);
+      for (std::int32_t t = 0; t < 50; t += 7) {
+        const std::vector<double> expected = sequence.expected(KvType::kI8, t, 1);
+        const float* row = actual.data() + t * sequence.q_stride() + 64;
+        for (std::size_t d = 0; d < 64; ++d) {
+          ASSERT_NEAR(expected[d], row[d], double{factor} * kBoundHalves + 5e-8) << table->name;
+        }
+      }
+    }
+  }
+}
+
 // Queries beyond the range of f16, and so small that f16 would lose their digits.
 TEST(Attention, queries_may_have_any_magnitude) {
   for (const float factor : {1e6F, 1e-9F}) {
     Sequence sequence(40, 2, 32);
     for (float& x : sequence.q) x *= factor;
-    for (float& x : sequence.k) x /= factor < 1 ? 1e-4F : 1e4F;
+    for (float& x : sequence.k.f32) x /= factor < 1 ? 1e-4F : 1e4F;
     sequence.convert();
     for (const KernelTable* table : supported_tables()) {
       const std::vector<float> actual = sequence.whole(*table, KvType::kF16);
@@ -417,7 +476,7 @@ TEST(Attention, scores_of_minus_infinity_weigh_nothing) {
       Sequence sequence(300, 1, head_dim);
       for (float& x : sequence.q) x = 1;
       for (std::int32_t t = 0; t < kBroken; ++t) {
-        sequence.k[sequence.offset(t, 0)] = -std::numeric_limits<float>::infinity();
+        sequence.k.f32[sequence.offset(t, 0)] = -std::numeric_limits<float>::infinity();
       }
       sequence.convert();
       const std::vector<float> actual = sequence.whole(*table, KvType::kF16);

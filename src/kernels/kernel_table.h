@@ -31,8 +31,6 @@ struct LinearArgs {
   std::int64_t k = 0;
   std::int64_t x_stride = 0;  // elements
   std::int64_t y_stride = 0;  // elements
-  // Read in place of x by linear_bf16x2_bf16 of a table that has pack_activations.
-  const void* packed = nullptr;
   bool accumulate = false;
 };
 using LinearFn = void (*)(const LinearArgs&) noexcept;
@@ -78,14 +76,6 @@ struct AttentionArgs {
 };
 using AttentionFn = void (*)(const AttentionArgs&) noexcept;
 
-// Packed activations take whole groups of rows and of elements of k; a pair takes four bytes.
-inline constexpr std::int64_t kPackRows = 16;
-inline constexpr std::int64_t kPackWidth = 32;
-inline std::int64_t packed_floats(std::int64_t m, std::int64_t k) {
-  return (m + kPackRows - 1) / kPackRows * kPackRows * ((k + kPackWidth - 1) / kPackWidth) *
-         kPackWidth;
-}
-
 // Floats of scratch that any table's attention needs.
 std::int64_t attention_scratch_floats(std::int32_t head_dim, std::int32_t group);
 // Floats of the result of one range for this many queries (a head of a row is a query).
@@ -98,18 +88,6 @@ struct KernelTable {
   LinearFn linear_f32_f32 = nullptr;
   LinearFn linear_f32_f16 = nullptr;
   LinearFn linear_f32_bf16 = nullptr;
-  // As linear_f32_bf16, but each activation may be rounded to the sum of two bf16 numbers (relative
-  // error up to 2^-16).
-  LinearFn linear_bf16x2_bf16 = nullptr;
-  // Rounds and packs rows [m_begin, m_end) of x, Shape [m][x_stride], into the buffer of all rows,
-  // packed_floats(m, k) floats. m_begin is a multiple of kPackRows, and m_end is one or m. Null
-  // where linear_bf16x2_bf16 reads x; elsewhere it reads LinearArgs::packed.
-  void (*pack_activations)(const float* x,
-                           std::int64_t x_stride,
-                           std::int64_t m_begin,
-                           std::int64_t m_end,
-                           std::int64_t k,
-                           void* packed) noexcept = nullptr;
 
   // Products of packed matrices of a format; null where this table does not pack it (the entry as a
   // whole may be null).
@@ -119,6 +97,9 @@ struct KernelTable {
   // f16 keys and values. A table may round scaled queries and softmax weights to f16 (relative
   // error up to 2^-11), where the sums are f32 all the same.
   AttentionFn attention_f16 = nullptr;
+  AttentionFn attention_bf16 = nullptr;
+  // int8 keys and values with one scale a row. As attention_f16, a table may round, values too.
+  AttentionFn attention_i8 = nullptr;
   // Merges the partials of ranges 0 .. of the call's last row and writes out.
   AttentionFn attention_merge = nullptr;
 
@@ -149,6 +130,10 @@ struct KernelTable {
   void (*f32_to_f16)(const float* x, F16* y, std::int64_t n) noexcept;
   void (*bf16_to_f32)(const Bf16* x, float* y, std::int64_t n) noexcept;
   void (*f16_to_f32)(const F16* x, float* y, std::int64_t n) noexcept;
+  // y[i] = x[i] / *scale, rounded to nearest even, with the scale that takes the largest magnitude
+  // to 127. Rows whose magnitudes stay below 1e-30 become zeros. The scale of a row with an element
+  // that is not finite is NaN.
+  void (*f32_to_i8)(const float* x, std::int8_t* y, float* scale, std::int64_t n) noexcept;
 
   // Index of the largest element, the lowest index of equals. *all_finite is false when any element
   // is NaN or infinite (then the index has no meaning).

@@ -23,27 +23,15 @@ struct Entry {
   const char* name;
   LinearFn KernelTable::*function;
   enum { kF32, kF16, kBf16 } weights;
-  bool pairs;  // activations may be rounded to the sum of two bf16 numbers
 };
 
 constexpr Entry kEntries[] = {
-    {"f32_f32", &KernelTable::linear_f32_f32, Entry::kF32, false},
-    {"f32_f16", &KernelTable::linear_f32_f16, Entry::kF16, false},
-    {"f32_bf16", &KernelTable::linear_f32_bf16, Entry::kBf16, false},
-    {"bf16x2_bf16", &KernelTable::linear_bf16x2_bf16, Entry::kBf16, true},
+    {"f32_f32", &KernelTable::linear_f32_f32, Entry::kF32},
+    {"f32_f16", &KernelTable::linear_f32_f16, Entry::kF16},
+    {"f32_bf16", &KernelTable::linear_f32_bf16, Entry::kBf16},
 };
 
-// Calls the entry, after packing the activations where the table wants them packed.
-void call(const KernelTable& table, const Entry& entry, LinearArgs args) {
-  std::vector<float> packed;
-  if (entry.pairs && table.pack_activations != nullptr) {
-    packed.assign(static_cast<std::size_t>(packed_floats(args.m, args.k)),
-                  std::numeric_limits<float>::quiet_NaN());
-    const auto* x = static_cast<const float*>(args.x);
-    table.pack_activations(x, args.x_stride, 0, args.m, args.k, packed.data());
-    args.packed = packed.data();
-    args.x = nullptr;
-  }
+void call(const KernelTable& table, const Entry& entry, const LinearArgs& args) {
   (table.*entry.function)(args);
 }
 
@@ -108,19 +96,15 @@ struct Problem {
 };
 
 // Bound: both sums of k products of magnitude up to 1 round k times; the errors are random, and
-// 2^-24 times k is far above what they add up to. Pairs of bf16 add up to 2^-16 for each product.
-double bound(const Entry& entry, std::int64_t k) {
-  return static_cast<double>(k + 4) * 0x1p-23 +
-         (entry.pairs ? static_cast<double>(k) * 0x1p-16 : 0);
-}
+// 2^-24 times k is far above what they add up to.
+double bound(std::int64_t k) { return static_cast<double>(k + 4) * 0x1p-23; }
 
 void expect_close(const Problem& problem,
-                  const Entry& entry,
                   const std::vector<float>& expected,
                   const std::vector<float>& actual,
                   const std::string& what) {
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    ASSERT_TRUE(close(expected[i], actual[i], bound(entry, problem.k)))
+    ASSERT_TRUE(close(expected[i], actual[i], bound(problem.k)))
         << what << " m=" << problem.m << " n=" << problem.n << " k=" << problem.k << " at " << i
         << ": " << expected[i] << " and " << actual[i];
   }
@@ -143,7 +127,6 @@ TEST(Linear, agrees_with_the_reference_for_odd_k) {
         for (const std::int64_t m : {1, 2, 5, 7}) {
           const Problem problem(m, 13, k);
           expect_close(problem,
-                       entry,
                        problem.run(reference_table(), entry),
                        problem.run(*table, entry),
                        std::string(table->name) + " " + entry.name);
@@ -160,7 +143,6 @@ TEST(Linear, agrees_with_the_reference_for_odd_m_and_n) {
         for (const std::int64_t n : {1, 3, 4, 7, 8, 9, 16, 31, 50}) {
           const Problem problem(m, n, 67);
           expect_close(problem,
-                       entry,
                        problem.run(reference_table(), entry),
                        problem.run(*table, entry),
                        std::string(table->name) + " " + entry.name);
@@ -176,7 +158,6 @@ TEST(Linear, agrees_with_the_reference_beyond_a_block_of_k) {
       for (const std::int64_t k : {1023, 1024, 1025, 2048, 2049, 5632}) {
         const Problem problem(9, 21, k);
         expect_close(problem,
-                     entry,
                      problem.run(reference_table(), entry, true, true),
                      problem.run(*table, entry, true, true),
                      std::string(table->name) + " " + entry.name);
@@ -192,7 +173,6 @@ TEST(Linear, adds_bias_and_earlier_output) {
         for (const bool accumulate : {false, true}) {
           const Problem problem(6, 17, 40);
           expect_close(problem,
-                       entry,
                        problem.run(reference_table(), entry, with_bias, accumulate),
                        problem.run(*table, entry, with_bias, accumulate),
                        std::string(table->name) + " " + entry.name);
@@ -252,7 +232,7 @@ TEST(Linear, bits_of_a_long_batch_are_those_of_its_rows_alone) {
   for (const KernelTable* table : supported_tables()) {
     for (const std::int64_t m : {33, 255, 257, 300, 530}) {
       const Problem problem(m, 36, 2080);
-      const Entry& entry = kEntries[3];
+      const Entry& entry = kEntries[2];
       const std::vector<float> whole = problem.run(*table, entry);
       for (const std::int64_t row : {std::int64_t{0}, m / 2, m - 1}) {
         std::vector<float> alone(static_cast<std::size_t>(problem.n));
@@ -269,7 +249,7 @@ TEST(Linear, bits_of_a_long_batch_are_those_of_its_rows_alone) {
 
 // Outputs around the column blocks of the tile kernels, in ranges of every kind.
 TEST(Linear, bits_of_many_outputs_are_those_of_their_ranges_alone) {
-  const Entry& entry = kEntries[3];
+  const Entry& entry = kEntries[2];
   for (const KernelTable* table : supported_tables()) {
     for (const std::int64_t m : {1, 20, 40}) {
       const Problem problem(m, 1077, 320);
@@ -285,43 +265,6 @@ TEST(Linear, bits_of_many_outputs_are_those_of_their_ranges_alone) {
           call(*table, entry, args);
         }
         expect_same(whole, y, str(table->name, " m ", m, " by ", size));
-      }
-    }
-  }
-}
-
-TEST(Linear, activations_packed_in_parts_equal_those_packed_at_once) {
-  for (const KernelTable* table : supported_tables()) {
-    if (table->pack_activations == nullptr) continue;
-    for (const std::int64_t m : {1, 16, 37, 48}) {
-      const std::int64_t k = 75;
-      const std::vector<float> x = random_floats(m * k, 4);
-      const auto size = static_cast<std::size_t>(packed_floats(m, k));
-      std::vector<float> whole(size + 1, 7.0F);
-      std::vector<float> parts(size + 1, 7.0F);
-      table->pack_activations(x.data(), k, 0, m, k, whole.data());
-      for (std::int64_t i = (m - 1) / kPackRows * kPackRows; i >= 0; i -= kPackRows) {
-        table->pack_activations(x.data(), k, i, std::min(i + kPackRows, m), k, parts.data());
-      }
-      EXPECT_EQ(std::memcmp(whole.data(), parts.data(), size * sizeof(float)), 0) << m;
-      EXPECT_EQ(whole.back(), 7.0F);
-      EXPECT_EQ(parts.back(), 7.0F);
-    }
-  }
-}
-
-// Both halves of a pair take part: one bf16 alone would be wrong by up to 2^-9.
-TEST(Linear, pairs_of_bf16_keep_sixteen_bits_of_an_activation) {
-  for (const KernelTable* table : supported_tables()) {
-    Problem problem(20, 40, 1);
-    for (float& w : problem.w) w = 1;
-    problem.convert();
-    const std::vector<float> y = problem.run(*table, kEntries[3]);
-    for (std::int64_t m = 0; m < problem.m; ++m) {
-      const float x = problem.x[static_cast<std::size_t>(1 + m * problem.x_stride)];
-      for (std::int64_t n = 0; n < problem.n; ++n) {
-        const float found = y[static_cast<std::size_t>(m * problem.y_stride() + n)];
-        EXPECT_LE(std::abs(found - x), std::abs(x) * 0x1p-16F) << table->name;
       }
     }
   }
@@ -360,7 +303,6 @@ TEST(Linear, denormals_are_harmless) {
       for (std::size_t i = 0; i < problem.w.size(); i += 3) problem.w[i] = -3e-41F;
       problem.convert();
       expect_close(problem,
-                   entry,
                    problem.run(reference_table(), entry),
                    problem.run(*table, entry),
                    std::string(table->name) + " " + entry.name);

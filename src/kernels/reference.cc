@@ -73,12 +73,21 @@ void linear(const LinearArgs& args) noexcept {
   }
 }
 
-template <typename T>
-const T* cache_row(const AttentionArgs& args, const void* cache, std::int32_t position) {
+float from_i8(std::int8_t x) { return x; }
+
+std::int64_t cache_index(const AttentionArgs& args, std::int32_t position) {
   const std::int64_t block = args.blocks[position / args.block_size];
   const std::int64_t slot = position % args.block_size;
-  const std::int64_t row = (block * args.kv_heads + args.kv_head) * args.block_size + slot;
-  return static_cast<const T*>(cache) + row * args.head_dim;
+  return (block * args.kv_heads + args.kv_head) * args.block_size + slot;
+}
+
+double scale_of(const AttentionArgs& args, const float* scales, std::int32_t position) {
+  return scales == nullptr ? 1.0 : double{scales[cache_index(args, position)]};
+}
+
+template <typename T>
+const T* cache_row(const AttentionArgs& args, const void* cache, std::int32_t position) {
+  return static_cast<const T*>(cache) + cache_index(args, position) * args.head_dim;
 }
 
 // The result of some keys for one query: values not yet divided by the sum of their weights.
@@ -108,7 +117,7 @@ void attend_range(const AttentionArgs& args,
     const T* k = cache_row<T>(args, args.k_cache, key);
     double sum = 0;
     for (std::int32_t d = 0; d < args.head_dim; ++d) sum += double{q[d]} * from(k[d]);
-    return sum * args.scale;
+    return sum * args.scale * scale_of(args, args.k_scales, key);
   };
   const std::int32_t begin = range * kAttentionRange;
   const std::int32_t end = std::min(begin + kAttentionRange, position + 1);
@@ -120,8 +129,9 @@ void attend_range(const AttentionArgs& args,
   for (std::int32_t key = begin; key < end; ++key) {
     const double weight = std::exp(score(key) - double{*row.most});
     const T* v = cache_row<T>(args, args.v_cache, key);
+    const double factor = weight * scale_of(args, args.v_scales, key);
     for (std::int32_t d = 0; d < args.head_dim; ++d) {
-      row.values[d] += static_cast<float>(weight * from(v[d]));
+      row.values[d] += static_cast<float>(factor * from(v[d]));
     }
     sum += weight;
   }
@@ -258,6 +268,22 @@ void f16_to_f32(const F16* x, float* y, std::int64_t n) noexcept {
   for (std::int64_t i = 0; i < n; ++i) y[i] = from_f16(x[i]);
 }
 
+void f32_to_i8(const float* x, std::int8_t* y, float* scale, std::int64_t n) noexcept {
+  float largest = 0;
+  bool is_finite = true;
+  for (std::int64_t i = 0; i < n; ++i) {
+    largest = std::max(largest, std::abs(x[i]));
+    is_finite = is_finite && std::isfinite(x[i]);
+  }
+  const bool is_usable = is_finite && largest >= 1e-30F;
+  *scale = is_finite ? 0 : std::numeric_limits<float>::quiet_NaN();
+  if (is_usable) *scale = largest / 127;
+  const float inverse = is_usable ? 127 / largest : 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    y[i] = is_usable ? static_cast<std::int8_t>(std::nearbyint(x[i] * inverse)) : std::int8_t{0};
+  }
+}
+
 std::int64_t argmax(const float* x, std::int64_t n, bool* all_finite) noexcept {
   *all_finite = true;
   std::int64_t best = 0;
@@ -294,10 +320,11 @@ constexpr KernelTable kReference = {
     .linear_f32_f32 = linear<float, float, from_f32, from_f32>,
     .linear_f32_f16 = linear<float, F16, from_f32, from_f16>,
     .linear_f32_bf16 = linear<float, Bf16, from_f32, from_bf16>,
-    .linear_bf16x2_bf16 = linear<float, Bf16, from_f32, from_bf16>,
     .matrix_ops = reference_codes_ops,
     .attention_f32 = attention<float, from_f32>,
     .attention_f16 = attention<F16, from_f16>,
+    .attention_bf16 = attention<Bf16, from_bf16>,
+    .attention_i8 = attention<std::int8_t, from_i8>,
     .attention_merge = attention_merge,
     .rms_norm = rms_norm,
     .rope = rope,
@@ -308,6 +335,7 @@ constexpr KernelTable kReference = {
     .f32_to_f16 = f32_to_f16,
     .bf16_to_f32 = bf16_to_f32,
     .f16_to_f32 = f16_to_f32,
+    .f32_to_i8 = f32_to_i8,
     .argmax = argmax,
     .log_sum_exp = log_sum_exp,
     .spin_f32 = spin,

@@ -325,5 +325,50 @@ TEST(Tables, reference_is_first_and_names_are_unique) {
   for (const KernelTable* table : tables) EXPECT_EQ(find_table(table->name), table);
 }
 
+TEST(RowOps, int8_rows_equal_the_reference) {
+  for (const KernelTable* table : supported_tables()) {
+    for (const std::int64_t n : testing::kOddSizes) {
+      for (const float factor : {1e-20F, 1.0F, 1e30F}) {
+        std::vector<float> x = testing::random_floats(n, static_cast<std::uint32_t>(n));
+        for (float& each : x) each *= factor;
+        std::vector<std::int8_t> expected(x.size());
+        std::vector<std::int8_t> actual(x.size(), 99);
+        float expected_scale = 0;
+        float actual_scale = 1;
+        reference_table().f32_to_i8(x.data(), expected.data(), &expected_scale, n);
+        table->f32_to_i8(x.data(), actual.data(), &actual_scale, n);
+        EXPECT_EQ(expected, actual) << table->name << " n " << n;
+        EXPECT_EQ(expected_scale, actual_scale) << table->name << " n " << n;
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          EXPECT_LE(std::abs(x[i] - static_cast<float>(actual[i]) * actual_scale),
+                    0.5001F * actual_scale)
+              << table->name;
+        }
+      }
+    }
+  }
+}
+
+TEST(RowOps, int8_rows_without_a_scale_are_zeros_or_nan) {
+  for (const KernelTable* table : supported_tables()) {
+    for (const float broken : {0.0F,
+                               1e-35F,
+                               std::numeric_limits<float>::infinity(),
+                               std::numeric_limits<float>::quiet_NaN()}) {
+      std::vector<float> x(37, 0.0F);
+      x[20] = broken;
+      std::vector<std::int8_t> y(x.size(), 99);
+      float scale = 1;
+      table->f32_to_i8(x.data(), y.data(), &scale, 37);
+      EXPECT_EQ(y, std::vector<std::int8_t>(37, 0)) << table->name;
+      if (std::isfinite(broken)) {
+        EXPECT_EQ(scale, 0.0F) << table->name;
+      } else {
+        EXPECT_TRUE(std::isnan(scale)) << table->name;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace inferneo::kernels

@@ -123,6 +123,7 @@ struct ModelManager::Impl {
   std::mutex add_mutex;  // one load at a time, so that memory is not promised twice
   mutable std::mutex list_mutex;
   std::shared_ptr<const ServedList> list = std::make_shared<const ServedList>();
+  std::atomic<bool> shutdown_announced{false};
   std::atomic<bool> draining{false};
 };
 
@@ -298,6 +299,9 @@ ModelManager::Health ModelManager::health() const {
   if (impl_->draining.load(std::memory_order_acquire)) {
     health.ready = false;
     health.reason = "draining";
+  } else if (impl_->shutdown_announced.load(std::memory_order_acquire)) {
+    health.ready = false;
+    health.reason = "shutting down";
   } else if (list->empty()) {
     health.ready = false;
     health.reason = "no model is loaded";
@@ -322,6 +326,10 @@ ModelManager::Health ModelManager::health() const {
     if (engine.last_progress_age > limits::kEngineStallLiveTimeout) health.live = false;
   }
   return health;
+}
+
+void ModelManager::announce_shutdown() {
+  impl_->shutdown_announced.store(true, std::memory_order_release);
 }
 
 void ModelManager::begin_drain() {

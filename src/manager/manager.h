@@ -83,6 +83,9 @@ class ModelManager {
   };
   [[nodiscard]] Health health() const;
 
+  // Readiness goes off; everything else goes on, so that those who send requests can look
+  // elsewhere.
+  void announce_shutdown();
   // Refuses new requests; blocks until all have ended or the timeout has passed.
   bool drain(Duration timeout);
   void begin_drain();

@@ -71,11 +71,11 @@ Histogram::Histogram(std::span<const double> bounds)
   CHECK(std::is_sorted(bounds.begin(), bounds.end()));
 }
 
-void Histogram::observe(double value) noexcept {
+void Histogram::observe(double value, std::uint64_t count) noexcept {
   const auto bound = std::lower_bound(bounds_.begin(), bounds_.end(), value);
-  buckets_[static_cast<std::size_t>(bound - bounds_.begin())].fetch_add(1,
+  buckets_[static_cast<std::size_t>(bound - bounds_.begin())].fetch_add(count,
                                                                         std::memory_order_relaxed);
-  sum_.fetch_add(value, std::memory_order_relaxed);
+  sum_.fetch_add(value * static_cast<double>(count), std::memory_order_relaxed);
 }
 
 std::uint64_t Histogram::bucket(std::size_t index) const {

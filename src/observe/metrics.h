@@ -41,7 +41,8 @@ class Histogram {
   Histogram& operator=(const Histogram&) = delete;
   // `bounds` ascending upper bounds; an infinite bucket is added. Borrowed for the lifetime.
   explicit Histogram(std::span<const double> bounds);
-  void observe(double value) noexcept;
+  // `count` equal observations at once.
+  void observe(double value, std::uint64_t count = 1) noexcept;
   [[nodiscard]] std::span<const double> bounds() const { return bounds_; }
   // Observations in bucket `index` alone (not cumulative); index bounds().size() is the infinite
   // one. A value equal to a bound belongs to that bound's bucket.

@@ -20,9 +20,8 @@
 
 namespace inferneo::runtime {
 
-// How linears compute and what keys and values are stored as. kF32: all in f32. kBf16: kernels may
-// round activations beside weights that are not f32 themselves, and keys and values are f16.
-// Weights keep the values of their file either way.
+// How linears compute. kF32: all in f32. kBf16: kernels may round activations beside weights that
+// are not f32 themselves. Weights keep the values of their file either way.
 enum class Arithmetic : std::uint8_t { kAuto, kF32, kBf16 };
 
 // Where packed weights are kept from one start to the next.
@@ -36,6 +35,8 @@ struct PackedCacheOptions {
 
 struct LoadOptions {
   Arithmetic arithmetic = Arithmetic::kAuto;
+  // Of keys and values: f32, f16, bf16 or i8. None for what fits the arithmetic.
+  std::optional<tensor::DType> kv_dtype{};
   PackedCacheOptions packed_cache = {};
 };
 
@@ -73,6 +74,7 @@ struct ModelInfo {
   std::uint64_t parameter_count = 0;
   tensor::DType weight_dtype = tensor::DType::kF32;
   Arithmetic arithmetic = Arithmetic::kF32;
+  tensor::DType kv_dtype = tensor::DType::kF32;
   std::string isa;                     // name of the kernel table in use
   std::vector<TokenId> eos_token_ids;  // from config.json and generation_config.json
   std::optional<TokenId> bos_token_id;

@@ -83,34 +83,6 @@ Block exp_block(std::span<const float> part, float max, float scale) {
 
 }  // namespace
 
-RowScan scan_row(std::span<const float> row) {
-  std::array<float, kBlockCount> largest;
-  std::array<std::uint32_t, kBlockCount> unusable{};
-  largest.fill(-kInfinity);
-  std::size_t i = 0;
-  for (; i + kBlockCount <= row.size(); i += kBlockCount) {
-    for (std::size_t lane = 0; lane < kBlockCount; ++lane) {
-      const float x = row[i + lane];
-      largest[lane] = x > largest[lane] ? x : largest[lane];
-      unusable[lane] |= x < kInfinity ? 0U : 1U;  // also true for NaN
-    }
-  }
-  RowScan scan;
-  scan.max = *std::max_element(largest.begin(), largest.end());
-  std::uint32_t bad = 0;
-  for (const std::uint32_t lane : unusable) bad |= lane;
-  for (; i < row.size(); ++i) {
-    scan.max = std::max(scan.max, row[i]);
-    bad |= row[i] < kInfinity ? 0U : 1U;
-  }
-  scan.finite = bad == 0 && scan.max > -kInfinity;
-  if (scan.finite) {
-    const auto found = std::find(row.begin(), row.end(), scan.max);
-    scan.argmax = static_cast<TokenId>(found - row.begin());
-  }
-  return scan;
-}
-
 double exponentiate(std::span<float> row, float max, float scale) {
   double sum = 0;
   for (std::size_t i = 0; i < row.size(); i += kBlockCount) {

@@ -147,6 +147,37 @@ class Drain(unittest.TestCase):
             self.assertEqual(server.process.wait(60), 0)
             reader.join(10)
 
+    def test_requests_are_served_during_the_notice_while_readiness_is_off(self):
+        with Server("--shutdown-notice-ms", "1500") as server:
+            begin = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            while (reply := server.request("GET", "/ready")).status == 200:
+                self.assertLess(time.monotonic() - begin, 1)
+            self.assertEqual(reply.status, 503)
+            self.assertEqual(reply.json()["reason"], "shutting down")
+            self.assertEqual(server.request("POST", CHAT, {**LONG, "max_tokens": 2}).status, 200)
+            self.assertEqual(server.request("GET", "/health").status, 200)
+            self.assertIsNone(server.process.poll())
+            self.assertEqual(server.process.wait(30), 0)
+            self.assertGreaterEqual(time.monotonic() - begin, 1.4)
+
+    def test_a_second_signal_ends_the_notice(self):
+        with Server("--shutdown-notice-ms", "60000") as server:
+            begin = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+            self.assertIsNone(server.process.poll())
+            server.process.send_signal(signal.SIGTERM)
+            self.assertEqual(server.process.wait(30), 0)
+            self.assertLess(time.monotonic() - begin, 5)
+
+    def test_ctrl_c_gives_no_notice(self):
+        with Server("--shutdown-notice-ms", "60000") as server:
+            begin = time.monotonic()
+            server.process.send_signal(signal.SIGINT)
+            self.assertEqual(server.process.wait(30), 0)
+            self.assertLess(time.monotonic() - begin, 5)
+
     def test_the_limit_ends_a_stream_without_the_success_marker(self):
         with Server("--drain-timeout-s", "0") as server:
             events, started = [], threading.Event()

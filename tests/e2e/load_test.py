@@ -71,13 +71,13 @@ class Load(unittest.TestCase):
                         if i % 3:
                             sock.recv(256) if i % 2 == 0 else time.sleep(0.003)
 
-            abort(200)
+            abort(500)
             server.wait_idle()
-            before, descriptors = server.resident_bytes(), server.descriptor_count()
+            before, descriptors = server.anonymous_bytes(), server.descriptor_count()
             abort(1000)
             server.wait_idle()
-            grown = server.resident_bytes() - before
-            print(f"1000 aborts: resident memory {grown / 1024:+.0f} KiB")
+            grown = server.anonymous_bytes() - before
+            print(f"1000 aborts: anonymous memory {grown / 1024:+.0f} KiB")
             if MEASURES_MEMORY:
                 self.assertLess(grown, 1000 * 1024)  # below 1 KiB an abort
             self.assertLessEqual(server.descriptor_count(), descriptors + 2)

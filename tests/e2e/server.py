@@ -71,6 +71,9 @@ class Server:
     def __init__(self, *arguments, models=(str(STARTER),), program=None):
         self.program = program or os.environ["INFERNEO_PROGRAM"]
         self.port = free_port()
+        # Only the tests of the notice wait for it.
+        if "--shutdown-notice-ms" not in arguments:
+            arguments += ("--shutdown-notice-ms", "0")
         self.command = [self.program, "serve", *models, "--port", str(self.port), *arguments]
 
     def __enter__(self):
@@ -153,6 +156,11 @@ class Server:
         """Anonymous and file-backed resident memory of the process."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.M).group(1)) * 1024
+
+    def anonymous_bytes(self):
+        """The same without mapped files, whose pages come in when first read and are no leak."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"^RssAnon:\s+(\d+) kB", status, re.M).group(1)) * 1024
 
     def descriptor_count(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))

@@ -22,8 +22,10 @@ struct PostRoute {
   std::string_view path;
   std::size_t body_size_max;
 };
-constexpr PostRoute kPostRoutes[] = {
-    {"/echo", kEchoSizeMax}, {"/small", kSmallSizeMax}, {"/json", kEchoSizeMax}};
+constexpr PostRoute kPostRoutes[] = {{"/echo", kEchoSizeMax},
+                                     {"/small", kSmallSizeMax},
+                                     {"/json", kEchoSizeMax},
+                                     {"/keep", kEchoSizeMax}};
 constexpr std::string_view kGetRoutes[] = {"/hello",
                                            "/stream",
                                            "/path/",
@@ -119,6 +121,8 @@ void Routes::dispatch(std::shared_ptr<Exchange> exchange) {
   const int number = std::atoi(head.query.c_str());
   if (path == "/hello") {
     exchange->respond(text("hello"));
+  } else if (path == "/hold" || path == "/keep") {
+    hold(std::move(exchange));
   } else if (head.method == "POST") {
     Response response = text(exchange->request().body);
     response.headers.emplace_back("x-body-size", str(response.body.size()));
@@ -151,8 +155,6 @@ void Routes::dispatch(std::shared_ptr<Exchange> exchange) {
     exchange->respond(hostile());
   } else if (path.starts_with("/error/")) {
     exchange->respond(gateway::http::error_response(status_named(path.substr(7))));
-  } else if (path == "/hold") {
-    hold(std::move(exchange));
   } else if (path == "/flood") {
     flood(*exchange);
   }

@@ -329,6 +329,60 @@ TEST_F(ServerTest, a_refused_large_body_costs_no_memory_and_the_answer_arrives) 
   EXPECT_EQ(reply->status, 413);
 }
 
+TEST_F(ServerTest, bodies_beyond_the_bound_of_all_together_get_503) {
+  ServerOptions options;
+  options.body_total_size_max = 100'000;
+  start(options);
+  // Two bodies that are never complete take 90,000 bytes; announcing a megabyte takes none.
+  const std::string head =
+      "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n";
+  std::vector<Client> slow;
+  for (int i = 0; i < 2; ++i) {
+    slow.push_back(connect());
+    ASSERT_TRUE(slow.back().send(head + std::string(45'000, 'x')));
+  }
+  const std::string body(30'000, 'y');
+  const auto status_of_another = [&] {
+    Client client = connect();
+    client.send(post("/echo", body));
+    const auto reply = client.read_reply();
+    if (!reply) return 0;
+    if (reply->status == 503) {
+      EXPECT_NE(reply->header("retry-after"), "");
+    }
+    return reply->status;
+  };
+  EXPECT_TRUE(eventually([&] { return status_of_another() == 503; }));
+  // Requests without a body are served, and what leaves makes room.
+  Client small = connect();
+  small.send(get("/hello"));
+  EXPECT_EQ(small.read_reply()->status, 200);
+  slow.clear();
+  EXPECT_TRUE(eventually([&] { return status_of_another() == 200; }));
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(status_of_another(), 200);
+}
+
+TEST_F(ServerTest, a_body_that_a_handler_holds_counts_until_it_lets_go) {
+  ServerOptions options;
+  options.body_total_size_max = 50'000;
+  start(options);
+  Client first = connect();
+  first.send(post("/keep", std::string(40'000, 'x')));
+  auto held = routes.take_held(1);
+  ASSERT_EQ(held.size(), 1U);
+  Client second = connect();
+  second.send(post("/echo", std::string(20'000, 'y')));
+  EXPECT_EQ(second.read_reply()->status, 503);
+  held[0]->respond({});
+  held.clear();
+  EXPECT_EQ(first.read_reply()->status, 200);
+  EXPECT_TRUE(eventually([&] {
+    Client third = connect();
+    third.send(post("/echo", std::string(20'000, 'y')));
+    return third.read_reply()->status == 200;
+  }));
+}
+
 TEST_F(ServerTest, stopping_refuses_new_clients_and_finishes_old_requests) {
   start();
   Client idle = connect();

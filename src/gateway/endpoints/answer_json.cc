@@ -35,6 +35,13 @@ void write_identity(JsonWriter& json, std::string_view object, const AnswerIdent
   json.member("system_fingerprint", identity.fingerprint);
 }
 
+std::string identity_members(std::string_view object, const AnswerIdentity& identity) {
+  std::string members;
+  JsonWriter json(members);
+  write_identity(json, object, identity);
+  return members;
+}
+
 bool is_complete(request::FinishReason reason) {
   return reason == request::FinishReason::kStop || reason == request::FinishReason::kLength;
 }

@@ -27,6 +27,9 @@ void write_identity(JsonWriter& json, std::string_view object, const AnswerIdent
 std::string_view finish_reason_name(request::FinishReason reason);
 bool is_complete(request::FinishReason reason);
 // The member finish_reason, null while a choice goes on.
+// The same members as text, for JsonWriter::members.
+std::string identity_members(std::string_view object, const AnswerIdentity& identity);
+
 void write_finish_reason(JsonWriter& json, std::optional<request::FinishReason> reason);
 
 void write_usage(JsonWriter& json, const request::Usage& usage);

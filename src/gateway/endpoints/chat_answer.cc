@@ -114,6 +114,7 @@ class ChatStream final : public Answer {
  public:
   explicit ChatStream(AnswerOptions options)
       : options_(std::move(options)),
+        identity_(identity_members("chat.completion.chunk", options_.identity)),
         usage_(options_),
         begun_(static_cast<std::size_t>(options_.choice_count)) {}
 
@@ -138,7 +139,7 @@ class ChatStream final : public Answer {
       begin_frame(out);
       JsonWriter json(out);
       json.begin_object();
-      write_identity(json, "chat.completion.chunk", options_.identity);
+      json.members(identity_);
       json.key("choices");
       json.begin_array();
       json.end_array();
@@ -157,7 +158,7 @@ class ChatStream final : public Answer {
     begin_frame(out);
     JsonWriter json(out);
     json.begin_object();
-    write_identity(json, "chat.completion.chunk", options_.identity);
+    json.members(identity_);
     json.key("choices");
     json.begin_array();
     json.begin_object();
@@ -187,6 +188,7 @@ class ChatStream final : public Answer {
   }
 
   const AnswerOptions options_;
+  const std::string identity_;  // members that begin every chunk
   UsageCounter usage_;
   std::vector<bool> begun_;
 };

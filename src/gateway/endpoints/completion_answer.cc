@@ -99,6 +99,7 @@ class CompletionStream final : public Answer {
  public:
   explicit CompletionStream(AnswerOptions options)
       : options_(std::move(options)),
+        identity_(identity_members("text_completion", options_.identity)),
         usage_(options_),
         prompts_(options_.prompts.size()),
         begun_(choices_of(options_)),
@@ -122,7 +123,7 @@ class CompletionStream final : public Answer {
       begin_frame(out);
       JsonWriter json(out);
       json.begin_object();
-      write_identity(json, "text_completion", options_.identity);
+      json.members(identity_);
       json.key("choices");
       json.begin_array();
       json.end_array();
@@ -177,7 +178,7 @@ class CompletionStream final : public Answer {
     begin_frame(out);
     JsonWriter json(out);
     json.begin_object();
-    write_identity(json, "text_completion", options_.identity);
+    json.members(identity_);
     json.key("choices");
     json.begin_array();
     json.begin_object();
@@ -203,6 +204,7 @@ class CompletionStream final : public Answer {
   }
 
   const AnswerOptions options_;
+  const std::string identity_;  // members that begin every chunk
   UsageCounter usage_;
   std::vector<PromptState> prompts_;
   std::vector<bool> begun_;

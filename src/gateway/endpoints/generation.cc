@@ -260,6 +260,8 @@ AnswerIdentity make_identity(std::string_view prefix, const manager::ServedModel
                                   "|",
                                   static_cast<int>(info.arithmetic),
                                   "|",
+                                  static_cast<int>(info.kv_dtype),
+                                  "|",
                                   info.parameter_count,
                                   "|",
                                   model.created_unix_seconds);

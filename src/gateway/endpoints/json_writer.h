@@ -27,6 +27,9 @@ class JsonWriter {
     need_comma_ = false;
   }
 
+  // Members that were written before, without braces: for what is the same in every frame.
+  void members(std::string_view written) { raw(written); }
+
   // Invalid UTF-8 becomes U+FFFD.
   void string(std::string_view text);
   void null() { raw("null"); }

@@ -250,6 +250,7 @@ void Connection::begin_request() {
 void Connection::begin_body(std::size_t size_max) {
   phase_ = Phase::kBody;
   body_size_max_ = size_max;
+  body_reservation_ = BodyReservation(host_.body_budget());
   body_deadline_ = now() + limits::kRequestTimeout;
   read_deadline_ = std::min(body_deadline_, now() + host_.options().body_idle_timeout);
   if (parser_->expects_continue() && unread().empty()) {
@@ -263,6 +264,10 @@ bool Connection::advance_body() {
   std::string* const sink = is_refused_ ? nullptr : &request_.body;
   const auto progress = parser_->parse_body(unread(), body_size_max_, sink, consumed);
   in_begin_ += consumed;
+  if (sink != nullptr && !body_reservation_.grow_to(sink->size())) {
+    refuse_body({503, "the server holds too many request bodies: try again later"});
+    return false;
+  }
   switch (progress) {
     case RequestParser::Progress::kMore:
       return false;
@@ -288,6 +293,8 @@ void Connection::refuse_body(const Refusal& refusal) {
   read_deadline_ = kNever;
   phase_ = Phase::kService;
   if (!is_refused_) {
+    std::string().swap(request_.body);
+    body_reservation_ = {};
     answer_locally(http_error(refusal.status, refusal.message));
   } else if (is_answer_written_) {
     linger();
@@ -295,8 +302,10 @@ void Connection::refuse_body(const Refusal& refusal) {
 }
 
 void Connection::dispatch() {
-  exchange_ = std::make_shared<ExchangeState>(
-      std::move(request_), *this, host_.options().response_buffer_size_max);
+  exchange_ = std::make_shared<ExchangeState>(std::move(request_),
+                                              *this,
+                                              host_.options().response_buffer_size_max,
+                                              std::move(body_reservation_));
   host_.exchange_began();
   std::shared_ptr<Exchange> exchange = make_exchange(exchange_);
   if (!host_.submit(exchange)) {

@@ -24,6 +24,7 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/http/body_budget.h"
 #include "gateway/http/exchange_state.h"
 #include "gateway/http/request_parser.h"
 #include "gateway/http/server.h"
@@ -44,6 +45,7 @@ class ConnectionHost {
   [[nodiscard]] virtual const HostPolicy& host_policy() const = 0;
   virtual Dispatcher& dispatcher() = 0;
   virtual observe::ServerMetrics& metrics() = 0;
+  [[nodiscard]] virtual const std::shared_ptr<BodyBudget>& body_budget() const = 0;
   [[nodiscard]] virtual bool is_stopping() const = 0;
   // Gives the exchange to a front thread; false when their queue is full.
   virtual bool submit(std::shared_ptr<Exchange>& exchange) = 0;
@@ -135,6 +137,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   std::optional<RequestParser> parser_;
   bool has_head_begun_ = false;
   Request request_;
+  BodyReservation body_reservation_;
   std::size_t body_size_max_ = 0;
   bool is_head_only_ = false;
   bool keep_alive_ = true;

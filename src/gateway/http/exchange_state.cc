@@ -32,8 +32,14 @@ std::shared_ptr<Exchange> make_exchange(std::shared_ptr<ExchangeState> state) {
   return std::make_shared<Handle>(std::move(state));
 }
 
-ExchangeState::ExchangeState(Request request, Wakeable& connection, std::size_t buffer_size_max)
-    : request_(std::move(request)), buffer_size_max_(buffer_size_max), connection_(&connection) {}
+ExchangeState::ExchangeState(Request request,
+                             Wakeable& connection,
+                             std::size_t buffer_size_max,
+                             BodyReservation body)
+    : body_(std::move(body)),
+      request_(std::move(request)),
+      buffer_size_max_(buffer_size_max),
+      connection_(&connection) {}
 
 void ExchangeState::respond(Response response) {
   UniqueFunction<void()> dropped;  // destroyed outside the lock: it may own what calls us

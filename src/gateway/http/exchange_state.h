@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "base/unique_function.h"
+#include "gateway/http/body_budget.h"
 #include "gateway/http/message.h"
 #include "gateway/http/server.h"
 
@@ -29,7 +30,11 @@ class Wakeable {
 class ExchangeState {
  public:
   // `connection` must stay until detach().
-  ExchangeState(Request request, Wakeable& connection, std::size_t buffer_size_max);
+  // `body` is what the request's body has taken of the budget, kept as long as the request.
+  ExchangeState(Request request,
+                Wakeable& connection,
+                std::size_t buffer_size_max,
+                BodyReservation body = {});
 
   // The handler's side. Thread: any.
   [[nodiscard]] const Request& request() const { return request_; }
@@ -69,6 +74,7 @@ class ExchangeState {
   }
   UniqueFunction<void()> due_callback_locked();
 
+  const BodyReservation body_;
   const Request request_;
   const std::size_t buffer_size_max_;
   std::mutex mutex_;

@@ -98,6 +98,7 @@ class HttpServer final : public Server, public ConnectionHost {
         dispatcher_(dispatcher),
         metrics_(metrics),
         host_policy_(options.host, options.allowed_hosts),
+        body_budget_(std::make_shared<BodyBudget>(options.body_total_size_max)),
         front_queue_(options.front_queue_size) {
     for (int i = 0; i < options.io_thread_count; ++i) {
       io_.push_back(std::make_unique<IoThread>());
@@ -118,6 +119,9 @@ class HttpServer final : public Server, public ConnectionHost {
   [[nodiscard]] const HostPolicy& host_policy() const override { return host_policy_; }
   Dispatcher& dispatcher() override { return dispatcher_; }
   observe::ServerMetrics& metrics() override { return metrics_; }
+  [[nodiscard]] const std::shared_ptr<BodyBudget>& body_budget() const override {
+    return body_budget_;
+  }
   [[nodiscard]] bool is_stopping() const override { return is_stopping_.load(); }
   bool submit(std::shared_ptr<Exchange>& exchange) override {
     return front_queue_.try_push(exchange);
@@ -143,6 +147,7 @@ class HttpServer final : public Server, public ConnectionHost {
   Dispatcher& dispatcher_;
   observe::ServerMetrics& metrics_;
   const HostPolicy host_policy_;
+  const std::shared_ptr<BodyBudget> body_budget_;
   std::uint16_t port_ = 0;
   std::chrono::milliseconds sweep_interval_{kSweepIntervalMax};
 

@@ -62,6 +62,8 @@ struct ServerOptions {
   std::size_t front_queue_size = 1024;  // full: 503 with Retry-After
   std::size_t connection_count_max = limits::kConnectionCountMax;
   std::size_t connection_per_address_count_max = limits::kConnectionPerAddressCountMax;
+  // Of all requests together, received or being received; beyond it 503 with Retry-After.
+  std::size_t body_total_size_max = limits::kHttpBodyTotalSizeMax;
   std::chrono::milliseconds header_read_timeout = limits::kHttpHeaderReadTimeout;
   std::chrono::milliseconds body_idle_timeout = limits::kHttpBodyIdleTimeout;
   std::chrono::milliseconds keep_alive_timeout = limits::kHttpKeepAliveTimeout;

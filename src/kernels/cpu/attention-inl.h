@@ -11,21 +11,40 @@
 
 struct F32Cache {
   using T = float;
+  static constexpr bool kHasScales = false;
   static inline Vec load_full(const float* p) { return load(p); }
   static inline Vec load_tail(const float* p, int64_t n) { return load_part(p, n); }
 };
 
 struct F16Cache {
   using T = F16;
+  static constexpr bool kHasScales = false;
   static inline Vec load_full(const F16* p) { return load_f16(p); }
   static inline Vec load_tail(const F16* p, int64_t n) { return load_f16_part(p, n); }
 };
 
+struct Bf16Cache {
+  using T = Bf16;
+  static constexpr bool kHasScales = false;
+  static inline Vec load_full(const Bf16* p) { return load_bf16(p); }
+  static inline Vec load_tail(const Bf16* p, int64_t n) { return load_bf16_part(p, n); }
+};
+
+// Scores and weights take the scales of the rows.
+struct I8Cache {
+  using T = int8_t;
+  static constexpr bool kHasScales = true;
+  static inline Vec load_full(const int8_t* p) { return load_i8(p); }
+  static inline Vec load_tail(const int8_t* p, int64_t n) { return load_i8_part(p, n); }
+};
+
 // Scratch of a call, cut into its parts. Rows of q and out are `width` floats, zero-padded.
 struct AttentionState {
-  float* q;       // Shape: [kQueryTile][width], scaled
-  float* scores;  // Shape: [kQueryTile][kKeyTile]
-  float* keys;    // Shape: [width][kKeyTile], transposed
+  float* q;         // Shape: [kQueryTile][width], scaled
+  float* scores;    // Shape: [kQueryTile][kKeyTile]
+  float* keys;      // Shape: [width][kKeyTile], transposed
+  float* k_scales;  // Shape: [kKeyTile], of caches with scales
+  float* v_scales;
   float* out;     // Shape: [kQueryTile][width], of the range at hand
   float* most;    // Shape: [kQueryTile], largest score so far
   float* sum;     // Shape: [kQueryTile], sum of weights so far
@@ -34,26 +53,38 @@ struct AttentionState {
   RangeRows results[2];  // of the ranges before, and of the one at hand
 };
 
+// Rows of the keys and values of positions [begin, begin + count) in the cache.
+static inline void find_rows(const AttentionArgs& args,
+                             int64_t begin,
+                             int64_t count,
+                             int64_t* rows) {
+  int64_t block = begin / args.block_size;
+  int64_t slot = begin % args.block_size;
+  for (int64_t i = 0; i < count; ++i) {
+    rows[i] = ((int64_t)args.blocks[block] * args.kv_heads + args.kv_head) * args.block_size + slot;
+    if (++slot < args.block_size) continue;
+    slot = 0;
+    ++block;
+  }
+}
+
 template <typename Cache>
 static inline const typename Cache::T* cache_row(const AttentionArgs& args,
                                                  const void* cache,
-                                                 int64_t position) {
-  const int64_t block = args.blocks[position / args.block_size];
-  const int64_t slot = position % args.block_size;
-  const int64_t row = (block * args.kv_heads + args.kv_head) * args.block_size + slot;
+                                                 int64_t row) {
   return (const typename Cache::T*)cache + row * args.head_dim;
 }
 
-// Transposes keys [begin, begin + count) into state.keys; columns beyond count become zero.
+// Transposes the keys of some rows of the cache into state.keys; columns beyond count become zero.
 template <typename Cache>
 void transpose_keys(const AttentionArgs& args,
                     const AttentionState& state,
-                    int64_t begin,
+                    const int64_t* keys,
                     int64_t count) {
   for (int64_t j = 0; j < kKeyTile; j += kLanes) {
     const typename Cache::T* rows[kLanes];
     for (int64_t i = 0; i < kLanes; ++i) {
-      rows[i] = j + i < count ? cache_row<Cache>(args, args.k_cache, begin + j + i) : nullptr;
+      rows[i] = j + i < count ? cache_row<Cache>(args, args.k_cache, keys[j + i]) : nullptr;
     }
     for (int64_t d = 0; d < state.head_dim; d += kLanes) {
       const int64_t left = state.head_dim - d;
@@ -105,6 +136,7 @@ void score_rows(const AttentionState& state, int64_t first) {
 }
 
 // Turns a row's first `count` scores into weights and rescales what the row has so far.
+template <typename Cache>
 void soften_row(const AttentionState& state, int64_t r, int64_t count) {
   float* scores = state.scores + r * kKeyTile;
   const Vec lowest = set(-__builtin_inff());
@@ -112,10 +144,9 @@ void soften_row(const AttentionState& state, int64_t r, int64_t count) {
   for (int64_t j = 0; j < count; j += kLanes) {
     const int here = part(j, count);
     Vec s = load(scores + j);
-    if (here < kLanes) {
-      s = keep_first(s, here, lowest);
-      store(scores + j, s);
-    }
+    if constexpr (Cache::kHasScales) s = mul(s, load(state.k_scales + j));
+    if (here < kLanes) s = keep_first(s, here, lowest);
+    if (Cache::kHasScales || here < kLanes) store(scores + j, s);
     most = max(most, s);
   }
   const float before = state.most[r];
@@ -124,9 +155,10 @@ void soften_row(const AttentionState& state, int64_t r, int64_t count) {
   const Vec shift = set(after == -__builtin_inff() ? 0.0f : after);
   Vec sum = zero();
   for (int64_t j = 0; j < count; j += kLanes) {
-    const Vec weights = exp2_lanes(sub(load(scores + j), shift));
-    store(scores + j, weights);
+    Vec weights = exp2_lanes(sub(load(scores + j), shift));
     sum = add(sum, weights);
+    if constexpr (Cache::kHasScales) weights = mul(weights, load(state.v_scales + j));
+    store(scores + j, weights);
   }
   if (before == after) {
     state.sum[r] += reduce_add(sum);
@@ -204,7 +236,7 @@ void attend_rows(const AttentionState& state,
                  int64_t first,
                  const int64_t* counts) {
   score_rows<rows>(state, first);
-  for (int r = 0; r < rows; ++r) soften_row(state, first + r, counts[r]);
+  for (int r = 0; r < rows; ++r) soften_row<Cache>(state, first + r, counts[r]);
   weigh_rows<Cache, rows>(state, values, first, 0, counts[0]);
   for (int r = 1; r < rows; ++r) {
     weigh_rows<Cache, 1>(state, values, first + r, counts[0], counts[r]);
@@ -226,10 +258,18 @@ void attend_tile(const AttentionArgs& args,
     if (visible > 0) first = r;
   }
   const int64_t key_count = counts[row_count - 1];
-  transpose_keys<Cache>(args, state, key_begin, key_count);
+  int64_t keys[kKeyTile];
+  find_rows(args, key_begin, key_count, keys);
+  transpose_keys<Cache>(args, state, keys, key_count);
   const typename Cache::T* values[kKeyTile];
   for (int64_t j = 0; j < key_count; ++j) {
-    values[j] = cache_row<Cache>(args, args.v_cache, key_begin + j);
+    values[j] = cache_row<Cache>(args, args.v_cache, keys[j]);
+  }
+  if constexpr (Cache::kHasScales) {
+    for (int64_t j = 0; j < kKeyTile; ++j) {
+      state.k_scales[j] = j < key_count ? args.k_scales[keys[j]] : 0;
+      state.v_scales[j] = j < key_count ? args.v_scales[keys[j]] : 0;
+    }
   }
   int64_t r = first;
   for (; r + kAttendRows <= row_count; r += kAttendRows) {
@@ -246,7 +286,9 @@ static inline AttentionState attention_state(const AttentionArgs& args) {
   state.q = args.scratch;
   state.scores = state.q + kQueryTile * state.width;
   state.keys = state.scores + kQueryTile * kKeyTile;
-  float* results = state.keys + state.width * kKeyTile;
+  state.k_scales = state.keys + state.width * kKeyTile;
+  state.v_scales = state.k_scales + kKeyTile;
+  float* results = state.v_scales + kKeyTile;
   state.results[0] = range_rows(results, kQueryTile, args.head_dim);
   results += partial_floats(kQueryTile, args.head_dim);
   state.results[1] = range_rows(results, kQueryTile, args.head_dim);

@@ -33,17 +33,19 @@ constexpr int64_t partial_floats(int64_t query_count, int64_t head_dim) {
   return (query_count * (padded_head_dim(head_dim) + 2) + 15) / 16 * 16;
 }
 
-// Query, transposed keys and scores of a tile and results of two ranges.
+// Queries, scores, transposed keys and scales of a tile and results of two ranges.
 constexpr int64_t vector_attention_floats(int64_t head_dim) {
   return kQueryTile * (padded_head_dim(head_dim) + kKeyTile) +
-         padded_head_dim(head_dim) * kKeyTile + 2 * partial_floats(kQueryTile, head_dim);
+         padded_head_dim(head_dim) * kKeyTile + 2 * kKeyTile +
+         2 * partial_floats(kQueryTile, head_dim);
 }
 
 // Queries (halves) and outputs of a block, results of two ranges, four values for each query,
-// scores and weights (halves) of two tiles, keys and values (halves) of a chunk, and room to align.
+// scores and weights (halves) of two tiles, keys and values (halves) and key scales of a chunk,
+// values (halves) of a step, and room to align.
 constexpr int64_t tile_attention_floats(int64_t head_dim) {
   return kTileQueries * head_dim * 3 / 2 + 2 * partial_floats(kTileQueries, head_dim) +
-         4 * kTileQueries + 3 * kTileKeys * 16 + kTileKeys * head_dim + 16;
+         4 * kTileQueries + 3 * kTileKeys * 16 + kTileKeys * (head_dim + 1) + 16 * head_dim + 16;
 }
 
 }  // namespace inferneo::kernels

@@ -10,8 +10,9 @@
 //     CodesLines(const int8_t* codebook);
 //     read(const uint8_t* codes, int part, ByteVec* first, ByteVec* second) of 8 of k;
 //     start(int32_t offset), what a sum begins with; dot(sum, w, x);
-//   kTileTokens and kTilePanels, the largest tile whose sums fit in the registers;
-//   kStreams, panels that a few tokens read at a time.
+//   kTileTokens and kTilePanels, the largest tile; kTileSums, the vectors of sums that it holds in
+//   registers beside those of a group;
+//   kStreamSums, the most tokens x panels when few tokens read panels from memory.
 //
 // Invariant: each step of an output's sum is the same in every tile, so tiles of any shape give the
 // same bits. Sums that wait in memory between chunks of k keep theirs.
@@ -43,118 +44,162 @@ struct CodesTile {
   int64_t fetch_lines;
 };
 
-static inline int32_t offset_of(const InputBlock& x, int group, int group_count) {
-  return group_count == 1 ? x.offset : x.half_offsets[group];
-}
-
-// A group's share of the sums, from its dots.
 template <typename Format>
-static inline Vec scaled_dot(IntVec dot, Vec scale, Vec min, int32_t offset) {
-  if constexpr (!Format::kHasMin) return mul(to_float(dot), scale);
-  return fma(to_float(dot), scale, mul(set((float)offset), min));
+static inline int32_t offset_of(const InputBlock& x, int group) {
+  return Format::kGroup == kBlockK ? x.offset : x.half_offsets[group];
 }
 
+// Why always_inline: the arrays are registers, which no call can take.
+
+// Dots of a group: `steps` times 8 of k, from the first.
 template <typename Format, bool is_unpacked, int tokens, int panels>
-static void codes_tile(const CodesTile& tile, const CodesLines<Format>& lines) {
-  constexpr int kGroups = Format::kGroupsPerBlock;
+static inline __attribute__((always_inline)) void dot_group(
+    const CodesLines<Format>& lines,
+    const uint8_t* codes,
+    int64_t codes_stride,
+    const InputBlock* x,
+    int64_t x_stride,
+    int group,
+    IntVec (&dots)[tokens][panels][kParts]) {
+  constexpr int kSteps = Format::kGroup / 8;
   constexpr int kCodeStep = is_unpacked ? 128 : 8 * (int)kPanelOutputs * Format::kBits / 8;
-  Vec sums[tokens][panels][kParts];
   INFERNEO_UNROLL
   for (int t = 0; t < tokens; ++t) {
+    const int32_t offset = offset_of<Format>(x[t * x_stride], group);
+    INFERNEO_UNROLL
+    for (int p = 0; p < panels * kParts; ++p) dots[t][p / kParts][p % kParts] = lines.start(offset);
+  }
+  INFERNEO_UNROLL
+  for (int step = group * kSteps; step < (group + 1) * kSteps; ++step) {
+    ByteVec first[panels][kParts];
+    ByteVec second[panels][kParts];
     INFERNEO_UNROLL
     for (int p = 0; p < panels; ++p) {
       INFERNEO_UNROLL
       for (int i = 0; i < kParts; ++i) {
-        const float* from = tile.sums + t * tile.sums_stride + p * kPanelOutputs + i * kLanes;
-        sums[t][p][i] = tile.is_first ? zero() : load(from);
+        const uint8_t* from = codes + p * codes_stride + step * kCodeStep;
+        if constexpr (is_unpacked) {
+          first[p][i] = load_bytes(from + i * 4 * kLanes);
+          second[p][i] = load_bytes(from + kLineBytes + i * 4 * kLanes);
+        } else {
+          lines.read(from, i, &first[p][i], &second[p][i]);
+        }
       }
-    }
-  }
-  const uint8_t* fetch = tile.fetch;
-  for (int64_t block = 0; block < tile.blocks; ++block) {
-    const uint8_t* scales = tile.weights + scales_at<Format>(block) - kLineBytes;
-    const uint8_t* codes = is_unpacked ? tile.unpacked + block * (kBlockK / 4) * kLineBytes
-                                       : tile.weights + codes_at<Format>(block) - kLineBytes;
-    const int64_t codes_stride = is_unpacked ? kChunkLines * kLineBytes : tile.panel_stride;
-    const InputBlock* x = tile.inputs + block;
-    for (int64_t i = 0; i < tile.fetch_lines; ++i, fetch += kLineBytes) {
-      INFERNEO_UNROLL
-      for (int p = 0; p < panels; ++p) __builtin_prefetch(fetch + p * tile.panel_stride, 0, 2);
     }
     INFERNEO_UNROLL
-    for (int g = 0; g < kGroups; ++g) {
-      IntVec dots[tokens][panels][kParts];
-      INFERNEO_UNROLL
-      for (int t = 0; t < tokens; ++t) {
-        const int32_t offset = offset_of(x[t * tile.input_stride], g, kGroups);
-        INFERNEO_UNROLL
-        for (int p = 0; p < panels; ++p) {
-          INFERNEO_UNROLL
-          for (int i = 0; i < kParts; ++i) dots[t][p][i] = lines.start(offset);
-        }
-      }
-      INFERNEO_UNROLL
-      for (int step = g * Format::kGroup / 8; step < (g + 1) * Format::kGroup / 8; ++step) {
-        ByteVec first[panels][kParts];
-        ByteVec second[panels][kParts];
-        INFERNEO_UNROLL
-        for (int p = 0; p < panels; ++p) {
-          INFERNEO_UNROLL
-          for (int i = 0; i < kParts; ++i) {
-            const uint8_t* from = codes + p * codes_stride + step * kCodeStep;
-            if constexpr (is_unpacked) {
-              first[p][i] = load_bytes(from + i * 4 * kLanes);
-              second[p][i] = load_bytes(from + kLineBytes + i * 4 * kLanes);
-            } else {
-              lines.read(from, i, &first[p][i], &second[p][i]);
-            }
-          }
-        }
-        INFERNEO_UNROLL
-        for (int t = 0; t < tokens; ++t) {
-          const int8_t* eight = x[t * tile.input_stride].codes + step * 8;
-          const ByteVec x_first = spread_four(eight);
-          const ByteVec x_second = spread_four(eight + 4);
-          INFERNEO_UNROLL
-          for (int p = 0; p < panels; ++p) {
-            INFERNEO_UNROLL
-            for (int i = 0; i < kParts; ++i) {
-              dots[t][p][i] = lines.dot(dots[t][p][i], first[p][i], x_first);
-              dots[t][p][i] = lines.dot(dots[t][p][i], second[p][i], x_second);
-            }
-          }
-        }
-      }
+    for (int t = 0; t < tokens; ++t) {
+      const int8_t* eight = x[t * x_stride].codes + step * 8;
+      const ByteVec x_first = spread_four(eight);
+      const ByteVec x_second = spread_four(eight + 4);
       INFERNEO_UNROLL
       for (int p = 0; p < panels; ++p) {
         INFERNEO_UNROLL
         for (int i = 0; i < kParts; ++i) {
-          const uint8_t* from =
-              scales + p * tile.panel_stride + g * Format::kGroupScales + i * kLanes * 2;
-          const Vec scale = load_f16((const F16*)from);
-          const Vec min =
-              Format::kHasMin ? load_f16((const F16*)(from + 2 * Format::kBlockScales)) : zero();
-          INFERNEO_UNROLL
-          for (int t = 0; t < tokens; ++t) {
-            const InputBlock& token = x[t * tile.input_stride];
-            const int32_t offset = offset_of(token, g, kGroups);
-            const Vec scaled = scaled_dot<Format>(dots[t][p][i], scale, min, offset);
-            sums[t][p][i] = fma(scaled, set(token.scale), sums[t][p][i]);
-          }
+          dots[t][p][i] = lines.dot(dots[t][p][i], first[p][i], x_first);
+          dots[t][p][i] = lines.dot(dots[t][p][i], second[p][i], x_second);
         }
       }
     }
   }
-  INFERNEO_UNROLL
-  for (int t = 0; t < tokens; ++t) {
+}
+
+// Sums of a tile: in registers where there are enough of them, else where they wait in memory.
+template <int tokens, int panels>
+struct TileSums {
+  static constexpr bool kInRegisters = tokens * panels * kParts <= kTileSums;
+
+  inline __attribute__((always_inline)) void begin(float* at, int64_t at_stride, bool is_zero) {
+    sums = at;
+    stride = at_stride;
     INFERNEO_UNROLL
-    for (int p = 0; p < panels; ++p) {
+    for (int t = 0; t < tokens; ++t) {
       INFERNEO_UNROLL
-      for (int i = 0; i < kParts; ++i) {
-        store(tile.sums + t * tile.sums_stride + p * kPanelOutputs + i * kLanes, sums[t][p][i]);
+      for (int p = 0; p < panels * kParts; ++p) {
+        float* place = sums + t * stride + p * kLanes;
+        if constexpr (kInRegisters) {
+          held[t][p] = is_zero ? zero() : load(place);
+        } else if (is_zero) {
+          store(place, zero());
+        }
       }
     }
   }
+  inline __attribute__((always_inline)) void add_scaled(int t, int p, Vec value, Vec scale) {
+    if constexpr (kInRegisters) {
+      held[t][p] = fma(value, scale, held[t][p]);
+    } else {
+      float* place = sums + t * stride + p * kLanes;
+      store(place, fma(value, scale, load(place)));
+    }
+  }
+  inline __attribute__((always_inline)) void end() const {
+    if constexpr (!kInRegisters) return;
+    INFERNEO_UNROLL
+    for (int t = 0; t < tokens; ++t) {
+      INFERNEO_UNROLL
+      for (int p = 0; p < panels * kParts; ++p) store(sums + t * stride + p * kLanes, held[t][p]);
+    }
+  }
+
+  Vec held[kInRegisters ? tokens : 1][kInRegisters ? panels * kParts : 1];
+  float* sums;
+  int64_t stride;
+};
+
+// Adds the dots of a group to the sums.
+template <typename Format, int tokens, int panels>
+static inline __attribute__((always_inline)) void add_group(const uint8_t* scales,
+                                                            int64_t panel_stride,
+                                                            const InputBlock* x,
+                                                            int64_t x_stride,
+                                                            int group,
+                                                            IntVec (&dots)[tokens][panels][kParts],
+                                                            TileSums<tokens, panels>& sums) {
+  INFERNEO_UNROLL
+  for (int p = 0; p < panels * kParts; ++p) {
+    const uint8_t* from = scales + p / kParts * panel_stride + group * Format::kGroupScales +
+                          p % kParts * kLanes * (int)sizeof(F16);
+    const Vec scale = load_f16((const F16*)from);
+    const Vec min =
+        Format::kHasMin ? load_f16((const F16*)(from + 2 * Format::kBlockScales)) : zero();
+    INFERNEO_UNROLL
+    for (int t = 0; t < tokens; ++t) {
+      const InputBlock& token = x[t * x_stride];
+      const Vec dot = to_float(dots[t][p / kParts][p % kParts]);
+      Vec scaled;
+      if constexpr (Format::kHasMin) {
+        scaled = fma(dot, scale, mul(set((float)offset_of<Format>(token, group)), min));
+      } else {
+        scaled = mul(dot, scale);
+      }
+      sums.add_scaled(t, p, scaled, set(token.scale));
+    }
+  }
+}
+
+template <typename Format, bool is_unpacked, int tokens, int panels>
+static void codes_tile(const CodesTile& tile, const CodesLines<Format>& lines) {
+  TileSums<tokens, panels> sums;
+  sums.begin(tile.sums, tile.sums_stride, tile.is_first);
+  const int64_t codes_stride = is_unpacked ? kChunkLines * kLineBytes : tile.panel_stride;
+  const uint8_t* fetch = tile.fetch;
+  for (int64_t block = 0; block < tile.blocks; ++block) {
+    for (int64_t i = 0; i < tile.fetch_lines; ++i, fetch += kLineBytes) {
+      INFERNEO_UNROLL
+      for (int p = 0; p < panels; ++p) __builtin_prefetch(fetch + p * tile.panel_stride, 0, 2);
+    }
+    const uint8_t* scales = tile.weights + scales_at<Format>(block) - kLineBytes;
+    const uint8_t* codes = is_unpacked ? tile.unpacked + block * (kBlockK / 4) * kLineBytes
+                                       : tile.weights + codes_at<Format>(block) - kLineBytes;
+    const InputBlock* x = tile.inputs + block;
+    INFERNEO_UNROLL
+    for (int g = 0; g < Format::kGroupsPerBlock; ++g) {
+      IntVec dots[tokens][panels][kParts];
+      dot_group<Format, is_unpacked>(lines, codes, codes_stride, x, tile.input_stride, g, dots);
+      add_group<Format>(scales, tile.panel_stride, x, tile.input_stride, g, dots, sums);
+    }
+  }
+  sums.end();
 }
 
 // Finishes sums of one panel, Shape [m][sums_stride], and writes them to rows [m, m + count) of y.
@@ -221,6 +266,8 @@ template <typename Format, int tokens>
 static inline void few_tokens_in_streams(const PackedLinearArgs& args) {
   const int64_t begin = args.n_begin / kPanelOutputs;
   const int64_t count = (args.n_end + kPanelOutputs - 1) / kPanelOutputs - begin;
+  constexpr int kStreams =
+      kStreamSums / tokens < 1 ? 1 : (kStreamSums / tokens > 4 ? 4 : kStreamSums / tokens);
   const int64_t stride = count / kStreams;
   if (stride > 0) few_tokens<Format, tokens, kStreams>(args, begin, stride);
   const int64_t rest = count - stride * kStreams;
@@ -293,8 +340,8 @@ static void many_tokens(const PackedLinearArgs& args, int64_t m, int64_t count, 
     if (block + kChunkBlocks >= blocks) {
       tile.fetch = (const uint8_t*)args.panels + (panel + panels) * bytes;
     }
-    const int64_t fetches = tiles * kChunkBlocks;
-    tile.fetch_lines = (kChunkBlocks / 2 * Format::kPair / kLineBytes + fetches - 1) / fetches;
+    int64_t fetches = kChunkBlocks / 2 * Format::kPair / kLineBytes;
+    const int64_t fetch_lines = (fetches + tiles * kChunkBlocks - 1) / (tiles * kChunkBlocks);
     if constexpr (Format::kBits == 4) {
       unpack_lines(tile, lines, panels, unpacked);
       tile.unpacked = unpacked;
@@ -305,6 +352,8 @@ static void many_tokens(const PackedLinearArgs& args, int64_t m, int64_t count, 
       const auto tokens = (int)((count - t + tiles - i - 1) / (tiles - i));
       tile.inputs = (const InputBlock*)args.inputs + (m + t) * blocks + block;
       tile.sums = sums + t * tile.sums_stride;
+      tile.fetch_lines = fetches > 0 ? fetch_lines : 0;
+      fetches -= fetch_lines * kChunkBlocks;
       codes_tile_of<Format, panels>(tokens, tile, lines);
       tile.fetch += tile.fetch_lines * tile.blocks * kLineBytes;
       t += tokens;

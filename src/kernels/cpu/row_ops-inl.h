@@ -140,6 +140,28 @@ void f16_to_f32(const F16* x, float* y, int64_t n) noexcept {
   if (i < n) store_part(y + i, load_f16_part(x + i, n - i), (int)(n - i));
 }
 
+// Spec: rounding as KernelTable::f32_to_i8 says.
+void f32_to_i8(const float* x, int8_t* y, float* scale, int64_t n) noexcept {
+  Vec most = zero();
+  Vec broken = zero();  // 0 times what is not finite is NaN
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const Vec v = load_some(x + i, part(i, n));
+    most = max(most, max(v, sub(zero(), v)));
+    broken = fma(v, zero(), broken);
+  }
+  const float largest = reduce_max(most);
+  const float poison = reduce_add(broken);  // 0 or NaN
+  const bool is_usable = poison == 0 && largest >= 1e-30f;
+  *scale = is_usable ? largest / 127.0f : poison;
+  const Vec inverse = set(is_usable ? 127.0f / largest : 0.0f);
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const int count = part(i, n);
+    float codes[kLanes];
+    store(codes, is_usable ? round_nearest(mul(load_some(x + i, count), inverse)) : zero());
+    for (int j = 0; j < count; ++j) y[i + j] = (int8_t)(int)codes[j];
+  }
+}
+
 // The largest element of a row, -infinity for none.
 static inline float largest(const float* x, int64_t n) {
   Vec most[4];

@@ -157,6 +157,7 @@ runtime::ModelInfo make_info(const formats::ModelMeta& meta,
   }
   info.weight_dtype = matrix_type(weights);
   info.arithmetic = plan.arithmetic;
+  info.kv_dtype = plan.built.program.arithmetic.kv;
   info.isa = device.kernels().name;
   info.eos_token_ids = meta.eos_token_ids;
   info.bos_token_id = meta.bos_token_id;
@@ -176,6 +177,7 @@ Result<ModelPlan> plan_model(const formats::ModelMeta& meta,
   plan.arithmetic = choose_arithmetic(options.arithmetic, matrix_type(weights), table);
   graph::Arithmetic arithmetic;
   if (plan.arithmetic == Arithmetic::kBf16) arithmetic = {true, DType::kF16};
+  if (options.kv_dtype) arithmetic.kv = *options.kv_dtype;
   ASSIGN_OR_RETURN(plan.built, plan.spec->build(meta, weights, arithmetic));
   plan.matrices = graph::plan_matrices(plan.built.program, table);
   plan.memory = memory_plan(plan);

@@ -176,6 +176,73 @@ INSTANTIATE_TEST_SUITE_P(Starter,
                                           testing::Values(Arithmetic::kF32, Arithmetic::kBf16),
                                           testing::Values("")));
 
+using CacheCase = std::tuple<tensor::DType, std::string>;
+class CacheTypes : public testing::TestWithParam<CacheCase> {};
+
+// Contexts beyond a range of attention, whose keys several threads share at decode.
+TEST_P(CacheTypes, long_contexts_do_not_depend_on_the_batch) {
+  const auto& [kv, isa] = GetParam();
+  const std::string path = kVariants + "gqa-bf16-old";
+  const auto three = make_device(3, isa.c_str());
+  const auto one = make_device(1, isa.c_str());
+  const auto model = make_runtime(*three)->load(path, {Arithmetic::kBf16, kv}, {}).value();
+  const auto model_one = make_runtime(*one)->load(path, {Arithmetic::kBf16, kv}, {}).value();
+  EXPECT_EQ(model->info().kv_dtype, kv);
+  const std::size_t range = kernels::kAttentionRange;
+  std::vector<std::vector<TokenId>> prompts;
+  // The scalar table takes seconds for more.
+  const std::size_t longest = isa == "reference" ? range + 20 : 2 * range + 70;
+  for (const std::size_t size : {longest, range + 1, std::size_t{40}}) {
+    prompts.push_back(random_ids(size, model->info().vocab_size, static_cast<unsigned>(size)));
+  }
+  std::vector<std::vector<float>> alone;
+  for (const auto& prompt : prompts) {
+    Batch batch(*model_one, {prompt});
+    batch.run([](std::size_t) { return 256; });
+    alone.push_back(batch.logits(0));
+  }
+  const auto expect_equal = [&](const auto& tested, const auto& chunk, const std::string& what) {
+    Batch batch(*tested, prompts);
+    batch.run(chunk);
+    for (std::size_t s = 0; s < prompts.size(); ++s) {
+      EXPECT_EQ(batch.logits(s), alone[s]) << what << ", sequence " << s;
+    }
+  };
+  expect_equal(
+      model, [](std::size_t) { return 100; }, "hundreds");
+  // The last tokens one a step, the first sequence alone at the end.
+  std::vector<std::size_t> left = {longest, range + 1, 40};
+  expect_equal(
+      model,
+      [&](std::size_t s) {
+        const std::size_t count = left[s] > 45 ? std::min<std::size_t>(left[s] - 45, 80) : 1;
+        left[s] -= std::min(left[s], count);
+        return count;
+      },
+      "decode");
+}
+
+INSTANTIATE_TEST_SUITE_P(Models,
+                         CacheTypes,
+                         testing::Combine(testing::Values(tensor::DType::kF32,
+                                                          tensor::DType::kF16,
+                                                          tensor::DType::kBf16,
+                                                          tensor::DType::kI8),
+                                          testing::ValuesIn(table_names())));
+
+TEST(NativeRuntime, cache_types_have_their_sizes) {
+  const auto device = make_device();
+  const auto runtime = make_runtime(*device);
+  const auto bytes = [&](tensor::DType kv) {
+    return runtime->plan(kStarter, {Arithmetic::kBf16, kv}).value().kv_block_bytes;
+  };
+  constexpr std::uint64_t kRows = 8U * 2 * 2 * 16;  // of 64 elements
+  EXPECT_EQ(bytes(tensor::DType::kF32), kRows * 64 * 4);
+  EXPECT_EQ(bytes(tensor::DType::kF16), kRows * 64 * 2);
+  EXPECT_EQ(bytes(tensor::DType::kBf16), kRows * 64 * 2);
+  EXPECT_EQ(bytes(tensor::DType::kI8), kRows * (64 + 4));
+}
+
 TEST(NativeRuntime, knows_the_starter_before_and_after_loading) {
   const auto device = make_device();
   const auto runtime = make_runtime(*device);

@@ -1,14 +1,17 @@
-// Attention over f16 keys and values on AMX-FP16 tiles. Keys are the first operand of the scores as
-// they lie in the cache: 16 slots by 32 dimensions. Queries are the second, packed once to pairs of
-// dimensions by 16 queries. Scores come as keys by queries, so that the softmax needs no sum or
-// maximum across lanes; its weights go to pairs of keys by 16 queries. Values are transposed once
-// for all queries of a call, and outputs hold dimensions by queries until they leave.
-// Included after the generic bodies, inside the region of the table.
+// Attention over f16 and int8 keys and values on AMX-FP16 tiles. Keys are the first operand of the
+// scores as they lie in the cache: 16 slots by 32 dimensions. Queries are the second, packed once
+// to pairs of dimensions by 16 queries. Scores come as keys by queries, so that the softmax needs
+// no sum or maximum across lanes; its weights go to pairs of keys by 16 queries. Values are
+// transposed once for all queries of a call, and outputs hold dimensions by queries until they
+// leave. Included after the generic bodies, inside the region of the table.
 //
 // Invariant: a query sees the keys of a range in chunks that begin at multiples of kTileKeys, in
 // order. A score is one sum over steps of 32 dimensions, an output one over steps of 32 keys. Keys
 // that a query does not see weigh 0, and a step of them changes no bit: values that are not finite
 // take part as zeros, and are added to the outputs of the queries that see them.
+//
+// int8 codes are exact as f16. Scores take the scales of the keys; values are scaled, and so
+// rounded, before they are transposed.
 
 constexpr int64_t kTileSteps = kTileKeys / kStepK;
 constexpr int64_t kPairQueries = 2 * kTile;
@@ -25,7 +28,10 @@ struct TileAttention {
   F16* weights;          // Shape: [2][kTileKeys / 2][16 queries][2]
   F16* values;           // Shape: [kTileSteps][head_dim][32 keys]
   F16* keys;             // Shape: [kTileKeys][head_dim], of blocks that are no whole tiles
+  float* k_scales;       // Shape: [kTileKeys], of caches with scales
+  F16* value_rows;       // Shape: [32][head_dim], values of a step widened to f16
   RangeRows results[2];  // of the ranges before, and of the one at hand
+  int64_t cache_rows[kTileKeys];  // of the chunk's keys
   const F16* key_tiles[kTileKeys / kTile];
   int64_t head_dim;
   bool has_broken_values;                 // some value of the chunk is not finite
@@ -52,6 +58,8 @@ static inline TileAttention tile_attention(const AttentionArgs& args) {
   s.weights = (F16*)take(kTileKeys * kTile);
   s.values = (F16*)take(kTileKeys * d / 2);
   s.keys = (F16*)take(kTileKeys * d / 2);
+  s.k_scales = take(kTileKeys);
+  s.value_rows = (F16*)take(kStepK * d / 2);
   for (RangeRows& rows : s.results) {
     rows = range_rows(take(partial_floats(kTileQueries, d)), kTileQueries, d);
   }
@@ -165,56 +173,96 @@ static inline void transpose_values(const F16* const* rows, int64_t d, F16* valu
 
 static inline bool is_broken(F16 value) { return (value & 0x7c00) == 0x7c00; }
 
-// Whether some element of a row is not finite.
-static inline bool has_broken(const F16* row, int64_t head_dim) {
-  __m512i most = _mm512_setzero_si512();
-  for (int64_t d = 0; d < head_dim; d += kStepK) {
-    // Without the sign, numbers have the order of their bits.
-    most = _mm512_max_epu16(most, _mm512_slli_epi16(_mm512_loadu_si512(row + d), 1));
-  }
-  return _mm512_cmpge_epu16_mask(most, _mm512_set1_epi16((short)0xf800)) != 0;
-}
-
-// Values [begin, end) of the keys, to whole steps filled with zeros.
-static inline void pack_values(const AttentionArgs& args,
-                               TileAttention& s,
-                               int64_t begin,
-                               int64_t end) {
-  s.has_broken_values = false;
-  F16* values = s.values;
-  for (int64_t key = begin; key < end; key += kStepK, values += kStepK * s.head_dim) {
-    const F16* rows[kStepK];
-    for (int64_t i = 0; i < kStepK; ++i) {
-      rows[i] = key + i < end ? cache_row<F16Cache>(args, args.v_cache, key + i) : nullptr;
-      if (rows[i] != nullptr && has_broken(rows[i], s.head_dim)) s.has_broken_values = true;
-    }
-    for (int64_t d = 0; d < s.head_dim; d += kStepK) transpose_values(rows, d, values);
-  }
+// Makes zeros of packed values that are not finite, if there are any: then `found` holds a NaN.
+static inline void drop_broken(TileAttention& s, __m512h found, const F16* values_end) {
+  s.has_broken_values = _mm512_cmp_ph_mask(found, found, _CMP_UNORD_Q) != 0;
   if (!s.has_broken_values) return;
-  for (F16* value = s.values; value < values; ++value) {
+  for (F16* value = s.values; value < values_end; ++value) {
     if (is_broken(*value)) *value = 0;
   }
 }
 
+static inline __m512h widen_codes(const int8_t* codes) {
+  return _mm512_cvtepi16_ph(_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)codes)));
+}
+
+// A row of values of the cache as f16: where it lies, or in `room`.
+template <typename Cache>
+inline const F16* value_row(const AttentionArgs& args, int64_t index, F16* room) {
+  const typename Cache::T* row = cache_row<Cache>(args, args.v_cache, index);
+  if constexpr (Cache::kHasScales) {
+    // Why in two factors: the scale itself may be beyond the range of f16, or lose digits there.
+    int exponent = 0;
+    const float fraction = frexpf(args.v_scales[index], &exponent);
+    const __m512h factor = _mm512_set1_ph((_Float16)fraction);
+    const __m512h power = _mm512_set1_ph((_Float16)exponent);
+    for (int64_t d = 0; d < args.head_dim; d += kStepK) {
+      const __m512h value = _mm512_mul_ph(widen_codes(row + d), factor);
+      _mm512_storeu_ph(room + d, _mm512_scalef_ph(value, power));
+    }
+    return room;
+  } else {
+    return row;
+  }
+}
+
+// Values [begin, end) of the keys, to whole steps filled with zeros.
+template <typename Cache>
+void pack_values(const AttentionArgs& args, TileAttention& s, int64_t begin, int64_t end) {
+  F16* values = s.values;
+  __m512h broken = _mm512_setzero_ph();  // 0 times what is not finite is NaN
+  for (int64_t key = begin; key < end; key += kStepK, values += kStepK * s.head_dim) {
+    const F16* rows[kStepK];
+    for (int64_t i = 0; i < kStepK; ++i) {
+      rows[i] = nullptr;
+      if (key + i >= end) continue;
+      rows[i] =
+          value_row<Cache>(args, s.cache_rows[key - begin + i], s.value_rows + i * s.head_dim);
+      for (int64_t d = 0; d < s.head_dim; d += kStepK) {
+        const __m512h value = _mm512_loadu_ph(rows[i] + d);
+        broken = _mm512_fmadd_ph(value, _mm512_setzero_ph(), broken);
+      }
+    }
+    for (int64_t d = 0; d < s.head_dim; d += kStepK) transpose_values(rows, d, values);
+  }
+  drop_broken(s, broken, values);
+}
+
+template <typename Cache>
+inline void copy_key(const AttentionArgs& args, int64_t index, F16* to) {
+  const typename Cache::T* row = cache_row<Cache>(args, args.k_cache, index);
+  if constexpr (Cache::kHasScales) {
+    for (int64_t d = 0; d < args.head_dim; d += kStepK) {
+      _mm512_storeu_ph(to + d, widen_codes(row + d));
+    }
+  } else {
+    __builtin_memcpy(to, row, (size_t)args.head_dim * sizeof(F16));
+  }
+}
+
 // Where tiles of 16 keys begin. Slots that hold no key of the sequence are only read.
-static inline void find_keys(const AttentionArgs& args,
-                             TileAttention& s,
-                             int64_t begin,
-                             int64_t end) {
-  const bool is_whole = args.block_size % kTile == 0;
+template <typename Cache>
+void find_keys(const AttentionArgs& args, TileAttention& s, int64_t begin, int64_t end) {
+  find_rows(args, begin, end - begin, s.cache_rows);
+  const bool is_whole = !Cache::kHasScales && args.block_size % kTile == 0;
   for (int64_t key = begin; key < begin + kTileKeys; key += kTile) {
     const int64_t tile = (key - begin) / kTile;
     if (key >= end) {
       s.key_tiles[tile] = s.key_tiles[0];
     } else if (is_whole) {
-      s.key_tiles[tile] = cache_row<F16Cache>(args, args.k_cache, key);
+      s.key_tiles[tile] =
+          (const F16*)cache_row<Cache>(args, args.k_cache, s.cache_rows[key - begin]);
     } else {
       F16* rows = s.keys + tile * kTile * s.head_dim;
       s.key_tiles[tile] = rows;
       for (int64_t i = 0; i < kTile; ++i, rows += s.head_dim) {
-        const F16* row = cache_row<F16Cache>(args, args.k_cache, key + i < end ? key + i : end - 1);
-        __builtin_memcpy(rows, row, (size_t)s.head_dim * sizeof(F16));
+        copy_key<Cache>(args, s.cache_rows[at_most(key + i, end - 1) - begin], rows);
       }
+    }
+  }
+  if constexpr (Cache::kHasScales) {
+    for (int64_t i = 0; i < kTileKeys; ++i) {
+      s.k_scales[i] = begin + i < end ? args.k_scales[s.cache_rows[i]] : 0;
     }
   }
 }
@@ -259,14 +307,18 @@ void score_tiles(const TileAttention& s, int64_t tile, int64_t step_count) {
 }
 
 // Largest score of each query among the keys of the chunk that it sees.
-template <bool is_masked>
-inline Vec largest_scores(const float* scores, __m512i visible, int64_t key_count) {
+template <bool is_masked, bool has_scales>
+inline Vec largest_scores(const TileAttention& s,
+                          const float* scores,
+                          __m512i visible,
+                          int64_t key_count) {
   const Vec lowest = set(-__builtin_inff());
   Vec most[4] = {lowest, lowest, lowest, lowest};
   for (int64_t key = 0; key < key_count; key += 4) {
     INFERNEO_UNROLL
     for (int i = 0; i < 4; ++i) {
-      const Vec score = load(scores + (key + i) * kTile);
+      Vec score = load(scores + (key + i) * kTile);
+      if constexpr (has_scales) score = mul(score, set(s.k_scales[key + i]));
       if constexpr (is_masked) {
         const __m512i position = _mm512_set1_epi32((int)key + i);
         const __mmask16 sees = _mm512_cmpgt_epi32_mask(visible, position);
@@ -280,9 +332,14 @@ inline Vec largest_scores(const float* scores, __m512i visible, int64_t key_coun
 }
 
 // Weights of a chunk's keys, and their sums.
-template <bool is_masked>
-inline Vec weigh_scores(
-    const float* scores, __m512i visible, int64_t key_count, Vec unscale, Vec shift, F16* weights) {
+template <bool is_masked, bool has_scales>
+inline Vec weigh_scores(const TileAttention& s,
+                        const float* scores,
+                        __m512i visible,
+                        int64_t key_count,
+                        Vec unscale,
+                        Vec shift,
+                        F16* weights) {
   // Halves of a pair of keys side by side for each query.
   const __m512i order = _mm512_set_epi16(31,
                                          15,
@@ -321,7 +378,8 @@ inline Vec weigh_scores(
     Vec weight[2];
     INFERNEO_UNROLL
     for (int i = 0; i < 2; ++i) {
-      const Vec score = load(scores + (key + i) * kTile);
+      Vec score = load(scores + (key + i) * kTile);
+      if constexpr (has_scales) score = mul(score, set(s.k_scales[key + i]));
       __mmask16 sees = 0xffff;
       if constexpr (is_masked) {
         sees = _mm512_cmpgt_epi32_mask(visible, _mm512_set1_epi32((int)key + i));
@@ -337,7 +395,7 @@ inline Vec weigh_scores(
 }
 
 // Turns the scores of a tile of queries into weights and rescales what the tile has so far.
-template <bool is_masked>
+template <bool is_masked, bool has_scales>
 void soften_tile(
     TileAttention& s, int64_t tile, int64_t place, int64_t key_begin, int64_t key_count) {
   const float* scores = s.scores + place * kTileKeys * kTile;
@@ -347,13 +405,15 @@ void soften_tile(
       _mm512_sub_epi32(_mm512_loadu_si512(s.visible + query), _mm512_set1_epi32((int)key_begin));
   const Vec unscale = load(s.unscale + query);
   const Vec before = load(s.most + query);
-  const Vec here = mul(largest_scores<is_masked>(scores, visible, key_count), unscale);
+  const Vec here =
+      mul(largest_scores<is_masked, has_scales>(s, scores, visible, key_count), unscale);
   const Vec most = max(before, here);
   // Why: while every score is -infinity, subtracting it would make NaNs of weights that are 0.
   const Vec lowest = set(-__builtin_inff());
   const __mmask16 has_none = _mm512_cmp_ps_mask(most, lowest, _CMP_EQ_OQ);
   const Vec shift = _mm512_mask_blend_ps(has_none, most, zero());
-  const Vec sum = weigh_scores<is_masked>(scores, visible, key_count, unscale, shift, weights);
+  const Vec sum =
+      weigh_scores<is_masked, has_scales>(s, scores, visible, key_count, unscale, shift, weights);
   const Vec rescale = exp2_wide(sub(before, shift));
   store(s.most + query, most);
   store(s.sum + query, fma(load(s.sum + query), rescale, sum));
@@ -417,14 +477,15 @@ void weigh_tiles(const TileAttention& s, int64_t tile, int64_t step_count) {
 }
 
 // Adds values that are not finite to the outputs of the queries that see them.
-static inline void add_broken_values(const AttentionArgs& args,
-                                     const TileAttention& s,
-                                     int64_t tile,
-                                     int64_t key_begin,
-                                     int64_t key_end) {
+template <typename Cache>
+void add_broken_values(const AttentionArgs& args,
+                       const TileAttention& s,
+                       int64_t tile,
+                       int64_t key_begin,
+                       int64_t key_end) {
   const __m512i visible = _mm512_loadu_si512(s.visible + tile * kTile);
   for (int64_t key = key_begin; key < key_end; ++key) {
-    const F16* row = cache_row<F16Cache>(args, args.v_cache, key);
+    const F16* row = value_row<Cache>(args, s.cache_rows[key - key_begin], s.value_rows);
     const __mmask16 sees = _mm512_cmpgt_epi32_mask(visible, _mm512_set1_epi32((int)key));
     for (int64_t d = 0; d < s.head_dim; ++d) {
       if (!is_broken(row[d])) continue;
@@ -436,7 +497,7 @@ static inline void add_broken_values(const AttentionArgs& args,
 }
 
 // One chunk of keys for one or two tiles of queries.
-template <int tiles>
+template <typename Cache, int tiles>
 void attend_tiles(
     const AttentionArgs& args, TileAttention& s, int64_t tile, int64_t key_begin, int64_t key_end) {
   const int64_t last = s.visible[(tile + tiles) * kTile - 1];
@@ -448,9 +509,9 @@ void attend_tiles(
   const int64_t key_count = step_count * kStepK;
   for (int64_t i = 0; i < tiles; ++i) {
     if (s.visible[(tile + i) * kTile] < key_begin + key_count) {
-      soften_tile<true>(s, tile + i, i, key_begin, key_count);
+      soften_tile<true, Cache::kHasScales>(s, tile + i, i, key_begin, key_count);
     } else {
-      soften_tile<false>(s, tile + i, i, key_begin, key_count);
+      soften_tile<false, Cache::kHasScales>(s, tile + i, i, key_begin, key_count);
     }
   }
   tile_memory_fence();
@@ -458,7 +519,7 @@ void attend_tiles(
   tile_memory_fence();
   for (int64_t i = 0; i < tiles; ++i) {
     s.is_started[tile + i] = true;
-    if (s.has_broken_values) add_broken_values(args, s, tile + i, key_begin, key_end);
+    if (s.has_broken_values) add_broken_values<Cache>(args, s, tile + i, key_begin, key_end);
   }
 }
 
@@ -487,11 +548,12 @@ static inline void write_range(const TileAttention& s, const RangeRows& rows, in
   }
 }
 
-static inline void attend_tile_range(const AttentionArgs& args,
-                                     TileAttention& s,
-                                     const RangeRows& rows,
-                                     int64_t count,
-                                     int64_t range) {
+template <typename Cache>
+void attend_tile_range(const AttentionArgs& args,
+                       TileAttention& s,
+                       const RangeRows& rows,
+                       int64_t count,
+                       int64_t range) {
   const int64_t tile_count = (count + kTile - 1) / kTile;
   for (int64_t tile = 0; tile < tile_count; ++tile) {
     store(s.most + tile * kTile, set(-__builtin_inff()));
@@ -502,39 +564,12 @@ static inline void attend_tile_range(const AttentionArgs& args,
   const int64_t end = at_most(s.visible[count - 1], range_end);
   for (int64_t key = range * kAttentionRange; key < end; key += kTileKeys) {
     const int64_t key_end = at_most(end, key + kTileKeys);
-    find_keys(args, s, key, key_end);
-    pack_values(args, s, key, key_end);
+    find_keys<Cache>(args, s, key, key_end);
+    pack_values<Cache>(args, s, key, key_end);
     tile_memory_fence();
     int64_t tile = 0;
-    for (; tile + 2 <= tile_count; tile += 2) attend_tiles<2>(args, s, tile, key, key_end);
-    if (tile < tile_count) attend_tiles<1>(args, s, tile, key, key_end);
+    for (; tile + 2 <= tile_count; tile += 2) attend_tiles<Cache, 2>(args, s, tile, key, key_end);
+    if (tile < tile_count) attend_tiles<Cache, 1>(args, s, tile, key, key_end);
   }
   write_range(s, rows, count);
-}
-
-void amx_attention(const AttentionArgs& args) noexcept {
-  if (!fits_tiles(args.head_dim)) {
-    attention<F16Cache>(args);
-    return;
-  }
-  TileAttention s = tile_attention(args);
-  _tile_loadconfig(&kTileConfig);
-  const int64_t total = query_count(args);
-  for (int64_t index = 0; index < total; index += kTileQueries) {
-    const int64_t count = at_most(total - index, kTileQueries);
-    pack_queries(args, s, index, count);
-    if (args.partials != nullptr) {
-      for (int64_t range = args.range_begin; range < args.range_end; ++range) {
-        attend_tile_range(args, s, partial_rows(args, range, index), count, range);
-      }
-      continue;
-    }
-    attend_tile_range(args, s, s.results[0], count, 0);
-    for (int64_t range = 1; range <= (s.visible[count - 1] - 1) / kAttentionRange; ++range) {
-      attend_tile_range(args, s, s.results[1], count, range);
-      fold_range(s.results[0], s.results[1], count, s.head_dim);
-    }
-    write_rows(args, s.results[0], index, count);
-  }
-  _tile_release();
 }

@@ -32,6 +32,8 @@ namespace {
 
 #include "kernels/cpu/isa/amx_attention-inl.h"
 
+#include "kernels/cpu/isa/amx_attention_narrow-inl.h"
+
 }  // namespace
 
 constinit const KernelTable kAmxFp16Table = {
@@ -39,10 +41,11 @@ constinit const KernelTable kAmxFp16Table = {
     .linear_f32_f32 = linear<OperandsF32F32>,
     .linear_f32_f16 = linear<OperandsF32F16>,
     .linear_f32_bf16 = linear<OperandsF32Bf16>,
-    .linear_bf16x2_bf16 = linear<OperandsF32Bf16>,
     .matrix_ops = amx_matrix_ops,
     .attention_f32 = attention<F32Cache>,
-    .attention_f16 = amx_attention,
+    .attention_f16 = amx_attention<F16Cache>,
+    .attention_bf16 = attention<Bf16Cache>,
+    .attention_i8 = amx_attention<I8Cache>,
     .attention_merge = attention_merge,
     .rms_norm = rms_norm,
     .rope = rope,
@@ -53,6 +56,7 @@ constinit const KernelTable kAmxFp16Table = {
     .f32_to_f16 = f32_to_f16,
     .bf16_to_f32 = bf16_to_f32,
     .f16_to_f32 = f16_to_f32,
+    .f32_to_i8 = f32_to_i8,
     .argmax = argmax,
     .log_sum_exp = log_sum_exp,
     .spin_f32 = spin<OperandsF32F32>,

@@ -4,6 +4,7 @@
 #include "kernels/cpu/isa/x86_intrinsics.h"
 
 #include "kernels/cpu/attention_shape.h"
+#include "kernels/cpu/codes_pack.h"
 #include "kernels/cpu/isa/isa_tables.h"
 #include "kernels/cpu/isa/target_region.h"
 #include "kernels/kernel_table.h"
@@ -68,6 +69,15 @@ static inline Vec load_bf16_part(const Bf16* p, int64_t count) {
 }
 static inline Vec load_f16_part(const F16* p, int64_t count) {
   return _mm256_cvtph_ps(load_halves(p, count));
+}
+
+static inline Vec load_i8(const int8_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)p)));
+}
+static inline Vec load_i8_part(const int8_t* p, int64_t count) {
+  int8_t buffer[8] = {};
+  __builtin_memcpy(buffer, p, (size_t)count);
+  return load_i8(buffer);
 }
 
 // Round to nearest even by adding half of the last place that stays.
@@ -141,31 +151,75 @@ static inline void transpose(Vec (&r)[kLanes]) {
 
 #include "kernels/cpu/bodies-inl.h"
 
+#include "kernels/cpu/codes_layout-inl.h"
+
+#include "kernels/cpu/isa/avx2_codes-inl.h"
+
+namespace maddubs {
+
+#include "kernels/cpu/isa/avx2_maddubs-inl.h"
+
+#include "kernels/cpu/codes_linear-inl.h"
+
+#include "kernels/cpu/codes_ops-inl.h"
+
+}  // namespace maddubs
+
+INFERNEO_TARGET_BEGIN("avx2,fma,f16c,avxvnni")
+
+namespace vnni {
+
+#include "kernels/cpu/isa/avx2_vnni-inl.h"
+
+#include "kernels/cpu/codes_linear-inl.h"
+
+#include "kernels/cpu/codes_ops-inl.h"
+
+#include "kernels/cpu/spin-inl.h"
+
+}  // namespace vnni
+
+INFERNEO_TARGET_END
+
+// The tables differ in how they multiply bytes.
+constexpr KernelTable table_of(const char* name,
+                               const MatrixOps* (*matrix_ops)(const MatrixFormat&) noexcept,
+                               double (*spin_int8)(int64_t) noexcept) {
+  return {
+      .name = name,
+      .linear_f32_f32 = linear<OperandsF32F32>,
+      .linear_f32_f16 = linear<OperandsF32F16>,
+      .linear_f32_bf16 = linear<OperandsF32Bf16>,
+      .matrix_ops = matrix_ops,
+      .attention_f32 = attention<F32Cache>,
+      .attention_f16 = attention<F16Cache>,
+      .attention_bf16 = attention<Bf16Cache>,
+      .attention_i8 = attention<I8Cache>,
+      .attention_merge = attention_merge,
+      .rms_norm = rms_norm,
+      .rope = rope,
+      .rope_adjacent = rope_adjacent,
+      .silu_mul = silu_mul,
+      .add = add_rows,
+      .f32_to_bf16 = f32_to_bf16,
+      .f32_to_f16 = f32_to_f16,
+      .bf16_to_f32 = bf16_to_f32,
+      .f16_to_f32 = f16_to_f32,
+      .f32_to_i8 = f32_to_i8,
+      .argmax = argmax,
+      .log_sum_exp = log_sum_exp,
+      .spin_f32 = spin<OperandsF32F32>,
+      .spin_bf16 = spin<OperandsF32F32>,
+      .spin_int8 = spin_int8,
+  };
+}
+
 }  // namespace
 
-constinit const KernelTable kAvx2Table = {
-    .name = "avx2",
-    .linear_f32_f32 = linear<OperandsF32F32>,
-    .linear_f32_f16 = linear<OperandsF32F16>,
-    .linear_f32_bf16 = linear<OperandsF32Bf16>,
-    .linear_bf16x2_bf16 = linear<OperandsF32Bf16>,
-    .attention_f32 = attention<F32Cache>,
-    .attention_f16 = attention<F16Cache>,
-    .attention_merge = attention_merge,
-    .rms_norm = rms_norm,
-    .rope = rope,
-    .rope_adjacent = rope_adjacent,
-    .silu_mul = silu_mul,
-    .add = add_rows,
-    .f32_to_bf16 = f32_to_bf16,
-    .f32_to_f16 = f32_to_f16,
-    .bf16_to_f32 = bf16_to_f32,
-    .f16_to_f32 = f16_to_f32,
-    .argmax = argmax,
-    .log_sum_exp = log_sum_exp,
-    .spin_f32 = spin<OperandsF32F32>,
-    .spin_bf16 = spin<OperandsF32F32>,
-};
+constinit const KernelTable kAvx2Table =
+    table_of("avx2", maddubs::codes_matrix_ops, spin<maddubs::BytesStep>);
+constinit const KernelTable kAvx2VnniTable =
+    table_of("avx2_vnni", vnni::codes_matrix_ops, vnni::spin<vnni::BytesStep>);
 
 }  // namespace inferneo::kernels
 

@@ -50,6 +50,13 @@ static inline Vec load_f16_part(const F16* p, int64_t count) {
   return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lane_mask(count), p));
 }
 
+static inline Vec load_i8(const int8_t* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)p)));
+}
+static inline Vec load_i8_part(const int8_t* p, int64_t count) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(lane_mask(count), p)));
+}
+
 // Round to nearest even by adding half of the last place that stays. Why not vcvtneps2bf16: it
 // flushes denormals.
 static inline void store_bf16(Bf16* p, Vec v) {

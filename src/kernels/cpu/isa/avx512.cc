@@ -1,4 +1,5 @@
-// AVX-512 without a bf16 dot product: bf16 widened to f32 in registers.
+// AVX-512 without dot products of bf16 or bytes: bf16 widened to f32 in registers, bytes multiplied
+// as on AVX2.
 #if defined(__x86_64__)
 
 #include "kernels/cpu/isa/x86_intrinsics.h"
@@ -17,6 +18,11 @@ namespace {
 
 #include "kernels/cpu/bodies-inl.h"
 
+const MatrixOps* matrix_ops(const MatrixFormat& format) noexcept {
+  return kAvx2Table.matrix_ops(format);
+}
+double spin_int8(int64_t rounds) noexcept { return kAvx2Table.spin_int8(rounds); }
+
 }  // namespace
 
 constinit const KernelTable kAvx512Table = {
@@ -24,9 +30,11 @@ constinit const KernelTable kAvx512Table = {
     .linear_f32_f32 = linear<OperandsF32F32>,
     .linear_f32_f16 = linear<OperandsF32F16>,
     .linear_f32_bf16 = linear<OperandsF32Bf16>,
-    .linear_bf16x2_bf16 = linear<OperandsF32Bf16>,
+    .matrix_ops = matrix_ops,
     .attention_f32 = attention<F32Cache>,
     .attention_f16 = attention<F16Cache>,
+    .attention_bf16 = attention<Bf16Cache>,
+    .attention_i8 = attention<I8Cache>,
     .attention_merge = attention_merge,
     .rms_norm = rms_norm,
     .rope = rope,
@@ -37,10 +45,12 @@ constinit const KernelTable kAvx512Table = {
     .f32_to_f16 = f32_to_f16,
     .bf16_to_f32 = bf16_to_f32,
     .f16_to_f32 = f16_to_f32,
+    .f32_to_i8 = f32_to_i8,
     .argmax = argmax,
     .log_sum_exp = log_sum_exp,
     .spin_f32 = spin<OperandsF32F32>,
     .spin_bf16 = spin<OperandsF32F32>,
+    .spin_int8 = spin_int8,
 };
 
 }  // namespace inferneo::kernels

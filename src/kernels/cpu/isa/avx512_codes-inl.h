@@ -7,7 +7,8 @@ using ByteVec = __m512i;
 
 constexpr int kTileTokens = 6;  // 6 x 2 sums of each kind and 5 operands of the 32 registers
 constexpr int kTilePanels = 2;
-constexpr int kStreams = 4;
+constexpr int kTileSums = 12;
+constexpr int kStreamSums = 16;
 
 static inline IntVec spread(int32_t x) { return _mm512_set1_epi32(x); }
 static inline ByteVec spread_four(const int8_t* p) {

@@ -6,6 +6,9 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace inferneo::kernels {
@@ -57,6 +60,7 @@ CpuFeatures detect_cpu_features() {
   CpuFeatures f;
   f.avx2 = (states & kAvxState) == kAvxState && bit(basic.ecx, 12) && bit(basic.ecx, 28) &&
            bit(basic.ecx, 29) && bit(extended.ebx, 5);
+  f.avx2_vnni = f.avx2 && bit(extended1.eax, 4);
   f.avx512 = f.avx2 && (states & kAvx512State) == kAvx512State && bit(extended.ebx, 16) &&
              bit(extended.ebx, 17) && bit(extended.ebx, 30) && bit(extended.ebx, 31);
   f.avx512_vnni = f.avx512 && bit(extended.ecx, 11);
@@ -71,6 +75,7 @@ CpuFeatures detect_cpu_features() {
   CpuFeatures f;
 #if defined(__aarch64__)
   f.neon = true;  // part of the base architecture
+  f.neon_dot = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 #endif
   return f;
 }

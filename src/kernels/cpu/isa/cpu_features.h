@@ -6,12 +6,14 @@ namespace inferneo::kernels {
 
 struct CpuFeatures {
   bool avx2 = false;         // with FMA and F16C
+  bool avx2_vnni = false;    // also avx2
   bool avx512 = false;       // F, BW, VL and DQ
   bool avx512_vnni = false;  // also avx512
   bool avx512_bf16 = false;  // also avx512_vnni
   bool amx_bf16 = false;     // also avx512_bf16 and AVX-512 FP16; tiles permitted by the system
   bool amx_fp16 = false;     // also amx_bf16
   bool neon = false;
+  bool neon_dot = false;  // also neon; the dot product of bytes
 };
 
 // Asks Linux to let this process use AMX tiles where the processor has them.

@@ -12,6 +12,7 @@ std::array<const KernelTable*, kIsaTableCountMax> supported_isa_tables() {
   std::size_t count = 0;
 #if defined(__x86_64__)
   if (features.avx2) tables[count++] = &kAvx2Table;
+  if (features.avx2_vnni) tables[count++] = &kAvx2VnniTable;
   if (features.avx512) tables[count++] = &kAvx512Table;
   if (features.avx512_vnni) tables[count++] = &kAvx512VnniTable;
   if (features.avx512_bf16) tables[count++] = &kAvx512Bf16Table;
@@ -19,6 +20,7 @@ std::array<const KernelTable*, kIsaTableCountMax> supported_isa_tables() {
   if (features.amx_fp16) tables[count++] = &kAmxFp16Table;
 #elif defined(__aarch64__)
   if (features.neon) tables[count++] = &kNeonTable;
+  if (features.neon_dot) tables[count++] = &kNeonDotTable;
 #endif
   return tables;
 }

@@ -11,12 +11,14 @@
 namespace inferneo::kernels {
 
 extern const KernelTable kAvx2Table;
+extern const KernelTable kAvx2VnniTable;
 extern const KernelTable kAvx512Table;
 extern const KernelTable kAvx512VnniTable;
 extern const KernelTable kAvx512Bf16Table;
 extern const KernelTable kAmxTable;
 extern const KernelTable kAmxFp16Table;
 extern const KernelTable kNeonTable;
+extern const KernelTable kNeonDotTable;
 
 // Bound: at least the tables that one architecture has.
 inline constexpr std::size_t kIsaTableCountMax = 10;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "kernels/cpu/attention_shape.h"
+#include "kernels/cpu/codes_pack.h"
 #include "kernels/cpu/isa/isa_tables.h"
 #include "kernels/cpu/isa/target_region.h"
 #include "kernels/kernel_table.h"
@@ -71,6 +72,13 @@ static inline Vec load_f16_part(const F16* p, int64_t count) {
   return from_f16(load_halves(p, count));
 }
 
+static inline Vec load_i8_part(const int8_t* p, int64_t count) {
+  int8_t buffer[8] = {};
+  __builtin_memcpy(buffer, p, (size_t)count);
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vld1_s8(buffer)))));
+}
+static inline Vec load_i8(const int8_t* p) { return load_i8_part(p, 4); }
+
 // Round to nearest even by adding half of the last place that stays.
 static inline void store_bf16(Bf16* p, Vec v) {
   const uint32x4_t bits = vreinterpretq_u32_f32(v);
@@ -116,31 +124,79 @@ static inline float reduce_max(Vec v) { return vmaxvq_f32(v); }
 
 #include "kernels/cpu/bodies-inl.h"
 
+#include "kernels/cpu/codes_layout-inl.h"
+
+#include "kernels/cpu/isa/neon_codes-inl.h"
+
+namespace multiply {
+
+#include "kernels/cpu/isa/neon_multiply-inl.h"
+
+#include "kernels/cpu/codes_linear-inl.h"
+
+#include "kernels/cpu/codes_ops-inl.h"
+
+#include "kernels/cpu/isa/neon_spin-inl.h"
+
+}  // namespace multiply
+
+INFERNEO_TARGET_BEGIN("arch=armv8.2-a+dotprod")
+
+namespace dot_product {
+
+#include "kernels/cpu/isa/neon_dot-inl.h"
+
+#include "kernels/cpu/codes_linear-inl.h"
+
+#include "kernels/cpu/codes_ops-inl.h"
+
+#include "kernels/cpu/isa/neon_spin-inl.h"
+
+#include "kernels/cpu/spin-inl.h"
+
+}  // namespace dot_product
+
+INFERNEO_TARGET_END
+
+// The tables differ in how they multiply bytes.
+constexpr KernelTable table_of(const char* name,
+                               const MatrixOps* (*matrix_ops)(const MatrixFormat&) noexcept,
+                               double (*spin_int8)(int64_t) noexcept) {
+  return {
+      .name = name,
+      .linear_f32_f32 = linear<OperandsF32F32>,
+      .linear_f32_f16 = linear<OperandsF32F16>,
+      .linear_f32_bf16 = linear<OperandsF32Bf16>,
+      .matrix_ops = matrix_ops,
+      .attention_f32 = attention<F32Cache>,
+      .attention_f16 = attention<F16Cache>,
+      .attention_bf16 = attention<Bf16Cache>,
+      .attention_i8 = attention<I8Cache>,
+      .attention_merge = attention_merge,
+      .rms_norm = rms_norm,
+      .rope = rope,
+      .rope_adjacent = rope_adjacent,
+      .silu_mul = silu_mul,
+      .add = add_rows,
+      .f32_to_bf16 = f32_to_bf16,
+      .f32_to_f16 = f32_to_f16,
+      .bf16_to_f32 = bf16_to_f32,
+      .f16_to_f32 = f16_to_f32,
+      .f32_to_i8 = f32_to_i8,
+      .argmax = argmax,
+      .log_sum_exp = log_sum_exp,
+      .spin_f32 = spin<OperandsF32F32>,
+      .spin_bf16 = spin<OperandsF32F32>,
+      .spin_int8 = spin_int8,
+  };
+}
+
 }  // namespace
 
-constinit const KernelTable kNeonTable = {
-    .name = "neon",
-    .linear_f32_f32 = linear<OperandsF32F32>,
-    .linear_f32_f16 = linear<OperandsF32F16>,
-    .linear_f32_bf16 = linear<OperandsF32Bf16>,
-    .linear_bf16x2_bf16 = linear<OperandsF32Bf16>,
-    .attention_f32 = attention<F32Cache>,
-    .attention_f16 = attention<F16Cache>,
-    .attention_merge = attention_merge,
-    .rms_norm = rms_norm,
-    .rope = rope,
-    .rope_adjacent = rope_adjacent,
-    .silu_mul = silu_mul,
-    .add = add_rows,
-    .f32_to_bf16 = f32_to_bf16,
-    .f32_to_f16 = f32_to_f16,
-    .bf16_to_f32 = bf16_to_f32,
-    .f16_to_f32 = f16_to_f32,
-    .argmax = argmax,
-    .log_sum_exp = log_sum_exp,
-    .spin_f32 = spin<OperandsF32F32>,
-    .spin_bf16 = spin<OperandsF32F32>,
-};
+constinit const KernelTable kNeonTable =
+    table_of("neon", multiply::codes_matrix_ops, spin<multiply::BytesStep>);
+constinit const KernelTable kNeonDotTable =
+    table_of("neon_dot", dot_product::codes_matrix_ops, dot_product::spin<dot_product::BytesStep>);
 
 }  // namespace inferneo::kernels
 

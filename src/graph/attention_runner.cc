@@ -1,0 +1,239 @@
+#include "graph/attention_runner.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/str.h"
+#include "graph/executor.h"
+
+namespace inferneo::graph {
+namespace {
+
+using kernels::kAttentionRange;
+
+constexpr std::int64_t kBlockSize = limits::kKvBlockSizeTokens;
+// Query rows of one item: enough to reuse each key, few enough to balance threads.
+constexpr std::int32_t kTileRows = 32;
+// Items that each thread should have at least: a slow processor then loses little to the others.
+constexpr std::int64_t kItemsPerThread = 4;
+// Multiply-adds that are worth a thread, as in the executor.
+constexpr std::int64_t kWorkMin = 1 << 15;
+// Cost of reading a key and its value, in queries that use it.
+constexpr std::int64_t kKeyCost = 16;
+
+kernels::AttentionFn find_kernel(const kernels::KernelTable& table, tensor::DType kv) {
+  switch (kv) {
+    case tensor::DType::kF16:
+      return table.attention_f16;
+    case tensor::DType::kBf16:
+      return table.attention_bf16;
+    case tensor::DType::kI8:
+      return table.attention_i8;
+    default:
+      return table.attention_f32;
+  }
+}
+
+std::int32_t range_count(std::int64_t keys) {
+  return static_cast<std::int32_t>((keys + kAttentionRange - 1) / kAttentionRange);
+}
+
+}  // namespace
+
+AttentionRunner::AttentionRunner(const Program& program, device::CpuDevice& device)
+    : device_(device),
+      table_(device.kernels()),
+      program_(program),
+      kernel_(find_kernel(device.kernels(), program.arithmetic.kv)) {}
+
+Status AttentionRunner::allocate(const StepLimits& limits) {
+  const AttentionShape& shape = program_.attention;
+  const auto head_dim = static_cast<std::int32_t>(shape.head_dim);
+  const auto group = static_cast<std::int32_t>(shape.heads / shape.kv_heads);
+  constexpr std::int64_t kLine = 16;  // floats of a cache line
+  scratch_stride_ = kernels::attention_scratch_floats(head_dim, group);
+  scratch_stride_ = (scratch_stride_ + kLine - 1) / kLine * kLine;
+  ASSIGN_OR_RETURN(
+      scratch_,
+      AnonymousMemory::allocate(
+          static_cast<std::size_t>(scratch_stride_ * device_.thread_count()) * sizeof(float),
+          "scratch memory of the workers"));
+  ASSIGN_OR_RETURN(cache_, KvCache::allocate(program_, limits.kv_block_count));
+
+  // Room for the ranges of two single rows that see the whole cache, all heads: a thousandth of
+  // the cache. A tile whose partials do not fit is not split.
+  partials_count_ = device_.thread_count() == 1
+                        ? 0
+                        : 2 * shape.kv_heads * range_count(limits.kv_block_count * kBlockSize) *
+                              kernels::attention_partial_floats(group, head_dim);
+  if (partials_count_ > 0) {
+    ASSIGN_OR_RETURN(
+        partials_,
+        AnonymousMemory::allocate(static_cast<std::size_t>(partials_count_) * sizeof(float),
+                                  "results of attention ranges"));
+  }
+  const auto tiles = static_cast<std::size_t>(limits.token_count_max / kTileRows) +
+                     static_cast<std::size_t>(limits.sequence_count_max);
+  // A tile is split into no more pieces than there is room for.
+  const auto pieces = static_cast<std::size_t>(device_.thread_count() * kItemsPerThread);
+  tiles_.resize(tiles);
+  items_.resize(tiles + pieces + 1);
+  sorted_.resize(items_.size());
+  pending_count_ = pieces * static_cast<std::size_t>(shape.kv_heads);
+  pending_ = std::make_unique<std::atomic<std::int32_t>[]>(pending_count_);
+  return ok_status();
+}
+
+void AttentionRunner::plan(const Step& step) noexcept {
+  step_ = &step;
+  cut_tiles(step);
+  item_count_ = 0;
+  partials_used_ = 0;
+  pending_used_ = 0;
+  std::int64_t cost = 0;
+  for (std::int32_t i = 0; i < tile_count_; ++i) cost += tiles_[static_cast<std::size_t>(i)].cost;
+  const std::int64_t wanted = device_.thread_count() * kItemsPerThread;
+  const std::int64_t cost_max =
+      std::max<std::int64_t>(cost * program_.attention.kv_heads / wanted, 1);
+  for (std::int32_t i = 0; i < tile_count_; ++i) split_tile(i, cost_max);
+  balance_items();
+}
+
+void AttentionRunner::cut_tiles(const Step& step) noexcept {
+  const AttentionShape& shape = program_.attention;
+  tile_count_ = 0;
+  std::int64_t pairs = 0;  // of a query row and a key
+  for (std::size_t s = 0; s < step.sequences.size(); ++s) {
+    const SequenceSlice& slice = step.sequences[s];
+    pairs += std::int64_t{slice.token_count} * (slice.context_before + slice.token_count);
+    for (std::int32_t begin = 0; begin < slice.token_count; begin += kTileRows) {
+      DCHECK(static_cast<std::size_t>(tile_count_) < tiles_.size());
+      Tile& tile = tiles_[static_cast<std::size_t>(tile_count_++)];
+      tile = {};
+      tile.sequence = static_cast<std::int32_t>(s);
+      tile.row_begin = begin;
+      tile.row_end = std::min(begin + kTileRows, slice.token_count);
+      const std::int64_t queries = (tile.row_end - tile.row_begin) * (shape.heads / shape.kv_heads);
+      tile.cost = (slice.context_before + tile.row_end) * (queries + kKeyCost);
+    }
+  }
+  // Two products of head_dim for each pair; vectors there are shorter than in a linear.
+  work_ = 4 * pairs * shape.heads * shape.head_dim;
+}
+
+// Makes the items of a tile: one, or several when it costs more than an item should and there is
+// room for partials.
+void AttentionRunner::split_tile(std::int32_t index, std::int64_t cost_max) noexcept {
+  const AttentionShape& shape = program_.attention;
+  Tile& tile = tiles_[static_cast<std::size_t>(index)];
+  const SequenceSlice& slice = step_->sequences[static_cast<std::size_t>(tile.sequence)];
+  const std::int32_t ranges = range_count(std::int64_t{slice.context_before} + tile.row_end);
+  const std::int64_t queries = (tile.row_end - tile.row_begin) * (shape.heads / shape.kv_heads);
+  const std::int64_t stride = ranges * kernels::attention_partial_floats(
+                                           queries, static_cast<std::int32_t>(shape.head_dim));
+  const auto heads = static_cast<std::size_t>(shape.kv_heads);
+  const auto pieces =
+      static_cast<std::int32_t>(std::min<std::int64_t>(ranges, (tile.cost - 1) / cost_max + 1));
+  const auto items_after = static_cast<std::size_t>(item_count_ + pieces + tile_count_ - index - 1);
+  const bool fits = partials_used_ + stride * shape.kv_heads <= partials_count_ &&
+                    pending_used_ + heads <= pending_count_ && items_after <= items_.size();
+  if (pieces > 1 && fits) {
+    tile.piece_count = pieces;
+    tile.partials = partials_used_;
+    tile.partials_stride = stride;
+    tile.pending = pending_used_;
+    partials_used_ += stride * shape.kv_heads;
+    pending_used_ += heads;
+    for (std::size_t head = 0; head < heads; ++head) {
+      pending_[tile.pending + head].store(pieces, std::memory_order_relaxed);
+    }
+  }
+  for (std::int32_t i = 0; i < tile.piece_count; ++i) {
+    DCHECK(static_cast<std::size_t>(item_count_) < items_.size());
+    items_[static_cast<std::size_t>(item_count_++)] = {index,
+                                                       ranges * i / tile.piece_count,
+                                                       ranges * (i + 1) / tile.piece_count,
+                                                       tile.cost / tile.piece_count};
+  }
+}
+
+// Threads begin with equal numbers of consecutive items: deals them out from the most costly one
+// on, so that their costs are about equal too, and what others may take at the end is cheap.
+void AttentionRunner::balance_items() noexcept {
+  const auto begin = items_.begin();
+  const auto end = begin + item_count_;
+  const auto cheaper = [](const Item& a, const Item& b) { return a.cost < b.cost; };
+  const auto [least, most] = std::minmax_element(begin, end, cheaper);
+  if (item_count_ == 0 || least->cost == most->cost) return;
+  std::sort(begin, end, [&](const Item& a, const Item& b) { return cheaper(b, a); });
+  std::copy(begin, end, sorted_.begin());
+  std::int32_t to = 0;
+  for (std::int32_t thread = 0; thread < device_.thread_count(); ++thread) {
+    for (std::int32_t i = thread; i < item_count_; i += device_.thread_count()) {
+      items_[static_cast<std::size_t>(to++)] = sorted_[static_cast<std::size_t>(i)];
+    }
+  }
+}
+
+void AttentionRunner::run_item(const AttentionOp& op,
+                               const Item& item,
+                               std::int32_t kv_head,
+                               const float* q,
+                               float* out,
+                               int worker) noexcept {
+  const AttentionShape& shape = program_.attention;
+  const Tile& tile = tiles_[static_cast<std::size_t>(item.tile)];
+  const SequenceSlice& slice = step_->sequences[static_cast<std::size_t>(tile.sequence)];
+  const std::int64_t width = shape.heads * shape.head_dim;
+  kernels::AttentionArgs args;
+  args.q = q + slice.token_begin * width;
+  args.k_cache = cache_.keys(op.layer);
+  args.v_cache = cache_.values(op.layer);
+  args.k_scales = cache_.key_scales(op.layer);
+  args.v_scales = cache_.value_scales(op.layer);
+  args.blocks = slice.blocks;
+  args.out = out + slice.token_begin * width;
+  args.q_stride = width;
+  args.out_stride = width;
+  args.row_begin = tile.row_begin;
+  args.row_end = tile.row_end;
+  args.context_before = slice.context_before;
+  args.kv_head = kv_head;
+  args.kv_heads = static_cast<std::int32_t>(shape.kv_heads);
+  args.group = static_cast<std::int32_t>(shape.heads / shape.kv_heads);
+  args.head_dim = static_cast<std::int32_t>(shape.head_dim);
+  args.block_size = static_cast<std::int32_t>(kBlockSize);
+  args.scale = op.scale;
+  args.scratch = reinterpret_cast<float*>(scratch_.data()) + scratch_stride_ * worker;
+  if (tile.piece_count == 1) {
+    kernel_(args);
+    return;
+  }
+  args.partials =
+      reinterpret_cast<float*>(partials_.data()) + tile.partials + tile.partials_stride * kv_head;
+  args.range_begin = item.range_begin;
+  args.range_end = item.range_end;
+  kernel_(args);
+  // The last piece to be done merges all; the count is then right for the next layer.
+  std::atomic<std::int32_t>& pending = pending_[tile.pending + static_cast<std::size_t>(kv_head)];
+  if (pending.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  pending.store(tile.piece_count, std::memory_order_relaxed);
+  table_.attention_merge(args);
+}
+
+void AttentionRunner::attend(const AttentionOp& op, const float* q, float* out) noexcept {
+  const std::int64_t heads = program_.attention.kv_heads;
+  const std::int64_t items = item_count_ * heads;
+  auto body = [&](std::int64_t begin, std::int64_t end, int worker) noexcept {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const Item& item = items_[static_cast<std::size_t>(i / heads)];
+      run_item(op, item, static_cast<std::int32_t>(i % heads), q, out, worker);
+    }
+  };
+  const std::int64_t work_per_item =
+      std::max<std::int64_t>(work_ / std::max<std::int64_t>(items, 1), 1);
+  device_.parallel_for(items, std::max<std::int64_t>(kWorkMin / work_per_item, 1), body);
+}
+
+}  // namespace inferneo::graph

@@ -1,0 +1,103 @@
+// Attention of a step: the cache, the cut of the work into items of about equal cost, and the
+// results of ranges of keys where several threads share a long context. A row's bits depend on
+// neither: ranges are fixed by position and merged in order, whoever computes them.
+// Thread: one engine thread; store() and attend() also use the workers of the device.
+// Ownership: owns the cache and its scratch; program and device are borrowed.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/anonymous_memory.h"
+#include "base/result.h"
+#include "device/cpu.h"
+#include "graph/kv_cache.h"
+#include "graph/program.h"
+
+namespace inferneo::graph {
+
+struct Step;
+struct StepLimits;
+
+class AttentionRunner {
+ public:
+  AttentionRunner(const Program& program, device::CpuDevice& device);
+
+  // Allocates all that steps within the limits need. Failures: resource_exhausted with the numbers.
+  Status allocate(const StepLimits& limits);
+
+  // Cuts the attention of a step. The step must live until its last attend().
+  void plan(const Step& step) noexcept;
+
+  // As KvCache::store. Thread: any worker.
+  void store(std::int32_t layer,
+             KvCache::Plane plane,
+             KvCache::Slot at,
+             std::int64_t head_begin,
+             std::int64_t head_end,
+             const float* heads) const noexcept {
+    cache_.store(table_, layer, plane, at, head_begin, head_end, heads);
+  }
+
+  // Attention of the planned step. Shape: q and out [tokens][heads][head_dim].
+  void attend(const AttentionOp& op, const float* q, float* out) noexcept;
+
+ private:
+  // Consecutive rows of a sequence.
+  struct Tile {
+    std::int32_t sequence = 0;
+    std::int32_t row_begin = 0;  // within the sequence's slice
+    std::int32_t row_end = 0;
+    std::int64_t cost = 0;  // of one key/value head
+    // Of a tile whose ranges of keys are split: items that share it, where its partials are (those
+    // of head h at partials + h * partials_stride), and its first count of items to come.
+    std::int32_t piece_count = 1;
+    std::int64_t partials = 0;
+    std::int64_t partials_stride = 0;
+    std::size_t pending = 0;
+  };
+  // What one thread does for one key/value head: ranges of the keys of a tile.
+  struct Item {
+    std::int32_t tile = 0;
+    std::int32_t range_begin = 0;
+    std::int32_t range_end = 0;
+    std::int64_t cost = 0;
+  };
+
+  void cut_tiles(const Step& step) noexcept;
+  void split_tile(std::int32_t index, std::int64_t cost_max) noexcept;
+  void balance_items() noexcept;
+  void run_item(const AttentionOp& op,
+                const Item& item,
+                std::int32_t kv_head,
+                const float* q,
+                float* out,
+                int worker) noexcept;
+
+  device::CpuDevice& device_;
+  const kernels::KernelTable& table_;
+  const Program& program_;
+  kernels::AttentionFn kernel_ = nullptr;
+  KvCache cache_;
+  AnonymousMemory scratch_;  // Shape: [workers][scratch_stride_] floats
+  std::int64_t scratch_stride_ = 0;
+  AnonymousMemory partials_;  // Shape: [partials_count_] floats
+  std::int64_t partials_count_ = 0;
+
+  // About the planned step. Sized at creation.
+  const Step* step_ = nullptr;
+  std::vector<Tile> tiles_;
+  std::vector<Item> items_;
+  std::vector<Item> sorted_;
+  std::int32_t tile_count_ = 0;
+  std::int32_t item_count_ = 0;
+  std::int64_t work_ = 0;  // multiply-adds of a layer
+  std::int64_t partials_used_ = 0;
+  std::size_t pending_used_ = 0;
+  std::size_t pending_count_ = 0;
+  std::unique_ptr<std::atomic<std::int32_t>[]> pending_;  // Shape: [split tile][kv_head]
+};
+
+}  // namespace inferneo::graph
