@@ -17,8 +17,10 @@ TEST(bench_shape, the_1b_shape_has_the_size_of_its_model) {
 TEST(bench_shape, prefill_counts_products_and_causal_attention) {
   const BenchShape shape = {
       .layers = 1, .hidden = 4, .ffn = 8, .heads = 2, .kv_heads = 1, .head_dim = 2, .vocab = 10};
-  const double linears = 4 * (2 * 4 + 2 * 2) + 3 * 4 * 8;
-  EXPECT_DOUBLE_EQ(prefill_flops(shape, 3), 2 * 3 * linears + 2 * 40 + 2 * 9 * 4);
+  // Query, key and value for each token; output and feed-forward of the only layer for one.
+  const double every = 4 * (4 + 2 * 2);
+  const double once = 4 * 4 + 3 * 4 * 8;
+  EXPECT_DOUBLE_EQ(prefill_flops(shape, 3), 2 * 3 * every + 2 * once + 2 * 40 + 2 * 9 * 4);
 }
 
 TEST(bench_shape, an_unknown_shape_names_the_known_ones) {
