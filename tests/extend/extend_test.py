@@ -26,7 +26,7 @@ class Extend(unittest.TestCase):
         self.tree.mkdir()
         for name in ("CMakeLists.txt", "CMakePresets.json"):
             shutil.copy(ROOT / name, self.tree / name)
-        for name in ("src", "cmake", "fuzz", "tools"):
+        for name in ("src", "cmake", "fuzz", "bench", "tools"):
             shutil.copytree(ROOT / name, self.tree / name)
 
     def tearDown(self):
