@@ -47,8 +47,12 @@ class Session:
 
 
 def commit_id():
-    result = subprocess.run(["git", "-C", SOURCE_DIR, "rev-parse", "--short", "HEAD"],
-                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    """The commit that was measured, where git and its repository are here."""
+    try:
+        result = subprocess.run(["git", "-C", SOURCE_DIR, "rev-parse", "--short", "HEAD"],
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except FileNotFoundError:
+        return "unknown"
     return result.stdout.decode().strip() or "unknown"
 
 
