@@ -90,11 +90,7 @@ Status AtomicFile::write(std::uint64_t offset, std::span<const std::byte> bytes)
   return ok_status();
 }
 
-Status AtomicFile::sync() {
-  if (::fsync(fd_) != 0) return write_failure(path_, errno);
-  ::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED);
-  return ok_status();
-}
+Status AtomicFile::sync() { return ::fsync(fd_) == 0 ? ok_status() : write_failure(path_, errno); }
 
 Result<FileIdentity> AtomicFile::commit() {
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) return write_failure(path_, errno);

@@ -31,8 +31,7 @@ class AtomicFile {
   Status reserve(std::uint64_t size);
   // Failures: resource_exhausted (no space, quota, RLIMIT_FSIZE), internal.
   Status write(std::uint64_t offset, std::span<const std::byte> bytes);
-  // Waits for the disk, so that a crash after commit() cannot leave less than was written. What was
-  // written then leaves the memory: whoever maps it chooses the size of its pages.
+  // Waits for the disk, so that a crash after commit() cannot leave less than was written.
   // Failures: as write.
   Status sync();
   // Gives the file its name. The identity is what open() of that name finds, as long as nobody

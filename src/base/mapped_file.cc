@@ -11,10 +11,6 @@
 #include "base/error_text.h"
 #include "base/str.h"
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22  // Linux 5.14
-#endif
-
 namespace inferneo {
 namespace {
 
@@ -83,16 +79,6 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
     return internal_error(str("cannot map ", path, ": ", error_text(errno)));
   }
   return MappedFile(path, identity, static_cast<const std::byte*>(data));
-}
-
-void MappedFile::read_in_large_pages() const {
-  if (size_ == 0) return;
-  auto* data = const_cast<std::byte*>(data_);
-  const bool large = ::madvise(data, size_, MADV_HUGEPAGE) == 0;
-  // Why not always the first: only reads by page fault heed the size of pages that was asked for.
-  if (!large || ::madvise(data, size_, MADV_POPULATE_READ) != 0) {
-    ::madvise(data, size_, MADV_WILLNEED);
-  }
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept

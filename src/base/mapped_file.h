@@ -39,9 +39,6 @@ class MappedFile {
   MappedFile& operator=(MappedFile&& other) noexcept;
   ~MappedFile();
 
-  // Reads the file into memory now, in large pages where the file system can: pages that are in
-  // memory already stay as they are. Advice only; returns when what is read is there.
-  void read_in_large_pages() const;
   [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_}; }
   [[nodiscard]] const std::string& path() const { return path_; }
   // As it was when it was opened.

@@ -226,7 +226,6 @@ Result<PackedImageFile> PackedCache::open_image(const std::string& path,
                                                 std::uint64_t image_size,
                                                 device::CpuDevice& device) const {
   ASSIGN_OR_RETURN(MappedFile file, MappedFile::open(path));
-  file.read_in_large_pages();
   ASSIGN_OR_RETURN(const PackedFileHeader header, parse_packed_header(file.bytes()));
   if (header.plan != plan || header.source != source || header.image_size != image_size) {
     return corrupt_data("it holds another image than its name says");
@@ -312,11 +311,7 @@ Status PackedCache::store(const Digest& plan,
   // What was just written is in memory as it was written.
   while (!is_settled(identity)) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   const std::string mark = mark_of(identity);
-  if (!mark.empty()) RETURN_IF_ERROR(write_file(used_path(path), mark));
-  // The next start finds the image in memory.
-  const Result<MappedFile> written = MappedFile::open(path);
-  if (written) written->read_in_large_pages();
-  return ok_status();
+  return mark.empty() ? ok_status() : write_file(used_path(path), mark);
 }
 
 }  // namespace inferneo::runtimes::native

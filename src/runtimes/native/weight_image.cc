@@ -215,6 +215,7 @@ class ImageMaker {
     auto found = cache_->find(plan_digest(plan_), *source_, plan_.matrices.image_size, device_);
     if (!found) return false;
     if (settled_ && !source_hashes_.empty()) cache_->remember_source(identity_, *source_);
+    advise(found->image, MADV_WILLNEED);
     image_.data_ = found->image.data();
     image_.storage_->file = std::move(found->file);
     image_.from_ = runtime::PackedFrom::kCache;
