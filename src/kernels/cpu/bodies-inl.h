@@ -14,3 +14,5 @@
 #include "kernels/cpu/attention-inl.h"
 
 #include "kernels/cpu/spin-inl.h"
+
+#include "kernels/cpu/table-inl.h"

@@ -24,45 +24,24 @@ namespace {
 
 #include "kernels/cpu/isa/amx_f16-inl.h"
 
-#include "kernels/cpu/isa/amx_inputs-inl.h"
-
-#include "kernels/cpu/isa/amx_weights-inl.h"
-
-#include "kernels/cpu/isa/amx_matrix-inl.h"
+#include "kernels/cpu/isa/amx_products-inl.h"
 
 #include "kernels/cpu/isa/amx_attention-inl.h"
 
 #include "kernels/cpu/isa/amx_attention_narrow-inl.h"
 
+constexpr KernelTable amx_table() {
+  KernelTable table = generic_table("amx_fp16", amx_matrix_ops, spin_int8);
+  table.attention_f16 = amx_attention<F16Cache>;
+  table.attention_i8 = amx_attention<I8Cache>;
+  table.spin_bf16 = spin_amx;
+  table.spin_bf16_dot = spin<Bf16DotStep>;
+  return table;
+}
+
 }  // namespace
 
-constinit const KernelTable kAmxFp16Table = {
-    .name = "amx_fp16",
-    .linear_f32_f32 = linear<OperandsF32F32>,
-    .linear_f32_f16 = linear<OperandsF32F16>,
-    .linear_f32_bf16 = linear<OperandsF32Bf16>,
-    .matrix_ops = amx_matrix_ops,
-    .attention_f32 = attention<F32Cache>,
-    .attention_f16 = amx_attention<F16Cache>,
-    .attention_bf16 = attention<Bf16Cache>,
-    .attention_i8 = amx_attention<I8Cache>,
-    .attention_merge = attention_merge,
-    .rms_norm = rms_norm,
-    .rope = rope,
-    .rope_adjacent = rope_adjacent,
-    .silu_mul = silu_mul,
-    .add = add_rows,
-    .f32_to_bf16 = f32_to_bf16,
-    .f32_to_f16 = f32_to_f16,
-    .bf16_to_f32 = bf16_to_f32,
-    .f16_to_f32 = f16_to_f32,
-    .f32_to_i8 = f32_to_i8,
-    .argmax = argmax,
-    .log_sum_exp = log_sum_exp,
-    .spin_f32 = spin<OperandsF32F32>,
-    .spin_bf16 = spin_amx,
-    .spin_bf16_dot = spin<Bf16DotStep>,
-};
+constinit const KernelTable kAmxFp16Table = amx_table();
 
 }  // namespace inferneo::kernels
 

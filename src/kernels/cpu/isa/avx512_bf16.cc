@@ -25,36 +25,16 @@ const MatrixOps* matrix_ops(const MatrixFormat& format) noexcept {
 }
 double spin_int8(int64_t rounds) noexcept { return kAvx512VnniTable.spin_int8(rounds); }
 
+constexpr KernelTable bf16_table() {
+  KernelTable table = generic_table("avx512_bf16", matrix_ops, spin_int8);
+  table.spin_bf16 = spin<Bf16DotStep>;
+  table.spin_bf16_dot = spin<Bf16DotStep>;
+  return table;
+}
+
 }  // namespace
 
-constinit const KernelTable kAvx512Bf16Table = {
-    .name = "avx512_bf16",
-    .linear_f32_f32 = linear<OperandsF32F32>,
-    .linear_f32_f16 = linear<OperandsF32F16>,
-    .linear_f32_bf16 = linear<OperandsF32Bf16>,
-    .matrix_ops = matrix_ops,
-    .attention_f32 = attention<F32Cache>,
-    .attention_f16 = attention<F16Cache>,
-    .attention_bf16 = attention<Bf16Cache>,
-    .attention_i8 = attention<I8Cache>,
-    .attention_merge = attention_merge,
-    .rms_norm = rms_norm,
-    .rope = rope,
-    .rope_adjacent = rope_adjacent,
-    .silu_mul = silu_mul,
-    .add = add_rows,
-    .f32_to_bf16 = f32_to_bf16,
-    .f32_to_f16 = f32_to_f16,
-    .bf16_to_f32 = bf16_to_f32,
-    .f16_to_f32 = f16_to_f32,
-    .f32_to_i8 = f32_to_i8,
-    .argmax = argmax,
-    .log_sum_exp = log_sum_exp,
-    .spin_f32 = spin<OperandsF32F32>,
-    .spin_bf16 = spin<Bf16DotStep>,
-    .spin_bf16_dot = spin<Bf16DotStep>,
-    .spin_int8 = spin_int8,
-};
+constinit const KernelTable kAvx512Bf16Table = bf16_table();
 
 }  // namespace inferneo::kernels
 

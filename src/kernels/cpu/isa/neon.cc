@@ -158,45 +158,13 @@ namespace dot_product {
 
 INFERNEO_TARGET_END
 
-// The tables differ in how they multiply bytes.
-constexpr KernelTable table_of(const char* name,
-                               const MatrixOps* (*matrix_ops)(const MatrixFormat&) noexcept,
-                               double (*spin_int8)(int64_t) noexcept) {
-  return {
-      .name = name,
-      .linear_f32_f32 = linear<OperandsF32F32>,
-      .linear_f32_f16 = linear<OperandsF32F16>,
-      .linear_f32_bf16 = linear<OperandsF32Bf16>,
-      .matrix_ops = matrix_ops,
-      .attention_f32 = attention<F32Cache>,
-      .attention_f16 = attention<F16Cache>,
-      .attention_bf16 = attention<Bf16Cache>,
-      .attention_i8 = attention<I8Cache>,
-      .attention_merge = attention_merge,
-      .rms_norm = rms_norm,
-      .rope = rope,
-      .rope_adjacent = rope_adjacent,
-      .silu_mul = silu_mul,
-      .add = add_rows,
-      .f32_to_bf16 = f32_to_bf16,
-      .f32_to_f16 = f32_to_f16,
-      .bf16_to_f32 = bf16_to_f32,
-      .f16_to_f32 = f16_to_f32,
-      .f32_to_i8 = f32_to_i8,
-      .argmax = argmax,
-      .log_sum_exp = log_sum_exp,
-      .spin_f32 = spin<OperandsF32F32>,
-      .spin_bf16 = spin<OperandsF32F32>,
-      .spin_int8 = spin_int8,
-  };
-}
-
 }  // namespace
 
+// The tables differ in how they multiply bytes.
 constinit const KernelTable kNeonTable =
-    table_of("neon", multiply::codes_matrix_ops, spin<multiply::BytesStep>);
-constinit const KernelTable kNeonDotTable =
-    table_of("neon_dot", dot_product::codes_matrix_ops, dot_product::spin<dot_product::BytesStep>);
+    generic_table("neon", multiply::codes_matrix_ops, spin<multiply::BytesStep>);
+constinit const KernelTable kNeonDotTable = generic_table(
+    "neon_dot", dot_product::codes_matrix_ops, dot_product::spin<dot_product::BytesStep>);
 
 }  // namespace inferneo::kernels
 
