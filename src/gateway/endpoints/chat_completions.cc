@@ -4,17 +4,18 @@
 #include "gateway/endpoints/endpoint.h"
 #include "gateway/endpoints/generation.h"
 #include "gateway/endpoints/json_reader.h"
+#include "gateway/endpoints/model_lease.h"
 #include "gateway/endpoints/prompts.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
 
-Result<GenerationJob> prepare(const Services& services,
-                              const http::Request& http_request,
-                              TimePoint started_at) {
+Result<ChatRequest> read(const http::Request& http_request) {
   ASSIGN_OR_RETURN(text::Value::Dict body, parse_json_object(http_request.body));
-  ASSIGN_OR_RETURN(ChatRequest chat, bind_chat_request(std::move(body)));
-  ASSIGN_OR_RETURN(manager::Lease lease, services.manager->acquire(chat.model));
+  return bind_chat_request(std::move(body));
+}
+
+Result<GenerationJob> prepare(ChatRequest chat, manager::Lease lease, TimePoint started_at) {
   const manager::ServedModel& model = lease.model();
   ASSIGN_OR_RETURN(const std::string text, render_chat(model, std::move(chat.prompt)));
   ASSIGN_OR_RETURN(std::vector<TokenId> ids,
@@ -42,13 +43,35 @@ Result<GenerationJob> prepare(const Services& services,
   return job;
 }
 
-void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
-  Result<GenerationJob> job = prepare(services, exchange->request(), services.clock->now());
+void start(const Services& services,
+           std::shared_ptr<http::Exchange> exchange,
+           ChatRequest chat,
+           Result<manager::Lease> lease,
+           TimePoint started_at) {
+  Result<GenerationJob> job =
+      lease.has_value() ? prepare(std::move(chat), *std::move(lease), started_at) : lease.error();
   if (!job.has_value()) {
     exchange->respond(http::error_response(job.error()));
     return;
   }
   start_generation(services, std::move(exchange), *std::move(job));
+}
+
+void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
+  const TimePoint started_at = services.clock->now();
+  Result<ChatRequest> chat = read(exchange->request());
+  if (!chat.has_value()) {
+    exchange->respond(http::error_response(chat.error()));
+    return;
+  }
+  const std::string model = chat->model;
+  with_model(services,
+             exchange,
+             model,
+             [&services, exchange, chat = *std::move(chat), started_at](
+                 Result<manager::Lease> lease) mutable {
+               start(services, std::move(exchange), std::move(chat), std::move(lease), started_at);
+             });
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "gateway/endpoints/endpoint.h"
 #include "gateway/endpoints/generation.h"
 #include "gateway/endpoints/json_reader.h"
+#include "gateway/endpoints/model_lease.h"
 #include "gateway/endpoints/prompts.h"
 
 namespace inferneo::gateway::endpoints {
@@ -36,12 +37,14 @@ AnswerOptions answer_options(const CompletionRequest& completion,
   return options;
 }
 
-Result<GenerationJob> prepare(const Services& services,
-                              const http::Request& http_request,
-                              TimePoint started_at) {
+Result<CompletionRequest> read(const http::Request& http_request) {
   ASSIGN_OR_RETURN(text::Value::Dict body, parse_json_object(http_request.body));
-  ASSIGN_OR_RETURN(const CompletionRequest completion, bind_completion_request(std::move(body)));
-  ASSIGN_OR_RETURN(manager::Lease lease, services.manager->acquire(completion.model));
+  return bind_completion_request(std::move(body));
+}
+
+Result<GenerationJob> prepare(const CompletionRequest& completion,
+                              manager::Lease lease,
+                              TimePoint started_at) {
   const manager::ServedModel& model = lease.model();
   AnswerOptions options = answer_options(completion, model);
   std::vector<request::GenerateRequest> requests;
@@ -63,13 +66,36 @@ Result<GenerationJob> prepare(const Services& services,
                        .started_at = started_at};
 }
 
-void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
-  Result<GenerationJob> job = prepare(services, exchange->request(), services.clock->now());
+void start(const Services& services,
+           std::shared_ptr<http::Exchange> exchange,
+           CompletionRequest completion,
+           Result<manager::Lease> lease,
+           TimePoint started_at) {
+  Result<GenerationJob> job =
+      lease.has_value() ? prepare(completion, *std::move(lease), started_at) : lease.error();
   if (!job.has_value()) {
     exchange->respond(http::error_response(job.error()));
     return;
   }
   start_generation(services, std::move(exchange), *std::move(job));
+}
+
+void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
+  const TimePoint started_at = services.clock->now();
+  Result<CompletionRequest> completion = read(exchange->request());
+  if (!completion.has_value()) {
+    exchange->respond(http::error_response(completion.error()));
+    return;
+  }
+  const std::string model = completion->model;
+  with_model(
+      services,
+      exchange,
+      model,
+      [&services, exchange, completion = *std::move(completion), started_at](
+          Result<manager::Lease> lease) mutable {
+        start(services, std::move(exchange), std::move(completion), std::move(lease), started_at);
+      });
 }
 
 }  // namespace

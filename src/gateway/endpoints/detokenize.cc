@@ -6,6 +6,7 @@
 #include "gateway/endpoints/endpoint.h"
 #include "gateway/endpoints/json_reader.h"
 #include "gateway/endpoints/json_writer.h"
+#include "gateway/endpoints/model_lease.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
@@ -43,7 +44,7 @@ std::vector<FieldRow> field_rows() {
   return rows;
 }
 
-Result<std::string> detokenize(const Services& services, const std::string& http_body) {
+Result<DetokenizeRequest> read(const std::string& http_body) {
   ASSIGN_OR_RETURN(Value::Dict body, parse_json_object(http_body));
   DetokenizeRequest request;
   RETURN_IF_ERROR(bind_fields(body,
@@ -51,11 +52,14 @@ Result<std::string> detokenize(const Services& services, const std::string& http
                               std::span<const Field<DetokenizeRequest>>(kFields),
                               request));
   if (!request.tokens) return invalid_argument("'tokens' must be given").with_where("tokens");
-  ASSIGN_OR_RETURN(const manager::Lease lease, services.manager->acquire(request.model));
-  const text::Tokenizer* tokenizer = lease.model().tokenizer.get();
+  return request;
+}
+
+Result<std::string> detokenize(const DetokenizeRequest& request,
+                               const manager::ServedModel& model) {
+  const text::Tokenizer* tokenizer = model.tokenizer.get();
   if (tokenizer == nullptr) {
-    return unsupported(str("model '", lease.model().name, "' has no tokenizer"))
-        .with_where("model");
+    return unsupported(str("model '", model.name, "' has no tokenizer")).with_where("model");
   }
   for (std::size_t i = 0; i < request.tokens->size(); ++i) {
     if (tokenizer->has_token((*request.tokens)[i])) continue;
@@ -74,15 +78,27 @@ Result<std::string> detokenize(const Services& services, const std::string& http
   return out;
 }
 
-void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
-  Result<std::string> body = detokenize(services, exchange->request().body);
+void answer(http::Exchange& exchange, const Result<std::string>& body) {
   http::Response response;
   if (body.has_value()) {
-    response.body = *std::move(body);
+    response.body = *body;
   } else {
     response = http::error_response(body.error());
   }
-  exchange->respond(std::move(response));
+  exchange.respond(std::move(response));
+}
+
+void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
+  Result<DetokenizeRequest> request = read(exchange->request().body);
+  if (!request.has_value()) return answer(*exchange, request.error());
+  const std::string model = request->model;
+  with_model(
+      services,
+      exchange,
+      model,
+      [exchange, request = *std::move(request)](const Result<manager::Lease>& lease) mutable {
+        answer(*exchange, lease.has_value() ? detokenize(request, lease->model()) : lease.error());
+      });
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "gateway/endpoints/endpoint.h"
 #include "gateway/endpoints/json_reader.h"
 #include "gateway/endpoints/json_writer.h"
+#include "gateway/endpoints/model_lease.h"
 #include "gateway/endpoints/prompts.h"
 
 namespace inferneo::gateway::endpoints {
@@ -92,11 +93,12 @@ Result<TokenizeRequest> bind(Value::Dict body) {
   return request;
 }
 
-Result<std::string> tokenize(const Services& services, const std::string& http_body) {
+Result<TokenizeRequest> read(const std::string& http_body) {
   ASSIGN_OR_RETURN(Value::Dict body, parse_json_object(http_body));
-  ASSIGN_OR_RETURN(TokenizeRequest request, bind(std::move(body)));
-  ASSIGN_OR_RETURN(const manager::Lease lease, services.manager->acquire(request.model));
-  const manager::ServedModel& model = lease.model();
+  return bind(std::move(body));
+}
+
+Result<std::string> tokenize(TokenizeRequest request, const manager::ServedModel& model) {
   const bool is_text = request.text.has_value();
   std::string text;
   if (is_text) {
@@ -127,15 +129,28 @@ Result<std::string> tokenize(const Services& services, const std::string& http_b
   return out;
 }
 
-void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
-  Result<std::string> body = tokenize(services, exchange->request().body);
+void answer(http::Exchange& exchange, const Result<std::string>& body) {
   http::Response response;
   if (body.has_value()) {
-    response.body = *std::move(body);
+    response.body = *body;
   } else {
     response = http::error_response(body.error());
   }
-  exchange->respond(std::move(response));
+  exchange.respond(std::move(response));
+}
+
+void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
+  Result<TokenizeRequest> request = read(exchange->request().body);
+  if (!request.has_value()) return answer(*exchange, request.error());
+  const std::string model = request->model;
+  with_model(
+      services,
+      exchange,
+      model,
+      [exchange, request = *std::move(request)](const Result<manager::Lease>& lease) mutable {
+        answer(*exchange,
+               lease.has_value() ? tokenize(std::move(request), lease->model()) : lease.error());
+      });
 }
 
 }  // namespace
