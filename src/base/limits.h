@@ -89,6 +89,11 @@ inline constexpr std::int32_t kStepTokenCountMax = 512;
 inline constexpr std::chrono::milliseconds kStepTimeTarget{40};
 inline constexpr std::int32_t kWaitingRequestCountMax = 4 * kRunningSequenceCountMax;
 
+// Requests of one model that may wait while it is loaded: as many as may wait for its engine then.
+inline constexpr std::int32_t kModelWaitingRequestCountMax = kWaitingRequestCountMax;
+// Why five minutes: a model of 100 GB takes about that long from a disk of 400 MB/s.
+inline constexpr std::chrono::seconds kModelWaitTimeout{300};
+
 // Shutdown. Why 5 s of notice: balancers look at readiness every second or two, and act on the
 // second or third failure.
 inline constexpr std::chrono::milliseconds kShutdownNotice{5000};
