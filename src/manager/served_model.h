@@ -6,9 +6,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -88,6 +90,10 @@ class Lease {
 
  private:
   struct Hold {
+    Hold(std::shared_ptr<ServedModel> served_in, std::shared_ptr<VersionUse> use_in)
+        : served(std::move(served_in)), use(std::move(use_in)) {}
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
     ~Hold();
     std::shared_ptr<ServedModel> served;
     std::shared_ptr<VersionUse> use;
