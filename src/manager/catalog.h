@@ -25,6 +25,10 @@
 
 namespace inferneo::manager {
 
+namespace catalog {
+class SnapshotEdit;
+}  // namespace catalog
+
 // All records at one moment. Immutable; copying the lists of a thousand models copies pointers.
 class CatalogSnapshot {
  public:
@@ -49,7 +53,7 @@ class CatalogSnapshot {
   [[nodiscard]] Result<std::shared_ptr<const ModelRecord>> resolve(std::string_view model) const;
 
  private:
-  friend class Catalog;
+  friend class catalog::SnapshotEdit;
   struct Live {
     std::string name;
     std::string version;
@@ -67,6 +71,12 @@ struct CatalogOptions {
   std::string owner_url;
 };
 
+// Who holds a store, as its lock file says.
+struct CatalogOwner {
+  std::int64_t process_id = 0;  // 0 when not known
+  std::string url;              // empty while it does not listen
+};
+
 class Catalog {
  public:
   // Opens or makes the store. Failures, each with what to do:
@@ -75,6 +85,8 @@ class Catalog {
   //   unsupported        made by a newer program
   //   permission_denied, resource_exhausted (disk full), internal
   static Result<std::unique_ptr<Catalog>> open(const CatalogOptions& options);
+  // After open() failed with unavailable: who has it.
+  static CatalogOwner owner_of(const std::string& path);
   ~Catalog();
   Catalog(const Catalog&) = delete;
   Catalog& operator=(const Catalog&) = delete;
@@ -129,7 +141,6 @@ class Catalog {
   void release();
 
  private:
-  class Store;
   struct Impl;
   explicit Catalog(std::unique_ptr<Impl> impl);
 

@@ -36,17 +36,20 @@ struct ModelFile {
 // "2048"). Sorted by key.
 using ModelSettings = std::vector<std::pair<std::string, std::string>>;
 
+// Stands for the live version where a version is asked for.
+inline constexpr std::string_view kLatestVersion = "latest";
+
 // One version of a model.
 struct ModelRecord {
   std::string name;     // may contain slashes, no colon
   std::string version;  // "1" when nothing was said; no colon, no slash; never "latest"
   std::string path;     // absolute, of the directory or the GGUF file
   ModelFormat format = ModelFormat::kHuggingFace;
-  ModelSettings settings;         // "config" in the API
-  std::vector<std::string> tags;  // sorted
-  bool pinned = false;            // never evicted
-  bool preload = false;           // loaded at start instead of at the first request
-  std::vector<ModelFile> files;
+  ModelSettings settings = {};         // "config" in the API
+  std::vector<std::string> tags = {};  // sorted
+  bool pinned = false;                 // never evicted
+  bool preload = false;                // loaded at start instead of at the first request
+  std::vector<ModelFile> files = {};
   std::int64_t created_unix_ms = 0;
   std::int64_t updated_unix_ms = 0;
   std::uint64_t sequence = 0;  // order of registration over all models
@@ -92,34 +95,34 @@ struct ModelChange {
 struct AliasRecord {
   std::string alias;
   std::string name;
-  std::string version;  // empty: follows the live version
+  std::string version = {};  // empty: follows the live version
 
   bool operator==(const AliasRecord&) const = default;
 };
 
 // Who makes a change.
 struct Actor {
-  std::string principal;  // "config", "cli", "manager", or a key's name once there are keys
-  std::string address;    // of the client, or empty
+  std::string principal;     // "config", "cli", "manager", or a key's name once there are keys
+  std::string address = {};  // of the client, or empty
 };
 
 struct AuditRecord {
   std::uint64_t id = 0;
   std::int64_t at_unix_ms = 0;
-  Actor actor;
+  Actor actor = {};
   std::string action;   // "register", "change", "remove", "alias", "load", "rollout.promote", ...
   std::string subject;  // "name:version" or an alias
-  std::string before;   // JSON, or empty when there was nothing
-  std::string after;
+  std::string before = {};  // JSON, or empty when there was nothing
+  std::string after = {};
   std::string result = "ok";  // or the name of a StatusCode
-  std::string message;        // why it failed
+  std::string message = {};   // why it failed
 
   bool operator==(const AuditRecord& other) const = default;
 };
 bool operator==(const Actor& a, const Actor& b);
 
 struct AuditQuery {
-  std::string subject;          // "name" or "name:version"; empty: all
+  std::string subject = {};     // "name" or "name:version"; empty: all
   std::uint64_t before_id = 0;  // only older ones; 0: from the newest
   std::size_t count_max = 100;
 };

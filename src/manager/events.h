@@ -20,9 +20,9 @@ struct Event {
   std::uint64_t id = 0;  // filled in by publish: 1, 2, ...
   std::int64_t at_unix_ms = 0;
   // "state" (detail has from, to, reason), "load_progress", "catalog", "rollout", ...
-  std::string kind;
-  std::string model;   // "name:version"; empty when it is about all
-  std::string detail;  // a JSON object
+  std::string kind = {};
+  std::string model = {};   // "name:version"; empty when it is about all
+  std::string detail = {};  // a JSON object
 };
 
 class EventHub {

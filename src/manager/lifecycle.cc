@@ -89,7 +89,8 @@ Result<VersionId> Lifecycle::insert(const VersionSpec& spec) {
         return compare_versions(at(other).spec.version, spec.version) >= 0;
       });
   if (place != model.versions.end() && at(*place).spec.version == spec.version) {
-    return already_exists(str("a model named '", label(at(*place)), "' is already registered"))
+    return already_exists(
+               str("a model named '", spec.name, "' with version ", spec.version, " exists already"))
         .with_hint("give this one another name with NAME=PATH, or another version");
   }
   const VersionId id = ++last_id_;
@@ -165,7 +166,7 @@ void Lifecycle::forget(VersionId id) {
   std::erase(model->second.versions, id);
   if (model->second.versions.empty()) {
     for (const Ticket& ticket : model->second.waiting) {
-      actions_.emplace_back(RefuseTicket{ticket.id, unknown_model()});
+      actions_.emplace_back(RefuseTicket{ticket.id, unknown_model(), 0});
     }
     models_.erase(model);
   }
@@ -431,11 +432,11 @@ void Lifecycle::wait(TicketId ticket,
                      TimePoint now) {
   const auto model = models_.find(name);
   if (model == models_.end()) {
-    actions_.emplace_back(RefuseTicket{ticket, unknown_model()});
+    actions_.emplace_back(RefuseTicket{ticket, unknown_model(), 0});
     return;
   }
   if (shut_down_) {
-    actions_.emplace_back(RefuseTicket{ticket, unavailable("the server is shutting down")});
+    actions_.emplace_back(RefuseTicket{ticket, unavailable("the server is shutting down"), 0});
     return;
   }
   const auto waiting = static_cast<std::int32_t>(model->second.waiting.size());
@@ -445,7 +446,8 @@ void Lifecycle::wait(TicketId ticket,
                      resource_exhausted(str("the model is not loaded yet and ",
                                             waiting,
                                             " requests wait for it already"))
-                         .with_hint("try again later")});
+                         .with_hint("try again later"),
+                     0});
     return;
   }
   model->second.waiting.push_back({ticket, version, firm, deadline});
@@ -467,7 +469,7 @@ void Lifecycle::settle(Model& model, TimePoint now) {
   for (const Ticket& ticket : std::exchange(model.waiting, {})) {
     const VersionId target = target_of(model, ticket);
     if (target == 0) {
-      actions_.emplace_back(RefuseTicket{ticket.id, unknown_model()});
+      actions_.emplace_back(RefuseTicket{ticket.id, unknown_model(), 0});
       continue;
     }
     Version& version = at(target);
@@ -476,7 +478,7 @@ void Lifecycle::settle(Model& model, TimePoint now) {
       ++version.use.lease_count;
       actions_.emplace_back(GrantTicket{ticket.id, target});
     } else if (version.state == VersionState::kFailed && now < version.retry_at) {
-      actions_.emplace_back(RefuseTicket{ticket.id, version.failure});
+      actions_.emplace_back(RefuseTicket{ticket.id, version.failure, target});
     } else {
       want(target, true);
       left.push_back(ticket);
@@ -640,7 +642,8 @@ void Lifecycle::expire_tickets(TimePoint now) {
                                 state,
                                 reason.empty() ? "" : ", ",
                                 reason))
-              .with_hint("try again later, or preload the model")});
+              .with_hint("try again later, or preload the model"),
+          0});
       return true;
     });
   }
@@ -716,7 +719,7 @@ void Lifecycle::shut_down(TimePoint now) {
   for (auto& [name, model] : models_) {
     model.swap.reset();
     for (const Ticket& ticket : std::exchange(model.waiting, {})) {
-      actions_.emplace_back(RefuseTicket{ticket.id, unavailable("the server is shutting down")});
+      actions_.emplace_back(RefuseTicket{ticket.id, unavailable("the server is shutting down"), 0});
     }
   }
 }
@@ -781,6 +784,12 @@ std::vector<std::string> Lifecycle::names() const {
   std::vector<std::string> names;
   for (const auto& [name, model] : models_) names.push_back(name);
   return names;
+}
+
+std::array<std::int32_t, kVersionStateCount> Lifecycle::state_counts() const {
+  std::array<std::int32_t, kVersionStateCount> counts{};
+  for (const auto& [id, version] : versions_) ++counts[static_cast<std::size_t>(version.state)];
+  return counts;
 }
 
 std::int32_t Lifecycle::waiting_count() const {

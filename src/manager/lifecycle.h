@@ -10,6 +10,7 @@
 // Thread: control. Ownership: value type.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -77,6 +78,7 @@ struct GrantTicket {
 struct RefuseTicket {
   TicketId ticket = 0;
   Status status;
+  VersionId failed = 0;  // set: its load has failed, with that status
 };
 // The version is gone from the list and from memory.
 struct ForgetVersion {
@@ -220,6 +222,7 @@ class Lifecycle {
   [[nodiscard]] std::vector<std::string> names() const;
   [[nodiscard]] const MemoryLedger& ledger() const { return ledger_; }
   [[nodiscard]] std::int32_t loaded_count() const;
+  [[nodiscard]] std::array<std::int32_t, kVersionStateCount> state_counts() const;
   [[nodiscard]] std::int32_t waiting_count() const;
   [[nodiscard]] std::uint64_t eviction_count() const { return eviction_count_; }
 

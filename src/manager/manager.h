@@ -104,6 +104,8 @@ struct VersionInfo {
   std::int32_t waiting_count = 0;  // requests that wait for the model to be ready
   std::optional<double> idle_seconds;
   std::optional<double> retry_seconds;  // of a failed one: until a request tries again
+  // Null until it was loaded once.
+  std::shared_ptr<const observe::ModelMetrics> metrics;
   // Null unless it is in memory and serves.
   std::shared_ptr<const ServedModel> model;
 };

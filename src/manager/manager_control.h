@@ -22,6 +22,8 @@
 
 namespace inferneo::manager {
 
+struct ControlBell;
+
 struct ManagerControl {
   ManagerControl(std::vector<const runtime::Runtime*> runtimes,
                  const Clock& process_clock,
@@ -56,7 +58,7 @@ struct ManagerControl {
     UniqueFunction<void(Result<Lease>)> ready;
     std::optional<Duration> keep_alive;
     TimePoint began{};
-    std::string model;  // as the request wrote it
+    std::string model;
   };
 
   // Commands.
@@ -69,9 +71,11 @@ struct ManagerControl {
   Status set_alias(std::string alias, std::string target);
   Status remove_alias(std::string_view alias);
   Status follow_catalog();
+  // With `version` 0 for whatever is live; `firm` when the request named the version.
   void wait_for_lease(ModelManager::WaitId id,
-                      Directory::Target target,
+                      VersionId version,
                       std::string name,
+                      bool firm,
                       Waiter waiter,
                       TimePoint deadline);
   void abandon(ModelManager::WaitId id);
@@ -90,6 +94,7 @@ struct ManagerControl {
   void read(const LoadVersion& action);
   void finish_read(VersionId id, Result<std::unique_ptr<ServedModel>> served, std::uint64_t measured);
   void retire(const RetireVersion& action);
+  void cancel_requests(VersionId id);
   void note_state(const NoteState& action);
   void note_event(const NoteEvent& action);
   void grant(const GrantTicket& action);
@@ -97,10 +102,12 @@ struct ManagerControl {
   void forget(VersionId id);
   void settle_pending();
   void publish();
-  [[nodiscard]] std::shared_ptr<const VersionEntry> entry_of(VersionId id);
+  [[nodiscard]] std::optional<Status> outcome_of(const Pending& entry) const;
+  [[nodiscard]] std::shared_ptr<const VersionEntry> entry_of(VersionId id) const;
+  [[nodiscard]] std::shared_ptr<const ModelEntry> model_entry_of(const std::string& name) const;
   void publish_metrics();
-  void emit(std::string kind, VersionId id, const std::string& detail);
-  [[nodiscard]] Status public_failure(VersionId id, Status status) const;
+  void emit(std::string kind, VersionId id, std::string detail);
+  [[nodiscard]] Status public_failure(VersionId id, const Status& status) const;
   [[nodiscard]] std::shared_ptr<ServedModel> with_unloader(VersionId id,
                                                            std::shared_ptr<ServedModel> served);
   void mark_changed(VersionId id);
@@ -109,6 +116,7 @@ struct ManagerControl {
   const Clock& clock;
   const ManagerOptions options;
   const ModelLoader loader;
+  std::set<ModelManager::WaitId> abandoned_early;  // their request is still to come
   observe::ServerMetrics own_metrics;  // where nobody else wants them
   observe::ServerMetrics& metrics;
   Lifecycle lifecycle;
@@ -121,9 +129,9 @@ struct ManagerControl {
   std::vector<Pending> pending;
   std::set<std::string> changed_models;
   bool list_changed = false;
+  bool idle_wanted = false;  // a load waits for a lease to be returned
   std::function<void()> rollout_tick;
   TimePoint next_rollout_tick = TimePoint::max();
-  std::set<ModelManager::WaitId> abandoned_early;
 
   // Counters for those who ask from other threads.
   std::atomic<std::uint64_t> loads_ok{0};
@@ -145,6 +153,7 @@ struct ManagerControl {
   mutable std::mutex directory_mutex;
   std::shared_ptr<const Directory> current = std::make_shared<const Directory>();
 
+  const std::shared_ptr<ControlBell> bell;
   std::unique_ptr<VersionHost> host;
   // In order of use: each ends before what it uses goes away.
   std::shared_ptr<TaskThreads> unloaders;
