@@ -114,6 +114,10 @@ inline constexpr std::size_t kEventKeptCountMax = 1024;
 // Files of one model's directory. Why: the largest published checkpoints have some 200 shards.
 inline constexpr std::size_t kModelFileCountMax = 4096;
 
+// A stream that waits for its model begins after this, to say how far the load is. Why not at once:
+// until then a failure can still be answered with its own status.
+inline constexpr std::chrono::seconds kLoadProgressDelay{2};
+
 // Shutdown. Why 5 s of notice: balancers look at readiness every second or two, and act on the
 // second or third failure.
 inline constexpr std::chrono::milliseconds kShutdownNotice{5000};

@@ -21,10 +21,7 @@ constexpr Duration kSleepMax = std::chrono::hours(1);
 ControlLoop::ControlLoop(const Clock& clock,
                          std::function<void()> look,
                          std::function<TimePoint()> next_look)
-    : clock_(clock),
-      look_(std::move(look)),
-      next_look_(std::move(next_look)),
-      thread_([this] {
+    : clock_(clock), look_(std::move(look)), next_look_(std::move(next_look)), thread_([this] {
         set_thread_name("control");
         try {
           loop();
@@ -88,9 +85,9 @@ void ControlLoop::loop() {
   std::vector<Task> tasks;
   for (;;) {
     const TimePoint next = next_look_();
-    const Duration sleep =
-        next == TimePoint::max() ? kSleepMax
-                                 : std::clamp<Duration>(next - clock_.now(), kSleepMin, kSleepMax);
+    const Duration sleep = next == TimePoint::max()
+                               ? kSleepMax
+                               : std::clamp<Duration>(next - clock_.now(), kSleepMin, kSleepMax);
     {
       std::unique_lock lock(mutex_);
       changed_.wait_for(lock, sleep, [this] { return stopping_ || poked_ || !tasks_.empty(); });

@@ -62,7 +62,9 @@ bool Lifecycle::is_served(VersionId id) const {
   if (model.swap && (model.swap->from == id || model.swap->to == id)) return true;
   if (model.policy.kind == VersionPolicy::Kind::kAll) return true;
   std::vector<std::string> sorted;
-  for (const VersionId other : model.versions) sorted.push_back(at(other).spec.version);
+  for (const VersionId other : model.versions) {
+    if (!at(other).gone) sorted.push_back(at(other).spec.version);
+  }
   return policy_serves(model.policy, sorted, version.spec.version);
 }
 
@@ -84,13 +86,16 @@ std::vector<Action> Lifecycle::take_actions() { return std::exchange(actions_, {
 
 Result<VersionId> Lifecycle::insert(const VersionSpec& spec) {
   Model& model = models_[spec.name];
-  const auto place = std::find_if(
-      model.versions.begin(), model.versions.end(), [&](VersionId other) {
+  const auto place =
+      std::find_if(model.versions.begin(), model.versions.end(), [&](VersionId other) {
         return compare_versions(at(other).spec.version, spec.version) >= 0;
       });
   if (place != model.versions.end() && at(*place).spec.version == spec.version) {
-    return already_exists(
-               str("a model named '", spec.name, "' with version ", spec.version, " exists already"))
+    return already_exists(str("a model named '",
+                              spec.name,
+                              "' with version ",
+                              spec.version,
+                              " exists already"))
         .with_hint("give this one another name with NAME=PATH, or another version");
   }
   const VersionId id = ++last_id_;
@@ -315,6 +320,7 @@ Status Lifecycle::unload(VersionId id, Keep keep, Duration drain_timeout, TimePo
       }
       break;
   }
+  settle(model_of(version), now);
   expire_drains(now);
   pump(now);
   return ok_status();
@@ -326,10 +332,8 @@ Status Lifecycle::swap(VersionId to, bool unload_former, TimePoint now) {
   if (shut_down_) return unavailable("the server is shutting down");
   Model& model = model_of(version);
   if (model.swap) {
-    return already_exists(str("'",
-                              version.spec.name,
-                              "' is being swapped to version ",
-                              at(model.swap->to).spec.version));
+    return already_exists(str(
+        "'", version.spec.name, "' is being swapped to version ", at(model.swap->to).spec.version));
   }
   version.retry_at = {};
   version.unload_after = false;
@@ -370,9 +374,7 @@ void Lifecycle::finish_swap(Model& model, VersionId ready, TimePoint now) {
 void Lifecycle::fail_swap(Model& model, const Status& status, TimePoint now) {
   const Swap swap = *model.swap;
   model.swap.reset();
-  note(swap.to,
-       "swap_failed",
-       str("'", label(at(swap.from)), "' stays live: ", status.message()));
+  note(swap.to, "swap_failed", str("'", label(at(swap.from)), "' stays live: ", status.message()));
   if (swap.drain_first) want(swap.from, true);
   settle(model, now);
 }
@@ -441,13 +443,12 @@ void Lifecycle::wait(TicketId ticket,
   }
   const auto waiting = static_cast<std::int32_t>(model->second.waiting.size());
   if (waiting >= options_.waiting_count_max) {
-    actions_.emplace_back(
-        RefuseTicket{ticket,
-                     resource_exhausted(str("the model is not loaded yet and ",
-                                            waiting,
-                                            " requests wait for it already"))
-                         .with_hint("try again later"),
-                     0});
+    actions_.emplace_back(RefuseTicket{
+        ticket,
+        resource_exhausted(
+            str("the model is not loaded yet and ", waiting, " requests wait for it already"))
+            .with_hint("try again later"),
+        0});
     return;
   }
   model->second.waiting.push_back({ticket, version, firm, deadline});
@@ -636,14 +637,14 @@ void Lifecycle::expire_tickets(TimePoint now) {
       const std::string state =
           target == 0 ? "unknown" : std::string(version_state_name(at(target).state));
       const std::string reason = target == 0 ? "" : at(target).reason;
-      actions_.emplace_back(RefuseTicket{
-          ticket.id,
-          deadline_exceeded(str("the model was not ready in time: it is ",
-                                state,
-                                reason.empty() ? "" : ", ",
-                                reason))
-              .with_hint("try again later, or preload the model"),
-          0});
+      actions_.emplace_back(
+          RefuseTicket{ticket.id,
+                       deadline_exceeded(str("the model was not ready in time: it is ",
+                                             state,
+                                             reason.empty() ? "" : ", ",
+                                             reason))
+                           .with_hint("try again later, or preload the model"),
+                       0});
       return true;
     });
   }
@@ -687,8 +688,9 @@ TimePoint Lifecycle::next_tick(TimePoint now) const {
     if (version.state != VersionState::kReady || version.phase != Phase::kIdle) continue;
     const TimePoint used = std::max(version.use.last_used, version.ready_at);
     if (const std::optional<Duration> ttl = time_to_live(version)) {
-      // A busy one is used until now at least.
-      next = std::min(next, later(is_idle(version) ? used : now, std::max(*ttl, Duration(1))));
+      // A busy one is used until now at least. Nobody says when it becomes idle.
+      const bool idle = is_idle(version);
+      next = std::min(next, idle ? later(used, *ttl) : later(now, std::max(*ttl, kBusyLook)));
     }
     if (is_idle(version) && !version.sizes.kv_is_fixed && used + kGrowIdle > now) {
       next = std::min(next, used + kGrowIdle);
@@ -807,14 +809,17 @@ std::string Lifecycle::broken_invariant() const {
     const bool loading = version.phase == Phase::kQueued || version.phase == Phase::kPlanning ||
                          version.phase == Phase::kAdmitted;
     if (queued != loading) return str(name, ": its phase and the queue differ");
-    if (loading && version.state != VersionState::kLoading) return str(name, ": queued, not loading");
+    if (loading && version.state != VersionState::kLoading)
+      return str(name, ": queued, not loading");
     const bool retiring = version.phase == Phase::kRetiring;
     if (retiring != (version.state == VersionState::kDraining)) return str(name, ": drain differs");
     const bool holds = ledger_.reserved_by(id) > 0;
     const bool should = is_in_memory(version) || version.phase == Phase::kReading;
-    if (holds && !should) return str(name, ": holds memory in state ", version_state_name(version.state));
-    if (version.state == VersionState::kReady && ledger_.reserved_by(id) <
-        version.loaded.fixed_bytes + version.loaded.kv_bytes && !version.resident) {
+    if (holds && !should)
+      return str(name, ": holds memory in state ", version_state_name(version.state));
+    if (version.state == VersionState::kReady &&
+        ledger_.reserved_by(id) < version.loaded.fixed_bytes + version.loaded.kv_bytes &&
+        !version.resident) {
       return str(name, ": takes more than it has reserved");
     }
     reserved += ledger_.reserved_by(id);
@@ -840,7 +845,8 @@ std::string Lifecycle::broken_invariant() const {
                          version.state == VersionState::kWarming ||
                          version.state == VersionState::kDraining;
       if (!comes) {
-        return str(name, ": a ticket waits for a version that is ", version_state_name(version.state));
+        return str(
+            name, ": a ticket waits for a version that is ", version_state_name(version.state));
       }
     }
   }

@@ -110,7 +110,7 @@ struct LifecycleOptions {
   std::uint64_t budget_bytes = 0;
   std::int32_t loaded_count_max = 0;  // 0: no limit
   EvictionOrder eviction = EvictionOrder::kCost;
-  std::int32_t job_count_max = 1;  // plans and loads at the same time
+  std::int32_t job_count_max = 1;        // plans and loads at the same time
   std::int32_t waiting_count_max = 256;  // tickets of one model
   Duration keep_alive = Duration::max();
   bool sleep_when_idle = false;
@@ -129,6 +129,8 @@ class Lifecycle {
  public:
   // How long a load waits for some model to be idle before it takes one that is busy.
   static constexpr Duration kBusyPatience = std::chrono::seconds(2);
+  // How often a busy model that is to leave at once is looked at.
+  static constexpr Duration kBusyLook = std::chrono::seconds(1);
   // A failed load is tried again by a request after this, doubled with each failure up to the max.
   static constexpr Duration kRetryDelayMin = std::chrono::seconds(1);
   static constexpr Duration kRetryDelayMax = std::chrono::minutes(2);
@@ -245,12 +247,12 @@ class Lifecycle {
     Phase phase = Phase::kIdle;
     std::string reason;
     Status failure;
-    bool resident = false;     // cannot be loaded again
+    bool resident = false;  // cannot be loaded again
     bool held = false;
-    bool may_evict = true;     // of the load under way
-    bool gone = false;         // forget it when it is out of memory
-    bool unload_after = false; // of a load under way: retire at once
-    bool load_after = false;   // of a retirement under way: load again
+    bool may_evict = true;      // of the load under way
+    bool gone = false;          // forget it when it is out of memory
+    bool unload_after = false;  // of a load under way: retire at once
+    bool load_after = false;    // of a retirement under way: load again
     Keep keep = Keep::kNothing;
     std::uint64_t next_kv_bytes = 0;  // of a retirement that keeps the weights
     VersionSizes sizes;
@@ -265,7 +267,7 @@ class Lifecycle {
     bool requests_cancelled = false;
     double load_seconds = 0;
     std::uint64_t load_count = 0;
-    std::uint64_t failure_count = 0;   // in all
+    std::uint64_t failure_count = 0;  // in all
     std::uint32_t failures_in_row = 0;
   };
   struct Ticket {

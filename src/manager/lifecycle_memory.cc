@@ -294,8 +294,7 @@ void Lifecycle::grow_pools(TimePoint now) {
     if (version.resident || version.sizes.kv_is_fixed || !is_idle(version)) continue;
     if (now < std::max(version.use.last_used, version.ready_at) + kGrowIdle) continue;
     if (version.popularity.at(now) < 0.5) continue;  // not used of late
-    const std::uint64_t target =
-        choose_kv(version.sizes, free_now() + version.loaded.kv_bytes);
+    const std::uint64_t target = choose_kv(version.sizes, free_now() + version.loaded.kv_bytes);
     if (target < 2 * version.loaded.kv_bytes) continue;
     note(id,
          "grown",

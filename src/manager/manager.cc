@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "manager/catalog_record.h"
 #include "manager/directory.h"
 #include "manager/manager_control.h"
 #include "manager/rollout_controller.h"
@@ -78,10 +79,9 @@ Status ModelManager::add(const ModelOptions& options, runtime::Progress progress
   if (!registered.ok()) return registered;
   Status status = waiting.wait();
   if (status.ok()) return status;
-  impl_->run([&] {
-    if (impl_->records.contains(id)) impl_->lifecycle.remove(id, impl_->now());
+  impl_->loop->run([&] {
     impl_->mark_changed(id);
-    return ok_status();
+    if (impl_->records.contains(id)) impl_->lifecycle.remove(id, impl_->now());
   });
   return std::move(status).with_context(str("model '", label, "'"));
 }
@@ -207,8 +207,7 @@ Status ModelManager::set_version_policy(std::string_view name, const VersionPoli
 }
 
 Status ModelManager::set_alias(std::string_view alias, std::string_view target) {
-  return impl_->run(
-      [&] { return impl_->set_alias(std::string(alias), std::string(target)); });
+  return impl_->run([&] { return impl_->set_alias(std::string(alias), std::string(target)); });
 }
 
 Status ModelManager::remove_alias(std::string_view alias) {
@@ -232,11 +231,10 @@ Result<std::optional<Lease>> ModelManager::try_acquire(const LeaseRequest& reque
 }
 
 Result<Lease> ModelManager::acquire(std::string_view name) const {
-  ASSIGN_OR_RETURN(std::optional<Lease> lease,
-                   try_acquire({.model = std::string(name),
-                                .keep_alive = {},
-                                .deadline = {},
-                                .subject = nullptr}));
+  ASSIGN_OR_RETURN(
+      std::optional<Lease> lease,
+      try_acquire(
+          {.model = std::string(name), .keep_alive = {}, .deadline = {}, .subject = nullptr}));
   if (lease.has_value()) return *std::move(lease);
   return unavailable(str("the model '", printable(name), "' is not loaded")).with_where("model");
 }
@@ -253,8 +251,7 @@ void ModelManager::wait_for_lease(WaitId id,
     return;
   }
   const bool is_live = target->version == target->model->live;
-  const TimePoint deadline =
-      request.deadline.value_or(impl_->now() + impl_->options.wait_timeout);
+  const TimePoint deadline = request.deadline.value_or(impl_->now() + impl_->options.wait_timeout);
   // Who asks for the live version gets whatever is live by then.
   const VersionId version = is_live && !target->names_version ? 0 : target->version->id;
   impl_->loop->post([this,
@@ -265,15 +262,13 @@ void ModelManager::wait_for_lease(WaitId id,
                      ready = std::move(ready),
                      keep_alive = request.keep_alive,
                      deadline]() mutable {
-    impl_->wait_for_lease(id,
-                          version,
-                          name,
-                          firm,
-                          {.ready = std::move(ready),
-                           .keep_alive = keep_alive,
-                           .began = {},
-                           .model = name},
-                          deadline);
+    impl_->wait_for_lease(
+        id,
+        version,
+        name,
+        firm,
+        {.ready = std::move(ready), .keep_alive = keep_alive, .began = {}, .model = name},
+        deadline);
   });
 }
 
@@ -291,9 +286,8 @@ std::vector<std::shared_ptr<const ServedModel>> ModelManager::list() const {
       if (entry->served != nullptr) entries.push_back(entry.get());
     }
   }
-  std::sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) {
-    return a->id < b->id;
-  });
+  std::sort(
+      entries.begin(), entries.end(), [](const auto* a, const auto* b) { return a->id < b->id; });
   std::vector<std::shared_ptr<const ServedModel>> models;
   for (const VersionEntry* entry : entries) models.push_back(entry->served);
   return models;
@@ -371,8 +365,8 @@ ModelManager::Health ModelManager::health() const {
           std::chrono::duration_cast<std::chrono::seconds>(engine.last_progress_age).count();
       if (engine.last_progress_age > limits::kEngineStallReadyTimeout && health.ready) {
         health.ready = false;
-        health.reason = str(
-            "model '", model->name, "' has work but finished no step for ", seconds, " s");
+        health.reason =
+            str("model '", model->name, "' has work but finished no step for ", seconds, " s");
       }
       if (engine.last_progress_age > limits::kEngineStallLiveTimeout) health.live = false;
     }

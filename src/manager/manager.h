@@ -128,9 +128,9 @@ struct MemoryInfo {
 // What a request says about the model it wants.
 struct LeaseRequest {
   std::string model;  // "name", "name:version" or an alias; empty: the only one registered
-  std::optional<Duration> keep_alive;                // from now on, until another request says else
-  std::optional<TimePoint> deadline;                 // for the wait; none: wait_timeout from now
-  const routing::SubjectSource* subject = nullptr;   // borrowed for the call
+  std::optional<Duration> keep_alive;               // from now on, until another request says else
+  std::optional<TimePoint> deadline;                // for the wait; none: wait_timeout from now
+  const routing::SubjectSource* subject = nullptr;  // borrowed for the call
 };
 
 class ModelManager {
@@ -200,7 +200,9 @@ class ModelManager {
   // reason why there is none, on the control thread: it must not block. Failures that `ready` gets:
   // those of try_acquire, unavailable (the load failed, with the reason; shutdown),
   // resource_exhausted (too many wait; no memory, with the numbers), deadline_exceeded.
-  void wait_for_lease(WaitId id, const LeaseRequest& request, UniqueFunction<void(Result<Lease>)> ready);
+  void wait_for_lease(WaitId id,
+                      const LeaseRequest& request,
+                      UniqueFunction<void(Result<Lease>)> ready);
   // The client has left: `ready` is dropped uncalled, unless it is just being called.
   void abandon(WaitId id);
 
@@ -217,7 +219,7 @@ class ModelManager {
     std::uint64_t loads_ok = 0;
     std::uint64_t loads_failed = 0;
     std::uint64_t evictions = 0;
-    std::uint64_t requests = 0;        // leases given
+    std::uint64_t requests = 0;         // leases given
     std::uint64_t requests_waited = 0;  // of those, after a wait for a load
     double load_seconds_total = 0;
   };

@@ -104,6 +104,7 @@ ManagerControl::~ManagerControl() {
   const auto let_go = [this] {
     lifecycle.shut_down(now());
     look();
+    has_ended = true;  // from now on models leave without the state machine
     for (auto& [id, record] : records) {
       record.served.reset();
       record.kept = {};
@@ -146,7 +147,7 @@ std::shared_ptr<ServedModel> ManagerControl::with_unloader(VersionId id,
       return_free_memory();
       bell_copy->post([this, id] {
         unload_generation.fetch_add(1);
-        if (records.contains(id)) lifecycle.retired(id, now());
+        if (!has_ended && records.contains(id)) lifecycle.retired(id, now());
       });
       bell_copy->alive.fetch_sub(1);
     };
@@ -279,7 +280,7 @@ Status ManagerControl::follow_catalog() {
       if (added.has_value()) {
         id = *added;
         records[id].created_unix_seconds = model->created_unix_ms / 1000;
-        if (model->preload) lifecycle.load(id, false, now());
+        if (model->preload) load(id, false, [](const Status&) {});
       } else if (first.ok()) {
         first = std::move(added).error();
       }
@@ -399,7 +400,8 @@ void ManagerControl::carry_out(Action& action) {
   }
   if (const auto* to_grant = std::get_if<GrantTicket>(&action)) return grant(*to_grant);
   if (auto* to_refuse = std::get_if<RefuseTicket>(&action)) return refuse(*to_refuse);
-  if (const auto* to_forget = std::get_if<ForgetVersion>(&action)) return forget(to_forget->version);
+  if (const auto* to_forget = std::get_if<ForgetVersion>(&action))
+    return forget(to_forget->version);
   if (const auto* state = std::get_if<NoteState>(&action)) return note_state(*state);
   if (const auto* event = std::get_if<NoteEvent>(&action)) return note_event(*event);
 }
@@ -407,8 +409,7 @@ void ManagerControl::carry_out(Action& action) {
 void ManagerControl::plan(VersionId id) {
   const std::uint64_t budget = lifecycle.ledger().budget_bytes();
   loaders->post([this, id, budget, wanted = records.at(id).options] {
-    auto sizes =
-        std::make_shared<Result<VersionSizes>>(loader.plan(wanted, budget));
+    auto sizes = std::make_shared<Result<VersionSizes>>(loader.plan(wanted, budget));
     loop->post([this, id, sizes] { lifecycle.planned(id, std::move(*sizes), now()); });
   });
 }
@@ -448,6 +449,7 @@ void ManagerControl::read(const LoadVersion& action) {
 void ManagerControl::finish_read(VersionId id,
                                  Result<std::unique_ptr<ServedModel>> served,
                                  std::uint64_t measured) {
+  if (has_ended) return;
   Record& record = records.at(id);
   if (!served.has_value()) {
     record.metrics->kv_bytes.set(0);
@@ -460,11 +462,10 @@ void ManagerControl::finish_read(VersionId id,
   record.context_tokens_max = (*served)->context_tokens_max;
   record.served = with_unloader(id, std::shared_ptr<ServedModel>(*std::move(served)));
   record.use->call_when_idle(idle_wanted);
-  lifecycle.loaded(id,
-                   LoadedSizes{.fixed_bytes = bytes.fixed,
-                               .weight_bytes = bytes.weights,
-                               .kv_bytes = bytes.kv},
-                   now());
+  lifecycle.loaded(
+      id,
+      LoadedSizes{.fixed_bytes = bytes.fixed, .weight_bytes = bytes.weights, .kv_bytes = bytes.kv},
+      now());
 }
 
 void ManagerControl::retire(const RetireVersion& action) {

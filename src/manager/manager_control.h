@@ -92,7 +92,9 @@ struct ManagerControl {
   void carry_out(Action& action);
   void plan(VersionId id);
   void read(const LoadVersion& action);
-  void finish_read(VersionId id, Result<std::unique_ptr<ServedModel>> served, std::uint64_t measured);
+  void finish_read(VersionId id,
+                   Result<std::unique_ptr<ServedModel>> served,
+                   std::uint64_t measured);
   void retire(const RetireVersion& action);
   void cancel_requests(VersionId id);
   void note_state(const NoteState& action);
@@ -117,7 +119,7 @@ struct ManagerControl {
   const ManagerOptions options;
   const ModelLoader loader;
   std::set<ModelManager::WaitId> abandoned_early;  // their request is still to come
-  observe::ServerMetrics own_metrics;  // where nobody else wants them
+  observe::ServerMetrics own_metrics;              // where nobody else wants them
   observe::ServerMetrics& metrics;
   Lifecycle lifecycle;
 
@@ -129,6 +131,7 @@ struct ManagerControl {
   std::vector<Pending> pending;
   std::set<std::string> changed_models;
   bool list_changed = false;
+  bool has_ended = false;
   bool idle_wanted = false;  // a load waits for a lease to be returned
   std::function<void()> rollout_tick;
   TimePoint next_rollout_tick = TimePoint::max();

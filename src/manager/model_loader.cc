@@ -75,8 +75,8 @@ Status warm_up(const runtime::Model& model) {
   ASSIGN_OR_RETURN(const auto runner, model.make_runner(options));
   const std::array<TokenId, 1> tokens{model.info().bos_token_id.value_or(0)};
   const std::array<kv::BlockId, 1> blocks{0};
-  const std::array<runtime::StepSequence, 1> sequences{
-      runtime::StepSequence{.token_begin = 0, .token_count = 1, .context_before = 0, .blocks = blocks}};
+  const std::array<runtime::StepSequence, 1> sequences{runtime::StepSequence{
+      .token_begin = 0, .token_count = 1, .context_before = 0, .blocks = blocks}};
   const std::array<std::int32_t, 1> rows{0};
   const runtime::StepPlan plan{.token_ids = tokens, .sequences = sequences, .logit_rows = rows};
   const runtime::StepResult result = runner->wait(runner->submit(plan));
@@ -182,10 +182,9 @@ Result<std::unique_ptr<ServedModel>> ModelLoader::load(LoadJob job) const {
   engine_options.context_tokens_max = pool.context_tokens_max;
   served->context_tokens_max = pool.context_tokens_max;
   publish_sizes(*served->metrics, info.memory, pool.block_count);
-  ASSIGN_OR_RETURN(
-      served->engine,
-      engine::Engine::create(
-          served->model, served->tokenizer, engine_options, clock_, *served->metrics));
+  ASSIGN_OR_RETURN(served->engine,
+                   engine::Engine::create(
+                       served->model, served->tokenizer, engine_options, clock_, *served->metrics));
   return served;
 }
 

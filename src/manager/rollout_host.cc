@@ -26,7 +26,9 @@ const VersionEntry* find_entry(const Directory& directory,
   return nullptr;
 }
 
-Status unknown_version(const Directory& directory, std::string_view name, std::string_view version) {
+Status unknown_version(const Directory& directory,
+                       std::string_view name,
+                       std::string_view version) {
   std::string known;
   if (const ModelEntry* model = directory.find(name)) {
     for (const auto& entry : model->versions) {
@@ -55,7 +57,9 @@ class GoldenRun : public std::enable_shared_from_this<GoldenRun> {
    public:
     explicit Sink(std::shared_ptr<GoldenRun> run) : run_(std::move(run)) {}
     void on_delta(request::OutputDelta&& delta) override { text_ += delta.text; }
-    void on_end(const request::Usage&, const request::RequestTiming&, const Status& status) override {
+    void on_end(const request::Usage&,
+                const request::RequestTiming&,
+                const Status& status) override {
       run_->ended(text_, status);
     }
 
@@ -101,8 +105,7 @@ void GoldenRun::count(const std::string& failure) {
     return;
   }
   if (++outcome_.failed == 1) {
-    outcome_.first_failure =
-        str("prompt '", printable(prompts_[at_].prompt), "': ", failure);
+    outcome_.first_failure = str("prompt '", printable(prompts_[at_].prompt), "': ", failure);
   }
 }
 
