@@ -22,7 +22,49 @@ std::span<const std::byte> bytes_of(const std::string& text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
+// Ended rollouts beyond the bound go, the oldest first; `remove` is told their ids.
+template <typename Remove>
+void forget_oldest(std::vector<RolloutRecord>& records, const Remove& remove) {
+  std::sort(
+      records.begin(), records.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  std::size_t excess = records.size() > limits::kRolloutKeptCountMax
+                           ? records.size() - limits::kRolloutKeptCountMax
+                           : 0;
+  std::erase_if(records, [&](const RolloutRecord& record) {
+    if (excess == 0 || !is_terminal(record.phase)) return false;
+    --excess;
+    remove(record.id);
+    return true;
+  });
+}
+
+// Of the texts that the catalog keeps for others.
+constexpr std::string_view kOwner = "rollout";
+
 }  // namespace
+
+Status CatalogRolloutStore::save(const RolloutRecord& record) {
+  return catalog_.save_state(kOwner, str(record.id), encode(record));
+}
+
+Result<std::vector<RolloutRecord>> CatalogRolloutStore::load() {
+  ASSIGN_OR_RETURN(const auto texts, catalog_.states(kOwner));
+  std::vector<RolloutRecord> records;
+  for (const auto& [key, text] : texts) {
+    Result<RolloutRecord> record = decode_rollout(text);
+    if (!record.has_value()) {
+      return std::move(record).error().with_context(str("rollout number ", printable(key)));
+    }
+    records.push_back(*std::move(record));
+  }
+  Status removed;
+  forget_oldest(records, [&](std::int64_t id) {
+    const Status status = catalog_.remove_state(kOwner, str(id));
+    if (!status.ok()) removed = status;
+  });
+  RETURN_IF_ERROR(removed);
+  return records;
+}
 
 Status MemoryRolloutStore::save(const RolloutRecord& record) {
   texts_[record.id] = encode(record);
@@ -69,16 +111,8 @@ Result<std::vector<RolloutRecord>> FileRolloutStore::load() {
     records.push_back(*std::move(record));
   }
   if (error) return permission_denied(str("cannot read '", directory_, "': ", error.message()));
-  std::sort(
-      records.begin(), records.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
-  std::size_t excess = records.size() > limits::kRolloutKeptCountMax
-                           ? records.size() - limits::kRolloutKeptCountMax
-                           : 0;
-  std::erase_if(records, [&](const RolloutRecord& record) {
-    if (excess == 0 || !is_terminal(record.phase)) return false;
-    --excess;
-    std::filesystem::remove(str(directory_, "/", kPrefix, record.id, kSuffix), error);
-    return true;
+  forget_oldest(records, [&](std::int64_t id) {
+    std::filesystem::remove(str(directory_, "/", kPrefix, id, kSuffix), error);
   });
   return records;
 }

@@ -1,12 +1,12 @@
-// Where rollouts are kept when the catalog does not do it: in memory for tests and programs without
-// a disk, or one small file a rollout.
-// Thread: as RolloutStore.
+// Where rollouts are kept: in the catalog, in memory for programs that keep nothing, or in one
+// small file a rollout. Thread: as RolloutStore.
 #pragma once
 
 #include <map>
 #include <string>
 #include <vector>
 
+#include "manager/catalog.h"
 #include "manager/rollout_controller.h"
 
 namespace inferneo::manager {
@@ -18,6 +18,20 @@ class MemoryRolloutStore final : public RolloutStore {
 
  private:
   std::map<std::int64_t, std::string> texts_;  // as encoded, by id
+};
+
+// In the catalog's database, with its promises. Ended rollouts beyond limits::kRolloutKeptCountMax
+// are removed by load(). The catalog must outlive it.
+class CatalogRolloutStore final : public RolloutStore {
+ public:
+  explicit CatalogRolloutStore(Catalog& catalog) : catalog_(catalog) {}
+  // Failures: as Catalog::save_state.
+  Status save(const RolloutRecord& record) override;
+  // Failures: corrupt_data, those of Catalog::states.
+  Result<std::vector<RolloutRecord>> load() override;
+
+ private:
+  Catalog& catalog_;
 };
 
 // `directory`/rollout-ID.json, each replaced as a whole and synced. Ended rollouts beyond
