@@ -16,14 +16,15 @@
 
 #include <sys/types.h>
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 
+#include "base/clock.h"
 #include "base/result.h"
 
 namespace inferneo::app {

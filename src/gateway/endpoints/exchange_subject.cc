@@ -65,7 +65,6 @@ bool add_opening(const Value& messages, SubjectHash& hash) {
   }
   for (const Value& message : *list) {
     const std::string_view role = text_of(message.find("role"));
-    if (role == "assistant") return false;
     hash.add(role).add(content_text(message.find("content")));
     if (role == "user") return true;
   }
