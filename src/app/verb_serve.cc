@@ -9,8 +9,10 @@
 #include "app/banner.h"
 #include "app/config_sources.h"
 #include "app/exposure.h"
+#include "app/handover.h"
 #include "app/model_host.h"
 #include "app/program.h"
+#include "app/rollouts.h"
 #include "app/signal_watch.h"
 #include "app/startup_gate.h"
 #include "app/verb.h"
@@ -34,6 +36,7 @@ constexpr std::chrono::milliseconds kPollInterval{20};
 
 struct ServeFlags {
   bool check_config = false;
+  bool takeover = false;
   std::string default_model;
 };
 
@@ -150,10 +153,62 @@ Signal wait_for_stop(SignalWatch& signals, Duration limit) {
   }
 }
 
-Signal wait_for_stop(SignalWatch& signals) {
-  for (;;) {
-    const Signal signal = wait_for_stop(signals, std::chrono::hours(1));
-    if (signal != Signal::kNone) return signal;
+// Until a signal asks to stop, or a successor has taken over (kWake).
+Signal wait_for_end(SignalWatch& signals, const std::atomic<bool>& succeeded) {
+  while (!succeeded.load(std::memory_order_acquire)) {
+    const Signal signal = signals.wait(std::chrono::hours(1));
+    if (asks_to_stop(signal)) return signal;
+    if (signal == Signal::kReload) note_reload();
+  }
+  return Signal::kWake;
+}
+
+// The process that serves the port now, when it is to be replaced.
+Result<std::optional<Predecessor>> find_predecessor(const ServeFlags& flags, const Config& config) {
+  if (!flags.takeover) return std::optional<Predecessor>();
+  if (config.port == 0) {
+    return invalid_argument("--takeover needs the port of the server to replace, not 0");
+  }
+  ASSIGN_OR_RETURN(std::optional<Predecessor> found,
+                   Predecessor::find(static_cast<std::uint16_t>(config.port)));
+  log::info("serve",
+            found ? str("taking over from process ", found->pid(), ", which serves meanwhile")
+                  : str("no server of this user on port ", config.port, "; starting afresh"));
+  return found;
+}
+
+// What a successor needs, kept ready while serving. Null when there cannot be one.
+std::unique_ptr<Successors> await_successors(http::Server& server,
+                                             SignalWatch& signals,
+                                             std::atomic<bool>& succeeded) {
+  Successors::Events events;
+  events.on_taken = [](pid_t pid) {
+    log::info("serve", str("process ", pid, " is starting to take over"));
+  };
+  events.on_abandoned = [](pid_t pid) {
+    log::warning("serve", str("process ", pid, " went away before it took over; serving on"));
+  };
+  events.on_finished = [&](pid_t pid) {
+    server.leave();
+    log::info("serve", str("process ", pid, " has taken over: new connections are its own"));
+    succeeded.store(true, std::memory_order_release);
+    signals.wake();
+  };
+  Result<int> listener = server.duplicate_listener();
+  Result<std::unique_ptr<Successors>> started =
+      listener.has_value() ? Successors::start(server.port(), OwnedFd(*listener), std::move(events))
+                           : Result<std::unique_ptr<Successors>>(listener.error());
+  if (started.has_value()) return *std::move(started);
+  log::warning("serve", str("no restart in place: ", started.error().message()));
+  return nullptr;
+}
+
+// After a successor has taken over: each connection ends with its next answer.
+void finish_connections(http::Server& server, SignalWatch& signals, std::chrono::seconds limit) {
+  using SteadyTime = std::chrono::steady_clock;
+  const auto deadline = SteadyTime::now() + limit;
+  while (!server.wait_no_connections(kPollInterval) && SteadyTime::now() < deadline) {
+    if (asks_to_stop(signals.wait(Duration::zero()))) return;
   }
 }
 
@@ -211,12 +266,27 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
   }
   const endpoints::Services services = {
       .manager = &host->manager(), .server_metrics = &metrics, .clock = &host->clock()};
+  Rollouts rollouts(host->manager(), nullptr, nullptr, host->clock());
   StartupGate gate(endpoints::make_dispatcher(services));
-  ASSIGN_OR_RETURN(const std::unique_ptr<http::Server> server,
-                   http::Server::start(server_options(config), gate, metrics));
-
+  ASSIGN_OR_RETURN(std::optional<Predecessor> predecessor, find_predecessor(flags, config));
+  http::ServerOptions options = server_options(config);
+  std::unique_ptr<http::Server> server;
+  // A successor accepts when it can serve; until then the other process does.
+  if (!predecessor) {
+    ASSIGN_OR_RETURN(server, http::Server::start(options, gate, metrics));
+  }
   RETURN_IF_ERROR(load_models(*host, *specs, config, signals));
+  RETURN_IF_ERROR(rollouts.start());
   gate.open();
+  if (predecessor) {
+    options.listener_fd = predecessor->take_listener();
+    ASSIGN_OR_RETURN(server, http::Server::start(options, gate, metrics));
+    if (const Status left = predecessor->finish(); !left.ok()) {
+      log::warning("serve", left.message());
+    }
+  }
+  std::atomic<bool> succeeded{false};
+  const std::unique_ptr<Successors> successors = await_successors(*server, signals, succeeded);
   const std::string url = base_url(config.host, server->port());
   const auto models = host->manager().list();
   const Duration start_time = std::chrono::steady_clock::now() - started;
@@ -226,12 +296,14 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
   std::fflush(stdout);
   log::info("serve", str("ready on ", url));
 
-  const Signal signal = wait_for_stop(signals);
+  const Signal signal = wait_for_end(signals, succeeded);
   // Nobody balances load over a server that is stopped by hand.
   const std::chrono::milliseconds notice(signal == Signal::kInterrupt ? 0
                                                                       : config.shutdown_notice_ms);
   std::chrono::seconds limit(config.drain_timeout_s);
-  if (!give_notice(host->manager(), signals, notice)) {
+  if (succeeded) {
+    finish_connections(*server, signals, limit);
+  } else if (!give_notice(host->manager(), signals, notice)) {
     limit = std::min(limit, kImpatientDrainTimeout);
   }
   drain(host->manager(), *server, signals, limit);
@@ -249,6 +321,9 @@ VerbBody declare(CLI::App& command) {
   command.add_flag("--check-config",
                    flags->check_config,
                    "Check flags, environment and file, print the settings, and exit (0 or 2)");
+  command.add_flag("--takeover",
+                   flags->takeover,
+                   "Replace the server that runs on this port without refusing a request");
   command
       .add_option(
           "--default-model", flags->default_model, "Model to serve when nothing else names one")
@@ -271,7 +346,12 @@ const Verb kServeVerb = {
         "\n"
         "SIGTERM drains: readiness goes off, requests are still accepted for shutdown_notice_ms\n"
         "(not after Ctrl-C), running ones finish (up to drain_timeout_s), then the program exits\n"
-        "0; a second signal shortens that to 2 s.",
+        "0; a second signal shortens that to 2 s.\n"
+        "\n"
+        "serve --takeover restarts in place: the new process loads its models while the running "
+        "one\n"
+        "serves, then takes over its socket; the old one finishes its requests and exits 0. Both\n"
+        "hold their models in memory meanwhile.",
     .config = ConfigUse::kAll,
     .declare = declare};
 
