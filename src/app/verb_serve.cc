@@ -56,6 +56,26 @@ http::ServerOptions server_options(const Config& config) {
   return options;
 }
 
+bool names_model(const std::vector<std::string>& names, const std::string& model) {
+  return std::find(names.begin(), names.end(), model) != names.end();
+}
+
+// Every name in the lists of preloaded and pinned models must be one that is served.
+Status check_named_models(const Config& config, const std::vector<ModelSpec>& specs) {
+  for (const auto* names : {&config.preload_models, &config.pinned_models}) {
+    for (const std::string& name : *names) {
+      const bool is_served = std::any_of(specs.begin(), specs.end(), [&](const ModelSpec& spec) {
+        return spec.name == name || spec.name.substr(0, spec.name.rfind(':')) == name;
+      });
+      if (!is_served) {
+        return invalid_argument(str("'", printable(name), "' is not among the models to serve"))
+            .with_where(names == &config.preload_models ? "preload_models" : "pinned_models");
+      }
+    }
+  }
+  return ok_status();
+}
+
 // Everything that can be found wrong without loading a model.
 Result<std::vector<ModelSpec>> check_settings(const ServeFlags& flags, const Config& config) {
   RETURN_IF_ERROR(check_exposure(config));
@@ -65,7 +85,9 @@ Result<std::vector<ModelSpec>> check_settings(const ServeFlags& flags, const Con
     return invalid_argument("no model to serve")
         .with_hint("name one: `inferneo serve /models/llama`, or `models:` in the configuration");
   }
-  return parse_model_specs(texts);
+  ASSIGN_OR_RETURN(std::vector<ModelSpec> specs, parse_model_specs(texts));
+  RETURN_IF_ERROR(check_named_models(config, specs));
+  return specs;
 }
 
 std::string settings_text(const Config& config) {
@@ -82,14 +104,19 @@ std::string settings_text(const Config& config) {
 }
 
 // Loads on a thread of its own, so that main keeps listening to signals. Returns when all models
-// are loaded or one has failed; ends the process when it is to stop.
-Status load_models(ModelHost& host, const std::vector<ModelSpec>& specs, SignalWatch& signals) {
+// that are not to be loaded lazily are loaded, or one has failed; ends the process when it is to
+// stop.
+Status load_models(ModelHost& host,
+                   const std::vector<ModelSpec>& specs,
+                   const Config& config,
+                   SignalWatch& signals) {
   Status status;
   std::atomic<bool> done{false};
   std::jthread loader([&] {
     set_thread_name("load-0");
     for (const ModelSpec& spec : specs) {
-      status = host.add(spec);
+      const bool at_start = !config.lazy_load || names_model(config.preload_models, spec.name);
+      status = at_start ? host.add(spec) : host.register_model(spec);
       if (!status.ok()) break;
     }
     done.store(true, std::memory_order_release);
@@ -174,24 +201,28 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
     return kExitUsage;
   }
   SignalWatch signals;
-  ASSIGN_OR_RETURN(const std::unique_ptr<ModelHost> host, ModelHost::create(config));
+  observe::ServerMetrics metrics;
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<ModelHost> host,
+      ModelHost::create(config, {.metrics = &metrics, .events = nullptr, .catalog = nullptr}));
   if (flags.check_config) {
     std::fputs(settings_text(config).c_str(), stdout);
     return kExitOk;
   }
-  observe::ServerMetrics metrics;
   const endpoints::Services services = {
       .manager = &host->manager(), .server_metrics = &metrics, .clock = &host->clock()};
   StartupGate gate(endpoints::make_dispatcher(services));
   ASSIGN_OR_RETURN(const std::unique_ptr<http::Server> server,
                    http::Server::start(server_options(config), gate, metrics));
 
-  RETURN_IF_ERROR(load_models(*host, *specs, signals));
+  RETURN_IF_ERROR(load_models(*host, *specs, config, signals));
   gate.open();
   const std::string url = base_url(config.host, server->port());
   const auto models = host->manager().list();
   const Duration start_time = std::chrono::steady_clock::now() - started;
-  std::fputs(banner(url, models, host->device().thread_count(), start_time).c_str(), stdout);
+  const std::size_t waiting = specs->size() - std::min(specs->size(), models.size());
+  std::fputs(banner(url, models, waiting, host->device().thread_count(), start_time).c_str(),
+             stdout);
   std::fflush(stdout);
   log::info("serve", str("ready on ", url));
 
@@ -204,6 +235,12 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
     limit = std::min(limit, kImpatientDrainTimeout);
   }
   drain(host->manager(), *server, signals, limit);
+  if (host->manager().is_loading()) {
+    log::info("serve", "a model is still being loaded; not waiting for it");
+    log::flush();
+    // Why: a load cannot be interrupted, no request is left, and nothing needs saving.
+    std::_Exit(kExitOk);
+  }
   return kExitOk;
 }
 

@@ -93,6 +93,11 @@ inline constexpr std::int32_t kStepTokenCountMax = 512;
 inline constexpr std::chrono::milliseconds kStepTimeTarget{40};
 inline constexpr std::int32_t kWaitingRequestCountMax = 4 * kRunningSequenceCountMax;
 
+// Requests of one model that may wait while it is loaded: as many as may wait for its engine then.
+inline constexpr std::int32_t kModelWaitingRequestCountMax = kWaitingRequestCountMax;
+// Why five minutes: a model of 100 GB takes about that long from a disk of 400 MB/s.
+inline constexpr std::chrono::seconds kModelWaitTimeout{300};
+
 // Catalog. Why: ten thousand models are ten times what one process is shown to hold; records of
 // changes at a hundred a day last for months and take a few megabytes.
 inline constexpr std::size_t kCatalogModelCountMax = 10'000;
@@ -108,6 +113,10 @@ inline constexpr std::size_t kAuditTextSizeMax = 16 * 1024;
 inline constexpr std::size_t kEventKeptCountMax = 1024;
 // Files of one model's directory. Why: the largest published checkpoints have some 200 shards.
 inline constexpr std::size_t kModelFileCountMax = 4096;
+
+// A stream that waits for its model begins after this, to say how far the load is. Why not at once:
+// until then a failure can still be answered with its own status.
+inline constexpr std::chrono::seconds kLoadProgressDelay{2};
 
 // Shutdown. Why 5 s of notice: balancers look at readiness every second or two, and act on the
 // second or third failure.

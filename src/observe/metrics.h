@@ -140,6 +140,7 @@ struct ServerMetrics {
 struct NamedModelMetrics {
   std::string model_name;
   const ModelMetrics* metrics = nullptr;
+  std::string version = {};  // a label too, unless empty
 };
 
 // The exposition text. Spec: Prometheus text format 0.0.4; counters gain "_total".

@@ -53,13 +53,13 @@ class MemoryExchange final : public gateway::http::Exchange {
   }
   void on_disconnect(UniqueFunction<void()> callback) override {
     std::unique_lock lock(mutex_);
-    if (callback_) misuse_ = "two callbacks";
+    if (callback_ && callback) misuse_ = "two callbacks";
     if (!gone_) {
       callback_ = std::move(callback);
       return;
     }
     lock.unlock();
-    callback();
+    if (callback) callback();
   }
 
   // The client's side.

@@ -85,6 +85,8 @@ void Connection::wake() {
   asio::post(socket_.get_executor(), [self = shared_from_this()] { self->on_wake(); });
 }
 
+void Connection::resume(UniqueFunction<void()> task) { host_.resume(std::move(task)); }
+
 void Connection::on_wake() {
   if (is_closed_ || !exchange_) return;
   if (exchange_->is_slow()) return cancel_slow_reader();

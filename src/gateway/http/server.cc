@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <exception>
 #include <future>
 #include <mutex>
@@ -126,6 +127,7 @@ class HttpServer final : public Server, public ConnectionHost {
   bool submit(std::shared_ptr<Exchange>& exchange) override {
     return front_queue_.try_push(exchange);
   }
+  void resume(UniqueFunction<void()> task) override;
   void exchange_began() override;
   void exchange_ended() override;
   void closed(Connection& connection) override;
@@ -133,6 +135,7 @@ class HttpServer final : public Server, public ConnectionHost {
  private:
   void run_io(int index);
   void run_front(int index);
+  bool run_resumed();
   void sweep(IoThread& io);
   void accept();
   void on_accepted(const boost::system::error_code& error, Socket socket, int io_index);
@@ -159,6 +162,8 @@ class HttpServer final : public Server, public ConnectionHost {
   std::atomic<bool> is_stopping_{false};
 
   BoundedQueue<std::shared_ptr<Exchange>> front_queue_;
+  std::mutex resumed_mutex_;
+  std::deque<UniqueFunction<void()>> resumed_;
   std::atomic<bool> is_front_stopping_{false};
   std::vector<std::thread> front_;
 
@@ -181,6 +186,7 @@ HttpServer::~HttpServer() {
   for (std::thread& thread : front_) thread.join();
   while (front_queue_.try_pop()) {
   }
+  std::exchange(resumed_, {}).clear();
   for (auto& io : io_) io->work.reset();
   for (auto& io : io_) {
     if (io->thread.joinable()) io->thread.join();
@@ -259,6 +265,7 @@ void HttpServer::run_front(int index) {
   // The wait ends early when something comes, the end included.
   constexpr std::chrono::milliseconds kStopCheckInterval{1000};
   while (!is_front_stopping_) {
+    if (run_resumed()) continue;
     auto exchange = front_queue_.wait_pop_for(kStopCheckInterval);
     if (!exchange || *exchange == nullptr) continue;
     const std::string request_id = (*exchange)->request().head.request_id;
@@ -269,6 +276,32 @@ void HttpServer::run_front(int index) {
       log::error("http", str("request ", request_id, " failed: ", failure.what()));
     }
   }
+}
+
+void HttpServer::resume(UniqueFunction<void()> task) {
+  {
+    const std::scoped_lock lock(resumed_mutex_);
+    resumed_.push_back(std::move(task));
+  }
+  // Wakes a thread. Where the queue is full they are awake, and look here before the next request.
+  front_queue_.try_push(nullptr);
+}
+
+bool HttpServer::run_resumed() {
+  UniqueFunction<void()> task;
+  {
+    const std::scoped_lock lock(resumed_mutex_);
+    if (resumed_.empty()) return false;
+    task = std::move(resumed_.front());
+    resumed_.pop_front();
+  }
+  try {
+    task();
+  } catch (const std::exception& failure) {
+    // Its exchange was dropped, which answers 500.
+    log::error("http", str("a request that had waited failed: ", failure.what()));
+  }
+  return true;
 }
 
 void HttpServer::sweep(IoThread& io) {

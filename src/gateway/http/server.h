@@ -39,8 +39,18 @@ class Exchange {
 
   // `callback` runs once, on a network thread, when the client leaves or is given up before
   // respond() or end_stream() (at once, on the calling thread, when it already has). It must not
-  // block and must not own this exchange. At most one callback.
+  // block and must not own this exchange. One callback at a time: an empty one takes the former
+  // back.
   virtual void on_disconnect(UniqueFunction<void()> callback) = 0;
+
+  // For handlers that have to wait for something before they can answer.
+  // Runs `task` on a front thread soon. It is dropped uncalled when the client has left or the
+  // server ends. An exchange without a server runs it at once.
+  virtual void resume(UniqueFunction<void()> task) { task(); }
+  // Begins an answer of server-sent events ahead of start_stream(), so that comments can be written
+  // meanwhile. Then start_stream() goes on with it (its head is ignored), and the body of a
+  // respond() becomes the data of one last event. False when it cannot.
+  virtual bool begin_events() { return false; }
 };
 
 class Dispatcher {

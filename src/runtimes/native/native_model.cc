@@ -52,6 +52,7 @@ runtime::MemoryPlan memory_plan(const ModelPlan& plan) {
   memory.weight_copy_bytes = copied;
   memory.weight_packed_bytes = plan.matrices.packed_size;
   memory.kv_block_bytes = graph::kv_block_size(program);
+  memory.context_tokens_max = static_cast<std::int32_t>(plan.built.context_tokens_max);
   // Why 1024: rounding to cache lines then adds less than a byte for each token.
   constexpr std::int64_t kRows = 1024;
   const auto inputs = graph::packed_inputs(program, plan.matrices);
@@ -111,7 +112,8 @@ class NativeModel final : public runtime::Model {
               WeightImage image,
               runtime::ModelInfo info,
               device::CpuDevice& device)
-      : store_(std::move(store)),
+      : files_(std::make_shared<const std::vector<MappedFile>>(std::move(store.files))),
+        memory_(std::move(store.memory)),
         image_(std::move(image)),
         program_(std::move(plan.built.program)),
         constants_(program_),
@@ -133,8 +135,11 @@ class NativeModel final : public runtime::Model {
         std::make_unique<NativeRunner>(std::move(executor), options.sequence_count_max));
   }
 
+  [[nodiscard]] std::shared_ptr<const void> mapped_files() const override { return files_; }
+
  private:
-  WeightStore store_;
+  const std::shared_ptr<const std::vector<MappedFile>> files_;
+  const std::vector<AnonymousMemory> memory_;
   WeightImage image_;
   graph::Program program_;
   graph::Constants constants_;
