@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "request/sampling_params.h"
 #include "request/token.h"
+#include "request/token_constraint.h"
 
 namespace inferneo::request {
 
@@ -28,6 +30,8 @@ struct GenerateRequest {
   // The prompt ends in the middle of a reply that this request continues (no text is repeated).
   bool echo = false;  // deliver the prompt's text (and its logprobs when asked) first
   TimePoint deadline = TimePoint::max();
+  // What each choice must spell; null for anything. Compiled against this model's vocabulary.
+  std::shared_ptr<const TokenConstraint> constraint;
 };
 
 }  // namespace inferneo::request
