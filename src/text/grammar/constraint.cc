@@ -89,7 +89,7 @@ class GrammarState final : public request::ConstraintState {
   }
 
   void fail(const char* message) {
-    status_ = internal_error(message);
+    status_ = invalid_argument(message);
     std::fill(mask_.begin(), mask_.end(), 0);
     mask_is_current_ = true;
     forced_.clear();

@@ -97,4 +97,18 @@ class ConstraintCompiler {
   std::unordered_map<std::string_view, std::list<Kept>::iterator> by_key_;
 };
 
+// A model's compiler, made when it is first asked for.
+// Thread: any.
+class ModelConstraints {
+ public:
+  ConstraintCompiler& compiler(const std::shared_ptr<const Tokenizer>& tokenizer) const {
+    std::call_once(made_, [&] { compiler_ = std::make_unique<ConstraintCompiler>(tokenizer); });
+    return *compiler_;
+  }
+
+ private:
+  mutable std::once_flag made_;
+  mutable std::unique_ptr<ConstraintCompiler> compiler_;
+};
+
 }  // namespace inferneo::text::grammar
