@@ -9,6 +9,7 @@
 #include "text/grammar/gbnf.h"
 #include "text/grammar/json_rules.h"
 #include "text/grammar/json_schema.h"
+#include "text/grammar/position.h"
 #include "text/grammar/regex.h"
 #include "text/grammar/tool_rules.h"
 #include "text/grammar/vocabulary.h"
@@ -60,6 +61,9 @@ Result<ConstraintPtr> ConstraintCompiler::find_or_compile(std::string key,
   grammar.root = grammar.add_rule("root", root);
   grammar.rules[grammar.root].apart = true;
   ASSIGN_OR_RETURN(Automaton automaton, Automaton::link(grammar, &vocabulary->json()));
+  if (Position(automaton).next_bytes().none()) {
+    return invalid_argument("matches only the empty text");
+  }
   ConstraintPtr constraint = make_constraint(std::move(automaton), vocabulary);
   keep(std::move(key), constraint);
   return constraint;
