@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "request/sampling_params.h"
 #include "request/token.h"
+#include "request/token_constraint.h"
 
 namespace inferneo::request {
 
@@ -30,6 +32,8 @@ struct GenerateRequest {
   TimePoint deadline = TimePoint::max();
   // Asked by the server itself (golden prompts): not counted among the version's outcomes.
   bool is_probe = false;
+  // What each choice must spell; null for anything. Compiled against this model's vocabulary.
+  std::shared_ptr<const TokenConstraint> constraint;
 };
 
 }  // namespace inferneo::request

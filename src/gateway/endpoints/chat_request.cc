@@ -18,27 +18,6 @@ using text::Value;
 constexpr std::array<std::string_view, 6> kReservedArguments{
     "messages", "tools", "add_generation_prompt", "bos_token", "eos_token", "raise_exception"};
 
-Status bind_response_format(Value& value, ChatRequest&) {
-  const Value::Dict* format = value.as_dict();
-  const auto type = format == nullptr
-                        ? Value::Dict::const_iterator{}
-                        : std::find_if(format->begin(), format->end(), [](const auto& m) {
-                            return m.first == "type";
-                          });
-  if (format == nullptr || type == format->end() || type->second.as_string() == nullptr) {
-    return wrong_value("an object with a type", value);
-  }
-  const std::string& name = *type->second.as_string();
-  if (name == "text") return ok_status();
-  if (name == "json_object" || name == "json_schema") {
-    return unsupported(str("of type '",
-                           name,
-                           "' is not supported: structured output is not available in this "
-                           "version"));
-  }
-  return invalid_argument(str("must have the type \"text\", but has '", printable(name), "'"));
-}
-
 Status bind_tool_choice(Value& value, ChatRequest& request) {
   if (value.as_dict() != nullptr) {
     return unsupported("as an object is not supported: calls cannot be forced in this version");
@@ -145,7 +124,6 @@ constexpr Field<ChatRequest> kFields[] = {
       "up to 128 functions, shown to the model by its template; the answer is plain text"},
      BIND_PROMPT(bind_tools)},
     {{"tool_choice", kWorks, "\"auto\" shows the tools, \"none\" hides them"}, bind_tool_choice},
-    {{"response_format", kWorks, "only {\"type\":\"text\"}"}, bind_response_format},
     {{"reasoning_effort", kWorks, "a variable for the chat template, if it reads it"},
      bind_reasoning_effort},
     {{"chat_template_kwargs", kWorks, "object of further variables for the chat template"},
