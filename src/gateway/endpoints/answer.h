@@ -49,8 +49,6 @@ class Answer {
   virtual ~Answer() = default;
   // Takes a delta of one prompt's choices and appends what can be sent now.
   virtual void add(std::size_t prompt, request::OutputDelta&& delta, std::string& out) = 0;
-  // Once before finish(): how long the request took; of several prompts, the longest.
-  virtual void set_timing(const request::RequestTiming&) {}
   // All choices have ended; `usage` is summed over the prompts. Appends the rest.
   virtual void finish(const request::Usage& usage, std::string& out) = 0;
 };

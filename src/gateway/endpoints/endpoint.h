@@ -12,7 +12,6 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "gateway/endpoints/dialect.h"
 #include "gateway/endpoints/field.h"
 #include "gateway/http/server.h"
 #include "manager/manager.h"
@@ -37,8 +36,6 @@ struct Endpoint {
   std::size_t body_size_max = limits::kHttpBodySizeMax;
   void (*handle)(const Services& services, std::shared_ptr<http::Exchange> exchange) = nullptr;
   std::vector<FieldRow> (*fields)() = nullptr;  // of the request body, for the reference
-  // How failures look that the dispatcher finds, and which of its own rules a handler follows.
-  const Dialect* dialect = &kOpenAiDialect;
   // What the body must be; empty for anything.
   std::string_view body_type = "application/json";
 };

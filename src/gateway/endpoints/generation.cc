@@ -12,6 +12,8 @@
 namespace inferneo::gateway::endpoints {
 namespace {
 
+constexpr std::string_view kPingFrame = ": ping\n\n";
+
 std::string hex(std::uint64_t value) {
   constexpr std::string_view kHex = "0123456789abcdef";
   std::string out(16, '0');
@@ -28,7 +30,6 @@ class Generation final : public Pingable, public std::enable_shared_from_this<Ge
         answer_(std::move(job.answer)),
         is_stream_(job.stream),
         started_at_(job.started_at),
-        dialect_(*job.dialect),
         remaining_(job.requests.size()),
         last_write_(job.started_at) {}
 
@@ -39,7 +40,7 @@ class Generation final : public Pingable, public std::enable_shared_from_this<Ge
 
   // Thread: output.
   void add(std::size_t prompt, request::OutputDelta&& delta);
-  void end(const request::Usage& usage, const request::RequestTiming& timing, const Status& status);
+  void end(const request::Usage& usage, const Status& status);
 
   // Thread: any.
   void abandon();
@@ -55,9 +56,9 @@ class Generation final : public Pingable, public std::enable_shared_from_this<Ge
       generation_->add(prompt_, std::move(delta));
     }
     void on_end(const request::Usage& usage,
-                const request::RequestTiming& timing,
+                const request::RequestTiming&,
                 const Status& status) override {
-      generation_->end(usage, timing, status);
+      generation_->end(usage, status);
     }
 
    private:
@@ -78,13 +79,11 @@ class Generation final : public Pingable, public std::enable_shared_from_this<Ge
   const std::unique_ptr<Answer> answer_;
   const bool is_stream_;
   const TimePoint started_at_;
-  const Dialect& dialect_;
 
   std::mutex mutex_;  // guards all below, and the order of writes
   std::vector<request::RequestId> ids_;
   std::size_t remaining_;
   request::Usage usage_;
-  request::RequestTiming timing_;
   std::string buffer_;  // bytes to send, reused for every delta
   TimePoint last_write_;
   bool open_ = false;      // the head of the stream was sent
@@ -118,7 +117,7 @@ void Generation::open() {
     if (ended_) return;
     if (is_stream_) {
       http::Response head;
-      head.content_type = dialect_.stream_content_type;
+      head.content_type = "text/event-stream";
       head.headers.emplace_back("Cache-Control", "no-cache");
       head.headers.emplace_back("X-Accel-Buffering", "no");
       exchange_->start_stream(std::move(head));
@@ -139,9 +138,7 @@ void Generation::add(std::size_t prompt, request::OutputDelta&& delta) {
   if (open_ && !buffer_.empty()) send(lock);
 }
 
-void Generation::end(const request::Usage& usage,
-                     const request::RequestTiming& timing,
-                     const Status& status) {
+void Generation::end(const request::Usage& usage, const Status& status) {
   Lock lock(mutex_);
   if (ended_) return;
   if (!status.ok()) {
@@ -151,10 +148,8 @@ void Generation::end(const request::Usage& usage,
   usage_.prompt_tokens += usage.prompt_tokens;
   usage_.cached_prompt_tokens += usage.cached_prompt_tokens;
   usage_.completion_tokens += usage.completion_tokens;
-  if (timing.total >= timing_.total) timing_ = timing;
   if (--remaining_ > 0) return;
   complete_ = true;
-  answer_->set_timing(timing_);
   answer_->finish(usage_, buffer_);
   if (!is_stream_) {
     respond();
@@ -198,11 +193,11 @@ void Generation::fail(Lock& lock, const Status& status) {
         str("request ", exchange_->request().head.request_id, " failed: ", status.to_string()));
   }
   if (open_) {
-    dialect_.append_stream_error(status, buffer_);
+    buffer_ += str("data: ", http::error_json(status), "\n\n");
     exchange_->write(buffer_);
     exchange_->end_stream();
   } else {
-    exchange_->respond(dialect_.error_response(status));
+    exchange_->respond(http::error_response(status));
   }
   cancel_all(lock);
 }
@@ -224,9 +219,8 @@ void Generation::cancel_all(Lock& lock) {
 bool Generation::ping_if_quiet(TimePoint now) {
   Lock lock(mutex_);
   if (ended_) return false;
-  const bool quiet = open_ && now - last_write_ >= limits::kSsePingInterval;
-  if (quiet && !dialect_.ping_frame.empty()) {
-    buffer_ += dialect_.ping_frame;
+  if (open_ && now - last_write_ >= limits::kSsePingInterval) {
+    buffer_ += kPingFrame;
     send(lock);
   }
   return true;

@@ -22,7 +22,6 @@ struct GenerationJob {
   std::unique_ptr<Answer> answer;
   bool stream = false;
   TimePoint started_at;
-  const Dialect* dialect = &kOpenAiDialect;
 };
 
 // Submits the requests and answers the exchange, now or later. A refusal by the engine becomes an
