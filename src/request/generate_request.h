@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "request/pooling.h"
 #include "request/sampling_params.h"
 #include "request/token.h"
 
@@ -28,6 +30,9 @@ struct GenerateRequest {
   // The prompt ends in the middle of a reply that this request continues (no text is repeated).
   bool echo = false;  // deliver the prompt's text (and its logprobs when asked) first
   TimePoint deadline = TimePoint::max();
+  // Set: nothing is generated (sampling.max_tokens is 0 and nothing else of it counts); the sink
+  // gets the pooled output row of the model, OutputSink::on_vector.
+  std::optional<Pooling> pooling;
 };
 
 }  // namespace inferneo::request
