@@ -229,7 +229,7 @@ class ChatStream final : public Answer {
     bool is_role = false;
     const ReplyPart* part = nullptr;
     bool carries_tokens = false;
-    std::optional<request::FinishReason> finish;
+    std::optional<request::FinishReason> finish = std::nullopt;
   };
 
   static void write_part(JsonWriter& json, const ReplyPart& part) {

@@ -169,7 +169,7 @@ std::vector<Case> xml_cases() {
       "qwen",
           "<function=weather><parameter=code>\nif a < b:\n  "
           "print(\"<x>\")\n</parameter></function>",
-      {"", {{"weather", R"({"code": "if a < b:\n  print(\"<x>\")"})", {}}}}},
+      {"", {{"weather", R"j({"code": "if a < b:\n  print(\"<x>\")"})j", {}}}}},
       {"qwen",
        "<function=f><parameter=a>True</parameter><parameter=b>[1, 2]</parameter>"
        "<parameter=c>not json</parameter></function>",
