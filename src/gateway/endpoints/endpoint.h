@@ -19,6 +19,7 @@
 
 namespace inferneo::gateway::endpoints {
 
+class ResponseStore;
 class StreamPinger;
 
 // What handlers may use; outlives every exchange.
@@ -26,8 +27,9 @@ struct Services {
   manager::ModelManager* manager = nullptr;
   observe::ServerMetrics* server_metrics = nullptr;
   const Clock* clock = nullptr;
-  ReplyFormatChoice reply_formats;
-  StreamPinger* pinger = nullptr;  // set by make_dispatcher; null means no pings
+  ReplyFormatChoice reply_formats = {};
+  StreamPinger* pinger = nullptr;      // set by make_dispatcher; null means no pings
+  ResponseStore* responses = nullptr;  // set by make_dispatcher
 };
 
 struct Endpoint {
