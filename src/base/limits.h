@@ -33,6 +33,7 @@ inline constexpr std::size_t kResponseBufferSizeMax = 1024 * 1024;
 // usual proxies. A client may have as many requests in flight as run at a time.
 inline constexpr std::chrono::seconds kWebSocketIdleTimeout{60};
 inline constexpr std::chrono::seconds kWebSocketCloseTimeout{5};
+inline constexpr std::chrono::seconds kWebSocketGoodbyeTimeout{1};
 inline constexpr int kWebSocketControlPerSecondMax = 100;
 inline constexpr std::size_t kWebSocketRequestCountMax = 64;
 inline constexpr std::size_t kWebSocketRequestIdSizeMax = 128;

@@ -24,6 +24,7 @@ WebSocketExchange::WebSocketExchange(Options options) : options_(std::move(optio
 WebSocketExchange::~WebSocketExchange() {
   std::unique_lock lock(mutex_);
   if (stage_ == Stage::kEnded) return;
+  free_name();
   if (!is_cancelled_) {
     const Status dropped = internal_error("the handler dropped the request without an answer");
     send(options_.protocol->error(
@@ -37,19 +38,24 @@ void WebSocketExchange::send(const std::string& message) {
   is_gone_ = !options_.socket->send(message);
 }
 
+// Why before the last message is sent: its reader may use the name at once.
+void WebSocketExchange::free_name() {
+  if (UniqueFunction<void()> on_end = std::move(options_.on_end)) on_end();
+}
+
 // Releases the lock.
 void WebSocketExchange::end(std::unique_lock<std::mutex>& lock) {
   stage_ = Stage::kEnded;
+  free_name();
   const UniqueFunction<void()> dropped = std::move(callback_);
-  UniqueFunction<void()> on_end = std::move(options_.on_end);
   lock.unlock();
   options_.socket->work_ended();
-  if (on_end) on_end();
 }
 
 void WebSocketExchange::respond(http::Response response) {
   std::unique_lock lock(mutex_);
   if (stage_ != Stage::kWaiting) return;
+  free_name();
   const std::string_view error =
       response.status >= 400 ? error_object(response.body) : std::string_view();
   if (response.status >= 400) {
@@ -90,8 +96,10 @@ bool WebSocketExchange::send_event(std::string_view event) {
   const std::string_view error = error_object(data);
   if (!error.empty()) {
     has_failed_ = true;
+    free_name();
     send(options_.protocol->error(options_.id, 500, error));
   } else {
+    if (options_.protocol->is_last != nullptr && options_.protocol->is_last(data)) free_name();
     send(options_.protocol->chunk(options_.id, data));
   }
   return !is_gone_;
@@ -100,6 +108,7 @@ bool WebSocketExchange::send_event(std::string_view event) {
 void WebSocketExchange::end_stream() {
   std::unique_lock lock(mutex_);
   if (stage_ != Stage::kStreaming) return;
+  free_name();
   if (!has_failed_) send(options_.protocol->done(options_.id));
   end(lock);
 }

@@ -22,7 +22,7 @@ class WebSocketExchange final : public http::Exchange {
     std::shared_ptr<http::WebSocket> socket;
     std::shared_ptr<void> owner;        // lives as long as the exchange
     std::shared_ptr<void> reservation;  // bytes of the message in the server's budget
-    // Called once when the answer has ended. Must not block.
+    // Called once, before the last message of the answer: its name is free again. Must not block.
     UniqueFunction<void()> on_end;
   };
 
@@ -44,6 +44,7 @@ class WebSocketExchange final : public http::Exchange {
 
   bool send_event(std::string_view event);
   void send(const std::string& message);
+  void free_name();
   void end(std::unique_lock<std::mutex>& lock);
 
   Options options_;

@@ -1,5 +1,6 @@
 #include "gateway/endpoints/websocket_frames.h"
 
+#include "base/str.h"
 #include "gateway/endpoints/json_writer.h"
 
 namespace inferneo::gateway::endpoints {
@@ -49,6 +50,12 @@ std::string response_event(std::string_view id, std::string_view json) {
   out += json.substr(1);
   return out;
 }
+bool is_last_event(std::string_view json) {
+  for (const std::string_view type : {"completed", "incomplete", "failed"}) {
+    if (json.starts_with(str("{\"type\":\"response.", type, "\""))) return true;
+  }
+  return false;
+}
 std::string response_done(std::string_view) { return {}; }
 std::string response_error(std::string_view id, int status, std::string_view error) {
   std::string out;
@@ -73,7 +80,8 @@ constexpr WebSocketProtocol completions(std::string_view path) {
           .chunk = completion_chunk,
           .whole = completion_whole,
           .done = completion_done,
-          .error = completion_error};
+          .error = completion_error,
+          .is_last = nullptr};
 }
 
 constexpr WebSocketProtocol kProtocols[] = {
@@ -88,7 +96,8 @@ constexpr WebSocketProtocol kProtocols[] = {
      .chunk = response_event,
      .whole = response_event,
      .done = response_done,
-     .error = response_error},
+     .error = response_error,
+     .is_last = is_last_event},
 };
 
 }  // namespace

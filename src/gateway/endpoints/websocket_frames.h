@@ -26,6 +26,9 @@ struct WebSocketProtocol {
   // Empty: nothing is sent.
   std::string (*done)(std::string_view id) = nullptr;
   std::string (*error)(std::string_view id, int status, std::string_view error_object) = nullptr;
+  // Whether a chunk is the last of its answer, so that its request's name is free again; null where
+  // done() says that.
+  bool (*is_last)(std::string_view json) = nullptr;
 };
 
 // Null when the path has none.

@@ -53,7 +53,9 @@ class Outlet final : public WebSocket {
     std::string message;                                              // empty: none waits
     std::optional<std::pair<std::uint16_t, std::string>> close_wish;  // behind the last message
     bool is_slow = false;
+    std::size_t ended_count = 0;  // pieces of work whose messages have all been written
   };
+  // Precondition: the message that was taken before has been written.
   Output take();
   [[nodiscard]] bool is_slow();
   void sent(std::size_t size);
@@ -75,6 +77,7 @@ class Outlet final : public WebSocket {
   bool is_slow_ = false;
   bool is_wake_pending_ = false;
   std::size_t work_count_ = 0;
+  std::size_t ended_count_ = 0;  // over for the handler, but not yet for the server
 };
 
 class Session final : public WebSocketConnection, public std::enable_shared_from_this<Session> {
@@ -131,7 +134,8 @@ class Session final : public WebSocketConnection, public std::enable_shared_from
   bool is_closing_ = false;
   bool is_ended_ = false;
   bool is_stopping_ = false;
-  int control_count_ = 0;  // within the second since
+  bool is_goodbye_ = false;  // a close that the server waits for
+  int control_count_ = 0;    // within the second since
   TimePoint control_since_{};
   int unacknowledged_ = 0;  // bytes in the kernel when last looked at
   TimePoint write_deadline_ = TimePoint::max();
@@ -175,9 +179,9 @@ void Outlet::work_began() {
 void Outlet::work_ended() {
   const std::scoped_lock lock(mutex_);
   if (session_ == nullptr || work_count_ == 0) return;
-  host_->exchange_ended();
-  // A session that stops waits for this.
-  if (--work_count_ == 0) wake_locked();
+  --work_count_;
+  ++ended_count_;
+  wake_locked();
 }
 
 Outlet::Output Outlet::take() {
@@ -187,6 +191,7 @@ Outlet::Output Outlet::take() {
   output.is_slow = is_slow_;
   if (queue_.empty()) {
     output.close_wish = std::exchange(close_wish_, std::nullopt);
+    output.ended_count = std::exchange(ended_count_, 0);
   } else {
     output.message = std::move(queue_.front());
     queue_.pop_front();
@@ -213,6 +218,7 @@ void Outlet::detach() {
   const std::scoped_lock lock(mutex_);
   if (session_ == nullptr) return;
   for (; work_count_ > 0; --work_count_) host_->exchange_ended();
+  for (; ended_count_ > 0; --ended_count_) host_->exchange_ended();
   session_ = nullptr;
   host_ = nullptr;
   queue_.clear();
@@ -342,9 +348,11 @@ void Session::on_wake() {
     host_.metrics().slow_reader_cancels.add();
     return end();
   }
-  if (output.close_wish) return begin_close(output.close_wish->first, output.close_wish->second);
   if (output.message.empty()) {
+    if (output.close_wish) begin_close(output.close_wish->first, output.close_wish->second);
     if (is_stopping_ && outlet_->is_idle()) begin_close(kCloseGoingAway, "the server stops");
+    // Behind the goodbye, for which the server waits as well.
+    for (; output.ended_count > 0; --output.ended_count) host_.exchange_ended();
     return;
   }
   out_ = std::move(output.message);
@@ -370,6 +378,12 @@ void Session::begin_close(std::uint16_t code, std::string_view reason) {
   if (is_closing_ || is_ended_) return;
   is_closing_ = true;
   close_deadline_ = steady_now() + limits::kWebSocketCloseTimeout;
+  if (is_stopping_) {
+    // The server stays until the goodbye is answered, but not long.
+    is_goodbye_ = true;
+    host_.exchange_began();
+    close_deadline_ = steady_now() + limits::kWebSocketGoodbyeTimeout;
+  }
   const websocket::close_reason why(static_cast<websocket::close_code>(code),
                                     boost::beast::string_view(reason.data(), reason.size()));
   stream_.async_close(why, [self = shared_from_this()](const error_code&) {
@@ -384,6 +398,7 @@ void Session::end() {
   stream_.next_layer().close(ignored);
   outlet_->detach();
   handler_->on_close();
+  if (is_goodbye_) host_.exchange_ended();
   if (UniqueFunction<void()> on_end = std::move(on_end_)) on_end();
 }
 
