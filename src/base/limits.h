@@ -95,6 +95,25 @@ inline constexpr std::int64_t kTemplateRangeCountMax = 100'000;
 inline constexpr std::int32_t kTemplateTreeHeightMax = 500;
 inline constexpr std::int32_t kTemplateFrameCountMax = 1000;
 
+// Structured output: what compiling one constraint may cost. Why: nesting as of request bodies; 2.5
+// million units of work take about 50 ms, a hundred times what published schemas need.
+inline constexpr std::size_t kGrammarSourceSizeMax = 256 * 1024;
+inline constexpr std::size_t kGrammarDepthMax = kJsonDepthMax;
+inline constexpr std::size_t kGrammarRuleCountMax = 20'000;
+inline constexpr std::size_t kGrammarWorkMax = 2'500'000;
+inline constexpr std::size_t kGrammarChoiceCountMax = 10'000;
+// Rules that begin with each other. Why: each costs a stack frame for every byte read.
+inline constexpr std::size_t kGrammarLeftChainMax = 128;
+// While text is generated: readings of an ambiguous grammar side by side, nesting, and the work of one
+// mask (about 100 ms). What exceeds them ends its request only.
+inline constexpr std::size_t kGrammarPlaceCountMax = 256;
+inline constexpr std::size_t kGrammarFrameCountMax = 1 << 17;
+inline constexpr std::uint64_t kGrammarWalkStepMax = 10'000'000;
+inline constexpr std::size_t kGrammarWalkDepthMax = 2000;
+// Masks kept for one constraint, and constraints kept for one model with theirs.
+inline constexpr std::size_t kGrammarMaskCacheSizeMax = 8 * 1024 * 1024;
+inline constexpr std::size_t kGrammarCacheSizeMax = 128 * 1024 * 1024;
+
 // Engine. Why: block size 16 tokens keeps the waste of a short sequence below one block and lets a
 // block's keys be read as whole cache lines; queue length is four times the running set.
 inline constexpr std::int32_t kKvBlockSizeTokens = 16;

@@ -139,10 +139,6 @@ constexpr Field<ChatRequest> kFields[] = {
      bind_tool_choice},
     {{"parallel_tool_calls", kWorks, "false: at most one call; default true"},
      bind_parallel_tool_calls},
-    {{"response_format", kWorks, "only {\"type\":\"text\"}"},
-     [](Value& value, ChatRequest& request) -> Status {
-       return bind_text_format(value, request, "response_format");
-     }},
     {{"reasoning_effort",
       kWorks,
       "a variable for the chat template, if it reads it; \"none\" also switches thinking off"},
@@ -235,27 +231,6 @@ Status check_chat_request(ChatRequest& request) {
 }
 
 }  // namespace
-
-Status bind_text_format(Value& value, ChatRequest&, const char*) {
-  const Value::Dict* format = value.as_dict();
-  const auto type = format == nullptr
-                        ? Value::Dict::const_iterator{}
-                        : std::find_if(format->begin(), format->end(), [](const auto& m) {
-                            return m.first == "type";
-                          });
-  if (format == nullptr || type == format->end() || type->second.as_string() == nullptr) {
-    return wrong_value("an object with a type", value);
-  }
-  const std::string& name = *type->second.as_string();
-  if (name == "text") return ok_status();
-  if (name == "json_object" || name == "json_schema") {
-    return unsupported(str("of type '",
-                           name,
-                           "' is not supported: structured output is not available in this "
-                           "version"));
-  }
-  return invalid_argument(str("must have the type \"text\", but has '", printable(name), "'"));
-}
 
 Status bind_tool_choice(Value& value, ChatRequest& request) {
   constexpr std::string_view kExpected =

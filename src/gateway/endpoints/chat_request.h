@@ -51,8 +51,6 @@ Status bind_tool_choice(text::Value& value, ChatRequest& request);
 Status bind_reasoning_effort(text::Value& value, ChatRequest& request);
 Status bind_reasoning_budget(text::Value& value, ChatRequest& request);
 Status bind_enable_thinking(text::Value& value, ChatRequest& request);
-// response_format; `field` names its place in messages.
-Status bind_text_format(text::Value& value, ChatRequest& request, const char* field);
 // Rules that join fields, besides those of the prompt; what check_chat_request() shares.
 Status check_chat_choices(ChatRequest& request);
 // Failures: invalid_argument when no messages were given or the flags contradict each other.

@@ -136,7 +136,7 @@ Status bind_text(Value& value, ResponseRequest& request) {
   for (auto& [name, member] : *members) {
     if (member.is_null()) continue;
     if (name == "format") {
-      RETURN_IF_ERROR(bind_text_format(member, request, "text.format"));
+      RETURN_IF_ERROR(bind_response_format(member, request.structured, "text.format"));
     } else if (name == "verbosity") {
       if (member.as_string() == nullptr || *member.as_string() != "medium") {
         return unsupported("other than \"medium\" is not supported: ask for it in a message")
@@ -242,6 +242,7 @@ constexpr Field<ResponseRequest> kFields[] = {
     {{"prompt_cache_key", kNoEffect, "the prefix cache finds shared prefixes by itself"},
      REPEAT_STRING("prompt_cache_key")},
     {{"service_tier", kNoEffect, "there is one tier"}, REPEAT_STRING("service_tier")},
+    {{"response_format", kRefused, "use text.format"}, nullptr},
     {{"n", kRefused, "a response has one choice"}, nullptr},
     {{"max_tokens", kRefused, "use max_output_tokens"}, nullptr},
     {{"prompt_logprobs", kRefused, "use /v1/completions"}, nullptr},
