@@ -56,6 +56,7 @@ http::ServerOptions server_options(const Config& config) {
   options.write_stall_timeout = std::chrono::seconds(config.write_stall_timeout_s);
   options.response_buffer_size_max = static_cast<std::size_t>(config.response_buffer_kib_max) << 10;
   options.allowed_hosts = config.allowed_hosts;
+  options.allowed_origins = config.allowed_origins;
   return options;
 }
 
@@ -82,6 +83,8 @@ Status check_named_models(const Config& config, const std::vector<ModelSpec>& sp
 // Everything that can be found wrong without loading a model.
 Result<std::vector<ModelSpec>> check_settings(const ServeFlags& flags, const Config& config) {
   RETURN_IF_ERROR(check_exposure(config));
+  RETURN_IF_ERROR(endpoints::check_reply_formats(
+      {.tools = config.tool_format, .reasoning = config.reasoning_format}));
   std::vector<std::string> texts = config.models;
   if (texts.empty() && !flags.default_model.empty()) texts.push_back(flags.default_model);
   if (texts.empty()) {
@@ -265,7 +268,10 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
     return kExitOk;
   }
   const endpoints::Services services = {
-      .manager = &host->manager(), .server_metrics = &metrics, .clock = &host->clock()};
+      .manager = &host->manager(),
+      .server_metrics = &metrics,
+      .clock = &host->clock(),
+      .reply_formats = {.tools = config.tool_format, .reasoning = config.reasoning_format}};
   Rollouts rollouts(host->manager(), nullptr, nullptr, host->clock());
   StartupGate gate(endpoints::make_dispatcher(services));
   ASSIGN_OR_RETURN(std::optional<Predecessor> predecessor, find_predecessor(flags, config));

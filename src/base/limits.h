@@ -33,6 +33,15 @@ inline constexpr std::chrono::seconds kSsePingInterval{15};
 // Bytes of a response that may wait for a slow reader before its request is cancelled.
 inline constexpr std::size_t kResponseBufferSizeMax = 1024 * 1024;
 
+// WebSocket connections. Why a minute: half of it, when a ping is sent, is below the idle time-out of
+// usual proxies. A client may have as many requests in flight as run at a time.
+inline constexpr std::chrono::seconds kWebSocketIdleTimeout{60};
+inline constexpr std::chrono::seconds kWebSocketCloseTimeout{5};
+inline constexpr std::chrono::seconds kWebSocketGoodbyeTimeout{1};
+inline constexpr int kWebSocketControlPerSecondMax = 100;
+inline constexpr std::size_t kWebSocketRequestCountMax = 64;
+inline constexpr std::size_t kWebSocketRequestIdSizeMax = 128;
+
 // Request content.
 inline constexpr std::size_t kJsonDepthMax = 64;
 inline constexpr std::size_t kMessageCountMax = 2048;
@@ -45,6 +54,12 @@ inline constexpr std::size_t kStopTokenIdCountMax = 64;
 inline constexpr std::size_t kLogitBiasCountMax = 1024;
 inline constexpr std::int64_t kTopLogprobsMax = 20;
 inline constexpr std::size_t kErrorBodySizeMax = 2048;
+
+// Stored answers of the Responses API, with the conversations that they continue. Why: a client
+// goes on within minutes; 64 MiB hold some ten thousand usual turns.
+inline constexpr std::size_t kResponseStoreCountMax = 16'384;
+inline constexpr std::size_t kResponseStoreBytesMax = 64 * 1024 * 1024;
+inline constexpr std::chrono::hours kResponseStoreAgeMax{24};
 
 // Model files. Why: the largest published config is below 100 KB and the largest tokenizer.json
 // below 40 MB; safetensors itself caps its header at 100 MB, real ones stay below 10 MB.

@@ -84,6 +84,7 @@ class Executor::Impl {
 
   Status allocate(const StepLimits& limits);
   std::span<float> run(const Step& step) noexcept;
+  [[nodiscard]] std::span<const float> hidden() const noexcept { return hidden_; }
 
   void operator()(const EmbedOp& op) noexcept;
   void operator()(const RmsNormOp& op) noexcept;
@@ -102,8 +103,10 @@ class Executor::Impl {
     return reinterpret_cast<float*>(base) + row * value(id).width;
   }
   [[nodiscard]] std::int64_t rows(ValueId id) const {
-    return static_cast<std::int64_t>(value(id).rows == Rows::kTokens ? step_->token_ids.size()
-                                                                     : step_->logit_rows.size());
+    std::size_t count = step_->logit_rows.size();
+    if (value(id).rows == Rows::kTokens) count = step_->token_ids.size();
+    if (value(id).rows == Rows::kOutputs) count += step_->hidden_rows.size();
+    return static_cast<std::int64_t>(count);
   }
   // Products of gate and up of a block, kFreshResults each.
   [[nodiscard]] float* products(int worker) const {
@@ -183,6 +186,7 @@ class Executor::Impl {
 
   // About the current step. Sized at creation.
   const Step* step_ = nullptr;
+  std::span<const float> hidden_;          // rows of the last step
   std::size_t op_ = 0;                     // index of the operation in progress
   std::vector<std::int32_t> positions_;    // Shape: [tokens]
   std::vector<std::uint32_t> row_blocks_;  // Shape: [tokens]; block that holds the row's key
@@ -237,6 +241,12 @@ std::span<float> Executor::Impl::run(const Step& step) noexcept {
     if (!fusions_[op_].absorbed) std::visit(*this, program_.ops[op_]);
   }
   step_ = nullptr;
+  hidden_ = {};
+  if (program_.hidden != kNone) {
+    hidden_ = {at(program_.hidden, static_cast<std::int64_t>(step.logit_rows.size())),
+               step.hidden_rows.size() * static_cast<std::size_t>(value(program_.hidden).width)};
+  }
+  if (program_.logits == kNone) return {};
   return {at(program_.logits),
           step.logit_rows.size() * static_cast<std::size_t>(value(program_.logits).width)};
 }
@@ -392,9 +402,10 @@ void Executor::Impl::linear_part(ValueId in,
 }
 
 void Executor::Impl::operator()(const LinearOp& op) noexcept {
-  const std::int64_t row_count = rows(op.in);
+  // The head reads more rows than it makes when hidden states are wanted as well.
+  const std::int64_t row_count = rows(op.parts.front().out);
+  if (rows(op.in) > 0) prepare_input(op.in);
   if (row_count == 0) return;
-  prepare_input(op.in);
   const StoreKvOp* store = fusions_[op_].store;
   // Whole heads, where they are rotated.
   const std::int64_t grain =
@@ -498,8 +509,9 @@ void Executor::Impl::operator()(const AttentionOp& op) noexcept {
 
 void Executor::Impl::operator()(const GatherRowsOp& op) noexcept {
   const std::size_t size = static_cast<std::size_t>(value(op.in).width) * sizeof(float);
-  for (std::size_t i = 0; i < step_->logit_rows.size(); ++i) {
-    std::memcpy(at(op.out, static_cast<std::int64_t>(i)), at(op.in, step_->logit_rows[i]), size);
+  std::int64_t out = 0;
+  for (const auto& wanted : {step_->logit_rows, step_->hidden_rows}) {
+    for (const std::int32_t row : wanted) std::memcpy(at(op.out, out++), at(op.in, row), size);
   }
 }
 
@@ -517,5 +529,6 @@ Result<std::unique_ptr<Executor>> Executor::create(const Program& program,
 }
 
 std::span<float> Executor::run(const Step& step) noexcept { return impl_->run(step); }
+std::span<const float> Executor::hidden() const noexcept { return impl_->hidden(); }
 
 }  // namespace inferneo::graph

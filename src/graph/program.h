@@ -15,8 +15,9 @@
 
 namespace inferneo::graph {
 
-// How many rows a value has: one for each token of the step, or one for each row of logits.
-enum class Rows : std::uint8_t { kTokens, kLogits };
+// How many rows a value has: one for each token of the step, one for each row of logits or of
+// hidden states that the step wants (logits first), or one for each row of logits.
+enum class Rows : std::uint8_t { kTokens, kOutputs, kLogits };
 
 using ValueId = std::int32_t;
 using ConstantId = std::int32_t;
@@ -77,7 +78,7 @@ struct AttentionOp {
   ValueId out = kNone;
   float scale = 0;
 };
-// out[i] = in[logit_rows[i]]
+// out[i] = in[row i of the outputs]
 struct GatherRowsOp {
   ValueId in = kNone;
   ValueId out = kNone;
@@ -118,7 +119,10 @@ struct Program {
   AttentionShape attention;
   Rope rope;
   Arithmetic arithmetic;
-  ValueId logits = kNone;
+  ValueId logits = kNone;  // kNone: the program of an encoder
+  // What hidden states are read from: the input of the linear that makes the logits, or the end of
+  // an encoder. Rows: kOutputs.
+  ValueId hidden = kNone;
 };
 
 // Bytes of keys and values of one block of limits::kKvBlockSizeTokens tokens, all layers.
@@ -145,10 +149,13 @@ class ProgramBuilder {
   ValueId gated_linear(ValueId in, const Weight& gate, const Weight& up);
   // Rotates q and k, stores k and v, attends.
   ValueId attention(std::int32_t layer, ValueId q, ValueId k, ValueId v);
+  // Of the tokens whose logits or hidden states are wanted.
   ValueId gather_logit_rows(ValueId in);
 
   // Failures: internal naming the operation whose shapes do not fit.
   Result<Program> finish(ValueId logits) &&;
+  // The same for a program without logits, which ends in hidden states (or scores of classes).
+  Result<Program> finish_hidden(ValueId hidden) &&;
 
  private:
   ValueId add_value(Rows rows, std::int64_t width);
@@ -157,6 +164,8 @@ class ProgramBuilder {
   LinearPart add_part(ValueId in, const Weight& weight, ValueId out);
   void add_op(Op op);
   void expect(bool condition, std::string_view what);
+  void mark_outputs();
+  void keep_to_end(ValueId id);
   [[nodiscard]] const Value& value(ValueId id) const;
 
   Program program_;

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "request/pooling.h"
 #include "request/sampling_params.h"
 #include "request/token.h"
 #include "request/token_constraint.h"
@@ -32,6 +34,9 @@ struct GenerateRequest {
   TimePoint deadline = TimePoint::max();
   // Asked by the server itself (golden prompts): not counted among the version's outcomes.
   bool is_probe = false;
+  // Set: nothing is generated (sampling.max_tokens is 0 and nothing else of it counts); the sink
+  // gets the pooled output row of the model, OutputSink::on_vector.
+  std::optional<Pooling> pooling;
   // What each choice must spell; null for anything. Compiled against this model's vocabulary.
   std::shared_ptr<const TokenConstraint> constraint;
 };
