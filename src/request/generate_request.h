@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "request/pooling.h"
 #include "request/sampling_params.h"
 #include "request/token.h"
+#include "request/token_constraint.h"
 
 namespace inferneo::request {
 
@@ -33,6 +35,8 @@ struct GenerateRequest {
   // Set: nothing is generated (sampling.max_tokens is 0 and nothing else of it counts); the sink
   // gets the pooled output row of the model, OutputSink::on_vector.
   std::optional<Pooling> pooling;
+  // What each choice must spell; null for anything. Compiled against this model's vocabulary.
+  std::shared_ptr<const TokenConstraint> constraint;
 };
 
 }  // namespace inferneo::request

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "gateway/endpoints/field.h"
+#include "gateway/endpoints/reply_format.h"
 #include "gateway/http/server.h"
 #include "manager/manager.h"
 
@@ -25,6 +26,7 @@ struct Services {
   manager::ModelManager* manager = nullptr;
   observe::ServerMetrics* server_metrics = nullptr;
   const Clock* clock = nullptr;
+  ReplyFormatChoice reply_formats;
   StreamPinger* pinger = nullptr;  // set by make_dispatcher; null means no pings
 };
 
