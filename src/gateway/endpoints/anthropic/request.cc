@@ -194,10 +194,10 @@ Status fill_prompt(Binding& request) {
     system.set("content", Value(*request.system));
     messages.insert(messages.begin(), std::move(system));
   }
-  RETURN_IF_ERROR(bind_messages(request.messages, request.chat.prompt));
+  RETURN_IF_ERROR(at_field(bind_messages(request.messages, request.chat.prompt), "messages"));
   const bool show_tools = request.chat.tool_choice != ToolChoice::kNone;
   if (show_tools && !request.tools.is_null()) {
-    RETURN_IF_ERROR(bind_tools(request.tools, request.chat.prompt));
+    RETURN_IF_ERROR(at_field(bind_tools(request.tools, request.chat.prompt), "tools"));
   }
   return check_chat_prompt(request.chat.prompt);
 }
