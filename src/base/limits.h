@@ -45,6 +45,14 @@ inline constexpr std::size_t kNameFieldSizeMax = 256;
 // Texts of one request for embeddings, or documents to rank. Why: what OpenAI accepts.
 inline constexpr std::size_t kVectorTextCountMax = 2048;
 
+// Batches on local storage. Why: a file of 64 MiB holds the 50,000 requests that clients put into a
+// batch at most, and four of them fit the bound of all bodies.
+inline constexpr std::size_t kBatchFileSizeMax = 64 * 1024 * 1024;
+inline constexpr std::size_t kBatchFileCountMax = 10'000;
+inline constexpr std::size_t kBatchLineCountMax = 50'000;
+inline constexpr std::uint64_t kBatchBytesMax = std::uint64_t{4} << 30;
+inline constexpr std::chrono::seconds kBatchWindow{std::chrono::hours(24)};
+
 // Model files. Why: the largest published config is below 100 KB and the largest tokenizer.json
 // below 40 MB; safetensors itself caps its header at 100 MB, real ones stay below 10 MB.
 inline constexpr std::size_t kConfigFileSizeMax = 4 * 1024 * 1024;

@@ -49,6 +49,7 @@ class TableDispatcher final : public http::Dispatcher {
   explicit TableDispatcher(const Services& services)
       : pinger_(*services.clock), services_(services) {
     services_.pinger = &pinger_;
+    services_.dispatcher = this;
   }
 
   Result<std::size_t> admit(const http::RequestHead& head) override {
