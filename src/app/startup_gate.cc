@@ -17,4 +17,12 @@ void StartupGate::dispatch(std::shared_ptr<gateway::http::Exchange> exchange) {
   next_->dispatch(std::move(exchange));
 }
 
+Result<std::shared_ptr<gateway::http::WebSocketHandler>> StartupGate::open_websocket(
+    const gateway::http::RequestHead& head) {
+  if (!open_.load(std::memory_order_acquire)) {
+    return unavailable("the models are still loading").with_hint("retry in a few seconds");
+  }
+  return next_->open_websocket(head);
+}
+
 }  // namespace inferneo::app

@@ -19,6 +19,8 @@ class StartupGate final : public gateway::http::Dispatcher {
 
   Result<std::size_t> admit(const gateway::http::RequestHead& head) override;
   void dispatch(std::shared_ptr<gateway::http::Exchange> exchange) override;
+  Result<std::shared_ptr<gateway::http::WebSocketHandler>> open_websocket(
+      const gateway::http::RequestHead& head) override;
 
  private:
   std::unique_ptr<gateway::http::Dispatcher> next_;

@@ -54,6 +54,7 @@ http::ServerOptions server_options(const Config& config) {
   options.write_stall_timeout = std::chrono::seconds(config.write_stall_timeout_s);
   options.response_buffer_size_max = static_cast<std::size_t>(config.response_buffer_kib_max) << 10;
   options.allowed_hosts = config.allowed_hosts;
+  options.allowed_origins = config.allowed_origins;
   return options;
 }
 

@@ -29,6 +29,15 @@ inline constexpr std::chrono::seconds kSsePingInterval{15};
 // Bytes of a response that may wait for a slow reader before its request is cancelled.
 inline constexpr std::size_t kResponseBufferSizeMax = 1024 * 1024;
 
+// WebSocket connections. Why a minute: half of it, when a ping is sent, is below the idle time-out of
+// usual proxies. A client may have as many requests in flight as run at a time.
+inline constexpr std::chrono::seconds kWebSocketIdleTimeout{60};
+inline constexpr std::chrono::seconds kWebSocketCloseTimeout{5};
+inline constexpr std::chrono::seconds kWebSocketGoodbyeTimeout{1};
+inline constexpr int kWebSocketControlPerSecondMax = 100;
+inline constexpr std::size_t kWebSocketRequestCountMax = 64;
+inline constexpr std::size_t kWebSocketRequestIdSizeMax = 128;
+
 // Request content.
 inline constexpr std::size_t kJsonDepthMax = 64;
 inline constexpr std::size_t kMessageCountMax = 2048;
@@ -52,6 +61,12 @@ inline constexpr std::size_t kBatchFileCountMax = 10'000;
 inline constexpr std::size_t kBatchLineCountMax = 50'000;
 inline constexpr std::uint64_t kBatchBytesMax = std::uint64_t{4} << 30;
 inline constexpr std::chrono::seconds kBatchWindow{std::chrono::hours(24)};
+
+// Stored answers of the Responses API, with the conversations that they continue. Why: a client
+// goes on within minutes; 64 MiB hold some ten thousand usual turns.
+inline constexpr std::size_t kResponseStoreCountMax = 16'384;
+inline constexpr std::size_t kResponseStoreBytesMax = 64 * 1024 * 1024;
+inline constexpr std::chrono::hours kResponseStoreAgeMax{24};
 
 // Model files. Why: the largest published config is below 100 KB and the largest tokenizer.json
 // below 40 MB; safetensors itself caps its header at 100 MB, real ones stay below 10 MB.
@@ -90,6 +105,25 @@ inline constexpr std::int64_t kTemplateRangeCountMax = 100'000;
 // the first). Why: one takes about 1 KB of stack, 4 KB with sanitizers, and threads have 8 MB.
 inline constexpr std::int32_t kTemplateTreeHeightMax = 500;
 inline constexpr std::int32_t kTemplateFrameCountMax = 1000;
+
+// Structured output: what compiling one constraint may cost. Why: nesting as of request bodies; 2.5
+// million units of work take about 50 ms, a hundred times what published schemas need.
+inline constexpr std::size_t kGrammarSourceSizeMax = 256 * 1024;
+inline constexpr std::size_t kGrammarDepthMax = kJsonDepthMax;
+inline constexpr std::size_t kGrammarRuleCountMax = 20'000;
+inline constexpr std::size_t kGrammarWorkMax = 2'500'000;
+inline constexpr std::size_t kGrammarChoiceCountMax = 10'000;
+// Rules that begin with each other. Why: each costs a stack frame for every byte read.
+inline constexpr std::size_t kGrammarLeftChainMax = 128;
+// While text is generated: readings of an ambiguous grammar side by side, nesting, and the work of one
+// mask (about 100 ms). What exceeds them ends its request only.
+inline constexpr std::size_t kGrammarPlaceCountMax = 256;
+inline constexpr std::size_t kGrammarFrameCountMax = 1 << 17;
+inline constexpr std::uint64_t kGrammarWalkStepMax = 10'000'000;
+inline constexpr std::size_t kGrammarWalkDepthMax = 2000;
+// Masks kept for one constraint, and constraints kept for one model with theirs.
+inline constexpr std::size_t kGrammarMaskCacheSizeMax = 8 * 1024 * 1024;
+inline constexpr std::size_t kGrammarCacheSizeMax = 128 * 1024 * 1024;
 
 // Engine. Why: block size 16 tokens keeps the waste of a short sequence below one block and lets a
 // block's keys be read as whole cache lines; queue length is four times the running set.

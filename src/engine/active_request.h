@@ -41,8 +41,10 @@ struct Sequence {
   std::int32_t computed = 0;   // leading tokens whose keys and values are in the cache
   std::int32_t scheduled = 0;  // tokens of the step being planned or run
   bool fills_index = false;    // admitted, and its first row will enter its blocks into the index
-  bool waited_for_prefix = false;          // for blocks that another one was computing
-  std::optional<sample::Sampler> sampler;  // from first admission on; survives preemption
+  bool waited_for_prefix = false;  // for blocks that another one was computing
+  // From first admission on; these survive preemption.
+  std::optional<sample::Sampler> sampler;
+  std::unique_ptr<request::ConstraintState> constraint;  // null: any text
   TimePoint last_token_at{};
 
   [[nodiscard]] std::int32_t token_count() const {

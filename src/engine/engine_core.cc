@@ -1,6 +1,7 @@
 #include "engine/engine_core.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <utility>
@@ -34,12 +35,18 @@ std::int32_t blocks_max(const ActiveRequest& request) {
   return kv::KvCache::blocks_for(token_count_max(request));
 }
 
-// End tokens that the sequence's next token must not be, because min_tokens holds.
-std::span<const TokenId> banned_ids(const Sequence& sequence) {
-  const ActiveRequest& request = *sequence.request;
-  const std::int32_t generated = sequence.token_count() - request.prompt_count();
-  if (generated >= request.request.sampling.min_tokens) return {};
-  return request.end_ids;
+// Forced tokens that may follow one drawn token. Why 32: the chunk stays a small part of a step.
+constexpr std::size_t kForcedTokenCountMax = 32;
+
+std::int32_t generated_count(const Sequence& sequence) {
+  return sequence.token_count() - sequence.request->prompt_count();
+}
+
+// Whether the sequence's next token may be an end token: min_tokens does not hold any more, and
+// what the request asks of its text is complete.
+bool may_end(const Sequence& sequence) {
+  return generated_count(sequence) >= sequence.request->request.sampling.min_tokens &&
+         (sequence.constraint == nullptr || sequence.constraint->may_end());
 }
 
 }  // namespace
@@ -165,7 +172,7 @@ void EngineCore::begin(ActiveRequest& request, TimePoint now) {
   if (request.request.pooling) {
     request.vector.assign(static_cast<std::size_t>(model_.vectors.hidden_size), 0.0F);
   } else {
-    first.sampler.emplace(make_sampler(request, 0));
+    equip(first);
   }
   metrics_.queue_time.observe(to_seconds(now - request.submitted_at));
   metrics_.prompt_tokens.add(static_cast<std::uint64_t>(request.prompt_count()));
@@ -183,7 +190,9 @@ void EngineCore::run_step(TimePoint started_at) {
   // Invariant: with any sequence waiting or running, the first in order can compute a token.
   CHECK(!plan.token_ids.empty());
   const TimePoint submitted_at = clock_.now();
-  const runtime::StepResult result = runner_.wait(runner_.submit(plan));
+  const runtime::GenerativeRunner::Ticket ticket = runner_.submit(plan);
+  prepare_masks();
+  const runtime::StepResult result = runner_.wait(ticket);
   const TimePoint done_at = clock_.now();
   for (Sequence* sequence : scheduler_.running()) {
     sequence->computed += sequence->scheduled;
@@ -272,9 +281,9 @@ void EngineCore::take_row(Sequence& sequence, std::span<float> row, TimePoint no
   ActiveRequest& request = *sequence.request;
   const bool shared_row = !request.forked && request.sequences.size() > 1;
   if (shared_row) std::ranges::copy(row, row_copy_.begin());
-  const sample::Sampled sampled = sequence.sampler->sample(row, banned_ids(sequence));
+  const sample::Sampled sampled = draw(sequence, row);
   if (!sampled.finite) {
-    fail_not_finite(request);
+    fail_row(sequence, sampled);
     return;
   }
   // Only now: a finite row has attended to all of these blocks, so none of them is poisoned.
@@ -300,22 +309,57 @@ void EngineCore::fork(ActiveRequest& request, std::span<float> row, TimePoint no
     cache_.open(sequence.table, request.request.cache_salt, blocks_max(request));
     cache_.share(first.table, full, sequence.table);
     sequence.computed = full * limits::kKvBlockSizeTokens;
-    sequence.sampler.emplace(make_sampler(request, sequence.choice));
+    equip(sequence);
     scheduler_.start(sequence);
     std::ranges::copy(row_copy_, row.begin());
-    const sample::Sampled sampled = sequence.sampler->sample(row, banned_ids(sequence));
+    const sample::Sampled sampled = draw(sequence, row);
     if (!sampled.finite) {
-      fail_not_finite(request);
+      fail_row(sequence, sampled);
       return;
     }
     append(sequence, sampled, now);
+    if (request.ended) return;
   }
+}
+
+void EngineCore::equip(Sequence& sequence) {
+  const ActiveRequest& request = *sequence.request;
+  sequence.sampler.emplace(make_sampler(request, sequence.choice));
+  if (request.request.constraint != nullptr)
+    sequence.constraint = request.request.constraint->start();
+}
+
+// The states keep their masks until the draw.
+void EngineCore::prepare_masks() const {
+  for (const RowOwner& owner : batch_.rows()) {
+    Sequence& sequence = *owner.sequence;
+    if (sequence.constraint == nullptr || owner.position + 1 < sequence.token_count()) continue;
+    (void)sequence.constraint->mask();
+  }
+}
+
+sample::Sampled EngineCore::draw(Sequence& sequence, std::span<float> row) {
+  const std::span<const TokenId> end_ids = sequence.request->end_ids;
+  const bool ends = may_end(sequence);
+  const std::span<const TokenId> none;
+  if (sequence.constraint == nullptr) return sequence.sampler->sample(row, ends ? none : end_ids);
+  return sequence.sampler->sample(
+      row, ends ? none : end_ids, {false, sequence.constraint->mask(), ends ? end_ids : none});
 }
 
 void EngineCore::append(Sequence& sequence, const sample::Sampled& sampled, TimePoint now) {
   ActiveRequest& request = *sequence.request;
   const request::SamplingParams& sampling = request.request.sampling;
-  const std::int32_t generated = sequence.token_count() - request.prompt_count();
+  const std::int32_t generated = generated_count(sequence);
+  const bool is_end_id = may_end(sequence) && contains(request.end_ids, sampled.id);
+  bool complete = false;
+  if (sequence.constraint != nullptr && !is_end_id) {
+    if (!sequence.constraint->accept(sampled.id)) {
+      fail_row(sequence, sampled);
+      return;
+    }
+    complete = sequence.constraint->must_end();
+  }
   sequence.tokens.push_back(sampled.id);
   ++token_count_;
   measure_latency(sequence, now);
@@ -326,17 +370,47 @@ void EngineCore::append(Sequence& sequence, const sample::Sampled& sampled, Time
   event.request = &request;
   event.choice = sequence.choice;
   event.sampled = sampled;
-  const bool is_end_id = generated >= sampling.min_tokens && contains(request.end_ids, sampled.id);
   if (is_end_id) {
     const bool kept = sampling.include_stop && contains(sampling.stop_token_ids, sampled.id);
     event.hidden = !kept;
-    event.finish = FinishReason::kStop;
-  } else {
-    event.finish = FinishReason::kLength;
   }
-  event.ends_choice = is_end_id || generated + 1 == sampling.max_tokens;
+  event.finish = is_end_id || complete ? FinishReason::kStop : FinishReason::kLength;
+  event.ends_choice = is_end_id || complete || generated + 1 == sampling.max_tokens;
   events_.push_back(event);
-  if (event.ends_choice) finish(sequence);
+  if (event.ends_choice) {
+    finish(sequence);
+  } else if (sequence.constraint != nullptr && !sampling.logprobs) {
+    append_forced(sequence);
+  }
+}
+
+// Text that follows in any case is appended without a row for each token; the next step computes it
+// as a chunk. Not where log probabilities are asked for, which need the rows.
+void EngineCore::append_forced(Sequence& sequence) {
+  ActiveRequest& request = *sequence.request;
+  const request::SamplingParams& sampling = request.request.sampling;
+  std::array<TokenId, kForcedTokenCountMax> ids;
+  const std::span<const TokenId> forced = sequence.constraint->forced();
+  const std::size_t count = std::min(forced.size(), ids.size());
+  std::copy_n(forced.begin(), count, ids.begin());
+  for (const TokenId id : std::span(ids).first(count)) {
+    if (contains(request.end_ids, id) || !sequence.constraint->accept(id)) break;
+    const bool complete = sequence.constraint->must_end();
+    sequence.sampler->skip(id);
+    sequence.tokens.push_back(id);
+    ++token_count_;
+    TokenEvent event;
+    event.kind = TokenEvent::Kind::kToken;
+    event.request = &request;
+    event.choice = sequence.choice;
+    event.sampled.id = id;
+    event.finish = complete ? FinishReason::kStop : FinishReason::kLength;
+    event.ends_choice = complete || generated_count(sequence) == sampling.max_tokens;
+    events_.push_back(event);
+    if (!event.ends_choice) continue;
+    finish(sequence);
+    return;
+  }
 }
 
 void EngineCore::measure_latency(Sequence& sequence, TimePoint now) {
@@ -367,8 +441,21 @@ void EngineCore::finish(Sequence& sequence) {
   scheduler_.remove(sequence);
   cache_.close(sequence.table);
   sequence.sampler.reset();
+  sequence.constraint.reset();
   ActiveRequest& request = *sequence.request;
   if (--request.unfinished_count == 0) end(request, FinishReason::kStop, ok_status());
+}
+
+void EngineCore::fail_row(Sequence& sequence, const sample::Sampled& sampled) {
+  ActiveRequest& request = *sequence.request;
+  if (!sampled.blocked && !sampled.finite) {
+    fail_not_finite(request);
+    return;
+  }
+  Status status;
+  if (sequence.constraint != nullptr) status = sequence.constraint->status();
+  if (status.ok()) status = invalid_argument("no token may follow: all that could are excluded");
+  end(request, FinishReason::kError, std::move(status));
 }
 
 void EngineCore::fail_not_finite(ActiveRequest& request) {

@@ -82,7 +82,15 @@ class EngineCore {
   void take_hidden_rows(std::span<const float> hidden);
   void take_hidden_row(Sequence& sequence, std::int32_t position, std::span<const float> row);
   void fork(ActiveRequest& request, std::span<float> row, TimePoint now);
+  // What every choice begins with.
+  void equip(Sequence& sequence);
+  // Asks for the masks of the rows that are being computed.
+  void prepare_masks() const;
+  [[nodiscard]] static sample::Sampled draw(Sequence& sequence, std::span<float> row);
   void append(Sequence& sequence, const sample::Sampled& sampled, TimePoint now);
+  void append_forced(Sequence& sequence);
+  // Ends the request because of a row that gave no token.
+  void fail_row(Sequence& sequence, const sample::Sampled& sampled);
   void finish(Sequence& sequence);
   void fail_not_finite(ActiveRequest& request);
   void end(ActiveRequest& request, request::FinishReason reason, Status status);

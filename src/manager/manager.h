@@ -17,6 +17,7 @@
 #include "request/output.h"
 #include "runtime/runtime.h"
 #include "text/chat_template.h"
+#include "text/grammar/constraint_compiler.h"
 #include "text/tokenizer.h"
 
 namespace inferneo::manager {
@@ -28,6 +29,7 @@ struct ServedModel {
   std::shared_ptr<const runtime::Model> model;
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::shared_ptr<const text::ChatTemplate> chat_template;  // null when the model has none
+  text::grammar::ModelConstraints constraints;              // structured output; needs a tokenizer
   std::int32_t context_tokens_max = 0;                      // prompt plus output, as configured
   std::unique_ptr<observe::ModelMetrics> metrics;
   std::unique_ptr<engine::Engine> engine;  // declared last: stops before what it uses goes away

@@ -1,6 +1,7 @@
 #include "sample/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -58,6 +59,36 @@ TokenId draw(std::span<const float> weights, double uniform) {
   return draw_inside(rest, last_part, std::numeric_limits<double>::infinity());
 }
 
+constexpr float kForbidden = -std::numeric_limits<float>::infinity();
+
+// Forbids what the mask does not allow. Words of one kind, which most are, take no look at each
+// bit.
+void apply_mask(std::span<float> logits, const Allowed& allowed) {
+  std::array<float, limits::kStopTokenIdCountMax + 16> kept{};
+  const std::size_t kept_count = std::min(kept.size(), allowed.besides.size());
+  for (std::size_t i = 0; i < kept_count; ++i) {
+    const auto id = static_cast<std::size_t>(allowed.besides[i]);
+    if (id < logits.size()) kept[i] = logits[id];
+  }
+  for (std::size_t begin = 0; begin < logits.size(); begin += 64) {
+    const std::size_t index = begin / 64;
+    const std::uint64_t word = index < allowed.mask.size() ? allowed.mask[index] : 0;
+    const auto part = logits.subspan(begin, std::min<std::size_t>(64, logits.size() - begin));
+    if (word == ~std::uint64_t{0}) continue;
+    if (word == 0) {
+      std::fill(part.begin(), part.end(), kForbidden);
+      continue;
+    }
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      if ((word >> i & 1U) == 0) part[i] = kForbidden;
+    }
+  }
+  for (std::size_t i = 0; i < kept_count; ++i) {
+    const auto id = static_cast<std::size_t>(allowed.besides[i]);
+    if (id < logits.size()) logits[id] = kept[i];
+  }
+}
+
 }  // namespace
 
 struct Sampler::State {
@@ -75,7 +106,8 @@ struct Sampler::State {
 
   std::optional<TokenId> choose(std::span<float> logits,
                                 RowScan scan,
-                                std::span<const TokenId> banned);
+                                std::span<const TokenId> banned,
+                                const Allowed& allowed);
   TokenId draw_token(std::span<float> logits, float max);
 
   float temperature;
@@ -101,7 +133,9 @@ Sampler::~Sampler() = default;
 Sampler::Sampler(Sampler&&) noexcept = default;
 Sampler& Sampler::operator=(Sampler&&) noexcept = default;
 
-Sampled Sampler::sample(std::span<float> logits, std::span<const TokenId> banned) {
+Sampled Sampler::sample(std::span<float> logits,
+                        std::span<const TokenId> banned,
+                        const Allowed& allowed) {
   State& state = *state_;
   Sampled out;
   const RowScan scan = scan_row(logits);
@@ -115,8 +149,9 @@ Sampled Sampler::sample(std::span<float> logits, std::span<const TokenId> banned
     std::copy(logits.begin(), logits.end(), state.raw.begin());
     raw = std::span<const float>(state.raw).first(logits.size());
   }
-  const std::optional<TokenId> chosen = state.choose(logits, scan, banned);
+  const std::optional<TokenId> chosen = state.choose(logits, scan, banned, allowed);
   out.finite = chosen.has_value();
+  out.blocked = !chosen;
   if (!chosen) return out;
 
   out.id = *chosen;
@@ -126,15 +161,22 @@ Sampled Sampler::sample(std::span<float> logits, std::span<const TokenId> banned
   return out;
 }
 
+void Sampler::skip(TokenId id) {
+  state_->penalties.count(id);
+  ++state_->position;
+}
+
 std::optional<TokenId> Sampler::State::choose(std::span<float> logits,
                                               RowScan scan,
-                                              std::span<const TokenId> banned) {
-  if (penalties.active() || !banned.empty()) {
+                                              std::span<const TokenId> banned,
+                                              const Allowed& allowed) {
+  if (penalties.active() || !banned.empty() || !allowed.everything) {
     penalties.apply(logits);
     for (const TokenId id : banned) {
       if (id < 0 || static_cast<std::size_t>(id) >= logits.size()) continue;
-      logits[static_cast<std::size_t>(id)] = -std::numeric_limits<float>::infinity();
+      logits[static_cast<std::size_t>(id)] = kForbidden;
     }
+    if (!allowed.everything) apply_mask(logits, allowed);
     scan = scan_row(logits);
     if (!scan.finite) return std::nullopt;
   }

@@ -2,10 +2,11 @@
 // then a draw. One instance per running choice; it owns the counts and the random state, so the
 // draw depends only on the request (seed, choice index, position) and never on the batch.
 // Order of the steps: logit_bias, repetition penalty (prompt and output), frequency and presence
-// penalty (output), banned tokens, temperature, min_p, top_k, top_p, draw. Each truncation works on
-// the renormalised rest of the one before (as vLLM does). A temperature below 1e-5 is greedy: the
-// largest logit before the temperature, the lowest id among equals.
-// Thread: engine. Ownership: owned by the sequence; sample() allocates nothing after create().
+// penalty (output), banned tokens, tokens that a constraint does not allow, temperature, min_p,
+// top_k, top_p, draw. Each truncation works on the renormalised rest of the one before (as vLLM
+// does). A temperature below 1e-5 is greedy: the largest logit before the temperature, the lowest
+// id among equals. Thread: engine. Ownership: owned by the sequence; sample() allocates nothing
+// after create().
 #pragma once
 
 #include <array>
@@ -16,6 +17,7 @@
 #include "base/limits.h"
 #include "request/sampling_params.h"
 #include "request/token.h"
+#include "request/token_constraint.h"
 
 namespace inferneo::sample {
 
@@ -26,14 +28,23 @@ struct TopLogprob {
 
 struct Sampled {
   TokenId id = 0;
-  // False: the row held NaN or +inf anywhere or nothing but -inf, or every token was banned; the
+  // False: the row held NaN or +inf anywhere or nothing but -inf, or no token may be drawn; the
   // rest has no meaning.
   bool finite = true;
+  // The row was good, but every token was banned or not allowed.
+  bool blocked = false;
   // log softmax of the raw logits (before penalties and temperature) at id; only when asked for.
   // Can be -inf where the logit is.
   float logprob = 0;
   std::int32_t top_count = 0;
   std::array<TopLogprob, limits::kTopLogprobsMax> top;  // most likely first, ties by lower id
+};
+
+// What a constraint leaves to choose from.
+struct Allowed {
+  bool everything = true;  // no constraint: the rest has no meaning
+  request::TokenMask mask;
+  std::span<const TokenId> besides;  // allowed whatever the mask says (end tokens)
 };
 
 class Sampler {
@@ -52,7 +63,11 @@ class Sampler {
   // Draws the next token and counts it. `logits` (vocab_size of them) may be overwritten.
   // `banned` ids (end tokens while min_tokens holds) cannot be drawn. After preemption the sequence
   // keeps its sampler, so nothing is drawn twice.
-  Sampled sample(std::span<float> logits, std::span<const TokenId> banned);
+  Sampled sample(std::span<float> logits,
+                 std::span<const TokenId> banned,
+                 const Allowed& allowed = {});
+  // Counts a token that was appended without a draw; the next draw is that of the next position.
+  void skip(TokenId id);
 
  private:
   struct State;

@@ -192,4 +192,54 @@ bool Routes::wait_left(int count) {
   return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return left_count_ >= count; });
 }
 
+class RouteWebSocket final : public gateway::http::WebSocketHandler {
+ public:
+  RouteWebSocket(Routes& routes, std::string path) : routes_(routes), path_(std::move(path)) {
+    ++routes_.websocket_handler_count;
+  }
+  ~RouteWebSocket() override { --routes_.websocket_handler_count; }
+
+  void on_open(std::shared_ptr<gateway::http::WebSocket> socket) override {
+    socket_ = std::move(socket);
+    const std::scoped_lock lock(routes_.mutex_);
+    routes_.last_websocket_ = socket_;
+  }
+  void on_message(std::string message, std::shared_ptr<void>) override {
+    if (path_ == "/ws/flood") {
+      while (socket_->send(std::string(1000, 'x'))) {
+      }
+    } else if (path_ == "/ws/work") {
+      if (message == "end") {
+        socket_->send("ended");
+        socket_->work_ended();
+      } else {
+        socket_->work_began();
+        socket_->send("began");
+      }
+    } else {
+      socket_->send(message);
+    }
+  }
+  void on_overload() override { socket_->send("overload"); }
+  void on_close() override { is_closed_ = true; }
+
+ private:
+  Routes& routes_;
+  const std::string path_;
+  std::shared_ptr<gateway::http::WebSocket> socket_;
+  bool is_closed_ = false;
+};
+
+Result<std::shared_ptr<gateway::http::WebSocketHandler>> Routes::open_websocket(
+    const RequestHead& head) {
+  if (!head.path.starts_with("/ws/")) return invalid_argument("no WebSocket path");
+  return std::shared_ptr<gateway::http::WebSocketHandler>(
+      std::make_shared<RouteWebSocket>(*this, head.path));
+}
+
+std::shared_ptr<gateway::http::WebSocket> Routes::last_websocket() {
+  const std::scoped_lock lock(mutex_);
+  return last_websocket_;
+}
+
 }  // namespace inferneo::http_test

@@ -12,7 +12,8 @@
 //   GET  /error/CODE       error_response() of the status code with that name
 //   GET  /hold             answers never, until released or the client leaves
 //   GET  /flood            writes events until refused
-// Thread: as Dispatcher.
+// WebSocket: /ws/echo sends messages back; /ws/flood sends until refused; /ws/work has work from
+// the first message to "end". Thread: as Dispatcher.
 #pragma once
 
 #include <atomic>
@@ -32,6 +33,12 @@ class Routes final : public gateway::http::Dispatcher {
   Result<std::size_t> admit(const gateway::http::RequestHead& head) override;
   void dispatch(std::shared_ptr<Exchange> exchange) override;
 
+  Result<std::shared_ptr<gateway::http::WebSocketHandler>> open_websocket(
+      const gateway::http::RequestHead& head) override;
+  // Of the connection that was opened last.
+  std::shared_ptr<gateway::http::WebSocket> last_websocket();
+  std::atomic<int> websocket_handler_count{0};
+
   // Exchanges of /hold, once there are `count` of them.
   std::vector<std::shared_ptr<Exchange>> take_held(std::size_t count);
   // How many clients left while held; waits for `count`. False after ten seconds.
@@ -48,6 +55,9 @@ class Routes final : public gateway::http::Dispatcher {
   std::condition_variable changed_;
   std::vector<std::shared_ptr<Exchange>> held_;
   int left_count_ = 0;
+  std::shared_ptr<gateway::http::WebSocket> last_websocket_;
+
+  friend class RouteWebSocket;
 };
 
 }  // namespace inferneo::http_test

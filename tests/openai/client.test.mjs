@@ -154,3 +154,166 @@ test('an aborted stream frees its work', async () => {
   assert.equal(await metric('vllm:num_requests_running'), 0);
   assert.equal(await metric('inferneo_kv_blocks_used'), 0);
 });
+
+// What the starter model was trained to call.
+const search = {
+  type: 'function',
+  function: {
+    name: 'search',
+    description: 'Search the web.',
+    parameters: {
+      type: 'object', properties: { query: { type: 'string' } }, required: ['query'],
+    },
+  },
+};
+const askForSearch = [
+  { role: 'system', content: 'You are Starter, a small helpful assistant.' },
+  { role: 'user', content: 'Search for variety.' },
+];
+
+test('tool calls arrive whole and streamed', async () => {
+  const body = { model, messages: askForSearch, tools: [search], temperature: 0, max_tokens: 60 };
+  const whole = await client.chat.completions.create(body);
+  const { message, finish_reason: finish } = whole.choices[0];
+  assert.equal(finish, 'tool_calls');
+  assert.equal(message.content, null);
+  assert.equal(message.tool_calls.length, 1);
+  assert.equal(message.tool_calls[0].function.name, 'search');
+  assert.ok(typeof JSON.parse(message.tool_calls[0].function.arguments).query === 'string');
+
+  const stream = client.chat.completions.stream({ ...body });
+  let pieces = '';
+  let done = null;
+  stream.on('tool_calls.function.arguments.delta', (event) => { pieces += event.arguments_delta; });
+  stream.on('tool_calls.function.arguments.done', (event) => { done = event; });
+  const final = await stream.finalChatCompletion();
+  const call = final.choices[0].message.tool_calls[0];
+  assert.equal(final.choices[0].finish_reason, 'tool_calls');
+  assert.equal(call.function.name, 'search');
+  assert.equal(call.function.arguments, message.tool_calls[0].function.arguments);
+  assert.equal(pieces, call.function.arguments);
+  assert.equal(done.name, 'search');
+  assert.ok(call.id);
+});
+
+test('a runner of tools gets its answer', async () => {
+  let asked = null;
+  const runner = client.chat.completions.runTools({
+    model,
+    messages: askForSearch,
+    temperature: 0,
+    max_tokens: 60,
+    tools: [{
+      type: 'function',
+      function: {
+        ...search.function,
+        parse: JSON.parse,
+        function: (args) => { asked = args; return 'Variety is the spice of life.'; },
+      },
+    }],
+  }, { maxChatCompletions: 2 });
+  const content = await runner.finalContent().catch(() => '');
+  assert.ok(asked !== null && typeof asked === 'object');
+  assert.equal(typeof content, 'string');
+});
+
+test('responses are created, streamed, stored and forgotten', async () => {
+  const body = { model, input: 'Tell me a story about a dog.', temperature: 0, max_output_tokens: 24 };
+  const whole = await client.responses.create(body);
+  assert.equal(whole.object, 'response');
+  assert.ok(whole.output_text.length > 0);
+  assert.equal(whole.usage.total_tokens, whole.usage.input_tokens + whole.usage.output_tokens);
+
+  const stream = client.responses.stream(body);
+  let pieces = '';
+  const types = new Set();
+  stream.on('response.output_text.delta', (event) => { pieces += event.delta; });
+  stream.on('event', (event) => { types.add(event.type); });
+  const final = await stream.finalResponse();
+  assert.equal(final.output_text, whole.output_text);
+  assert.equal(pieces, whole.output_text);
+  for (const type of ['response.created', 'response.in_progress', 'response.output_item.added',
+    'response.content_part.added', 'response.output_text.done', 'response.content_part.done',
+    'response.output_item.done']) {
+    assert.ok(types.has(type), type);
+  }
+
+  const stored = await client.responses.retrieve(whole.id);
+  assert.deepEqual(stored.output, whole.output);
+  const items = [];
+  for await (const item of client.responses.inputItems.list(whole.id)) items.push(item);
+  assert.equal(items[0].content[0].text, body.input);
+  const next = await client.responses.create({
+    ...body, input: 'And then?', previous_response_id: whole.id,
+  });
+  assert.ok(next.usage.input_tokens > whole.usage.input_tokens);
+  await client.responses.delete(whole.id);
+  await assert.rejects(client.responses.retrieve(whole.id), OpenAI.NotFoundError);
+  await assert.rejects(
+    client.responses.create({ ...body, previous_response_id: whole.id }),
+    (error) => error.code === 'previous_response_not_found',
+  );
+  const counted = await client.responses.inputTokens.count({ model, input: body.input });
+  assert.equal(counted.input_tokens, whole.usage.input_tokens);
+});
+
+test('responses call tools', async () => {
+  const body = {
+    model,
+    instructions: askForSearch[0].content,
+    input: askForSearch[1].content,
+    tools: [{ type: 'function', strict: false, ...search.function }],
+    temperature: 0,
+    max_output_tokens: 60,
+  };
+  const whole = await client.responses.create(body);
+  const call = whole.output.find((item) => item.type === 'function_call');
+  assert.equal(call.name, 'search');
+  const stream = client.responses.stream(body);
+  let pieces = '';
+  stream.on('response.function_call_arguments.delta', (event) => { pieces += event.delta; });
+  const final = await stream.finalResponse();
+  assert.equal(final.output.find((item) => item.type === 'function_call').arguments, call.arguments);
+  assert.equal(pieces, call.arguments);
+  const answered = await client.responses.create({
+    ...body,
+    input: [{ type: 'function_call_output', call_id: call.call_id, output: 'Nothing found.' }],
+    previous_response_id: whole.id,
+  });
+  assert.ok(answered.usage.input_tokens > whole.usage.input_tokens);
+});
+
+test('responses in the background are polled and cancelled', async () => {
+  let response = await client.responses.create({
+    model, input: 'Hello', temperature: 0, max_output_tokens: 8, background: true,
+  });
+  for (let i = 0; i < 500 && ['queued', 'in_progress'].includes(response.status); i += 1) {
+    await new Promise((resolve) => { setTimeout(resolve, 10); });
+    response = await client.responses.retrieve(response.id);
+  }
+  assert.ok(['completed', 'incomplete'].includes(response.status));
+  const endless = await client.responses.create({
+    model, input: 'Hello', max_output_tokens: 1500, background: true, ignore_eos: true,
+  });
+  assert.equal((await client.responses.cancel(endless.id)).status, 'cancelled');
+});
+
+test('responses over a WebSocket', async () => {
+  const { ResponsesWS } = await import('openai/resources/responses/ws');
+  const socket = new ResponsesWS(client);
+  const ended = new Promise((resolve, reject) => {
+    socket.on('response.completed', (event) => resolve(event.response));
+    socket.on('response.incomplete', (event) => resolve(event.response));
+    socket.on('error', reject);
+  });
+  let pieces = '';
+  socket.on('response.output_text.delta', (event) => { pieces += event.delta; });
+  socket.send({
+    type: 'response.create', model, input: 'Tell me a story about a dog.', temperature: 0,
+    max_output_tokens: 24,
+  });
+  const response = await ended;
+  socket.close();
+  assert.equal(response.output[0].content[0].text, pieces);
+  assert.ok(pieces.length > 0);
+});

@@ -3,8 +3,11 @@
 #include <memory>
 #include <utility>
 
+#include "base/str.h"
 #include "gateway/endpoints/prompts.h"
 #include "gateway/endpoints/reply_format.h"
+#include "gateway/endpoints/tool_constraint.h"
+#include "text/reasoning/reasoning_budget.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
@@ -65,14 +68,35 @@ Result<GenerationJob> make_chat_job(const Services& services,
       has_special_marks(options.reply.tool_format, reasoning_format, *model.tokenizer)) {
     chat.skip_special_tokens = false;
   }
+  const bool has_budget =
+      reasoning_format != nullptr && chat.reasoning_budget && model.tokenizer != nullptr;
+  // What an answer must be holds behind the reasoning; a budget brings its own border.
+  const std::string_view begin_after =
+      options.reply.begins_in_reasoning && !has_budget ? reasoning_format->end : "";
+  chat.structured.begin_after = begin_after;
+  ASSIGN_OR_RETURN(ConstraintPtr calls, tool_constraint(model, chat, *tool_format, begin_after));
+  if (calls != nullptr && chat.structured.given()) {
+    return unsupported(str("'", chat.structured.field, "' cannot be combined with forced calls"))
+        .with_where(chat.structured.field);
+  }
   // What comes behind the only wanted call need not be generated.
-  if (options.reply.one_call && !tool_format->call_end.empty() && chat.sampling.stop.empty()) {
+  if (options.reply.one_call && calls == nullptr && !tool_format->call_end.empty() &&
+      chat.sampling.stop.empty()) {
     chat.sampling.stop.emplace_back(tool_format->call_end);
   }
   ASSIGN_OR_RETURN(std::vector<TokenId> ids,
                    encode(model, text, chat.add_special_tokens.value_or(false)));
   ASSIGN_OR_RETURN(request::GenerateRequest request,
                    make_generate_request(model, chat, std::move(ids), 0, "messages"));
+  if (calls != nullptr) request.constraint = std::move(calls);
+  if (has_budget) {
+    request.constraint =
+        text::make_reasoning_budget({.token_count_max = *chat.reasoning_budget,
+                                     .format = reasoning_format,
+                                     .begins_in_reasoning = options.reply.begins_in_reasoning,
+                                     .answer = std::move(request.constraint)},
+                                    model.tokenizer);
+  }
   options.prompts.push_back({.text = {}, .ids = request.prompt});
   GenerationJob job{.lease = std::move(lease),
                     .requests = {},

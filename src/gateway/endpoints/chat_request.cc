@@ -20,27 +20,6 @@ using text::Value;
 constexpr std::array<std::string_view, 6> kReservedArguments{
     "messages", "tools", "add_generation_prompt", "bos_token", "eos_token", "raise_exception"};
 
-Status bind_response_format(Value& value, ChatRequest&) {
-  const Value::Dict* format = value.as_dict();
-  const auto type = format == nullptr
-                        ? Value::Dict::const_iterator{}
-                        : std::find_if(format->begin(), format->end(), [](const auto& m) {
-                            return m.first == "type";
-                          });
-  if (format == nullptr || type == format->end() || type->second.as_string() == nullptr) {
-    return wrong_value("an object with a type", value);
-  }
-  const std::string& name = *type->second.as_string();
-  if (name == "text") return ok_status();
-  if (name == "json_object" || name == "json_schema") {
-    return unsupported(str("of type '",
-                           name,
-                           "' is not supported: structured output is not available in this "
-                           "version"));
-  }
-  return invalid_argument(str("must have the type \"text\", but has '", printable(name), "'"));
-}
-
 // The name in {"type":"function","function":{"name":...}}.
 Result<std::string> function_name(const Value& choice, std::string_view where) {
   const Value* function = choice.find("function");
@@ -75,50 +54,8 @@ Status bind_allowed_tools(const Value& choice, ChatRequest& request) {
   return ok_status();
 }
 
-Status bind_tool_choice(Value& value, ChatRequest& request) {
-  constexpr std::string_view kExpected =
-      "\"none\", \"auto\", \"required\" or an object that names a function";
-  if (value.as_dict() != nullptr) {
-    const Value* type = value.find("type");
-    const std::string* name = type == nullptr ? nullptr : type->as_string();
-    if (name != nullptr && *name == "function") {
-      ASSIGN_OR_RETURN(std::string function, function_name(value, "tool_choice"));
-      request.tool_choice = ToolChoice::kRequired;
-      request.tool_names.push_back(std::move(function));
-      return ok_status();
-    }
-    if (name != nullptr && *name == "allowed_tools") return bind_allowed_tools(value, request);
-    if (name != nullptr && *name == "custom") {
-      return unsupported("of type 'custom' is not supported: tools are functions");
-    }
-    return invalid_argument("must be \"function\" or \"allowed_tools\"")
-        .with_where("tool_choice.type");
-  }
-  const std::string* choice = value.as_string();
-  if (choice == nullptr) return wrong_value(kExpected, value);
-  if (*choice == "none") {
-    request.tool_choice = ToolChoice::kNone;
-  } else if (*choice == "required") {
-    request.tool_choice = ToolChoice::kRequired;
-  } else if (*choice != "auto") {
-    return invalid_argument(str("must be ", kExpected, ", but is '", printable(*choice), "'"));
-  }
-  return ok_status();
-}
-
 Status bind_parallel_tool_calls(Value& value, ChatRequest& request) {
   ASSIGN_OR_RETURN(request.parallel_tool_calls, read_bool(value));
-  return ok_status();
-}
-
-Status bind_enable_thinking(Value& value, ChatRequest& request) {
-  ASSIGN_OR_RETURN(request.enable_thinking, read_bool(value));
-  return ok_status();
-}
-
-Status bind_reasoning_budget(Value& value, ChatRequest& request) {
-  ASSIGN_OR_RETURN(request.reasoning_budget,
-                   read_int32(value, 0, std::numeric_limits<std::int32_t>::max()));
   return ok_status();
 }
 
@@ -136,25 +73,6 @@ Status bind_modalities(Value& value, ChatRequest&) {
       return unsupported("other than [\"text\"] are not supported: the model writes text only");
     }
   }
-  return ok_status();
-}
-
-Status bind_reasoning_effort(Value& value, ChatRequest& request) {
-  constexpr std::array<std::string_view, 7> kEfforts{
-      "none", "minimal", "low", "medium", "high", "xhigh", "max"};
-  const std::string* effort = value.as_string();
-  if (effort == nullptr || std::find(kEfforts.begin(), kEfforts.end(), *effort) == kEfforts.end()) {
-    return wrong_value("one of none, minimal, low, medium, high, xhigh, max", value);
-  }
-  Value::Dict* arguments = request.prompt.template_arguments.as_dict();
-  if (arguments == nullptr) {
-    request.prompt.template_arguments = Value(Value::Dict{});
-    arguments = request.prompt.template_arguments.as_dict();
-  }
-  const bool given = std::any_of(arguments->begin(), arguments->end(), [](const auto& argument) {
-    return argument.first == "reasoning_effort";
-  });
-  if (!given) arguments->emplace_back("reasoning_effort", Value(*effort));
   return ok_status();
 }
 
@@ -221,7 +139,6 @@ constexpr Field<ChatRequest> kFields[] = {
      bind_tool_choice},
     {{"parallel_tool_calls", kWorks, "false: at most one call; default true"},
      bind_parallel_tool_calls},
-    {{"response_format", kWorks, "only {\"type\":\"text\"}"}, bind_response_format},
     {{"reasoning_effort",
       kWorks,
       "a variable for the chat template, if it reads it; \"none\" also switches thinking off"},
@@ -310,12 +227,77 @@ Status check_chat_request(ChatRequest& request) {
         .with_where("top_logprobs");
   }
   if (request.logprobs) request.sampling.logprobs = request.top_logprobs.value_or(0);
+  return check_chat_choices(request);
+}
+
+}  // namespace
+
+Status bind_tool_choice(Value& value, ChatRequest& request) {
+  constexpr std::string_view kExpected =
+      "\"none\", \"auto\", \"required\" or an object that names a function";
+  if (value.as_dict() != nullptr) {
+    const Value* type = value.find("type");
+    const std::string* name = type == nullptr ? nullptr : type->as_string();
+    if (name != nullptr && *name == "function") {
+      ASSIGN_OR_RETURN(std::string function, function_name(value, "tool_choice"));
+      request.tool_choice = ToolChoice::kRequired;
+      request.tool_names.push_back(std::move(function));
+      return ok_status();
+    }
+    if (name != nullptr && *name == "allowed_tools") return bind_allowed_tools(value, request);
+    if (name != nullptr && *name == "custom") {
+      return unsupported("of type 'custom' is not supported: tools are functions");
+    }
+    return invalid_argument("must be \"function\" or \"allowed_tools\"")
+        .with_where("tool_choice.type");
+  }
+  const std::string* choice = value.as_string();
+  if (choice == nullptr) return wrong_value(kExpected, value);
+  if (*choice == "none") {
+    request.tool_choice = ToolChoice::kNone;
+  } else if (*choice == "required") {
+    request.tool_choice = ToolChoice::kRequired;
+  } else if (*choice != "auto") {
+    return invalid_argument(str("must be ", kExpected, ", but is '", printable(*choice), "'"));
+  }
+  return ok_status();
+}
+
+Status bind_enable_thinking(Value& value, ChatRequest& request) {
+  ASSIGN_OR_RETURN(request.enable_thinking, read_bool(value));
+  return ok_status();
+}
+
+Status bind_reasoning_budget(Value& value, ChatRequest& request) {
+  ASSIGN_OR_RETURN(request.reasoning_budget,
+                   read_int32(value, 0, std::numeric_limits<std::int32_t>::max()));
+  return ok_status();
+}
+
+Status bind_reasoning_effort(Value& value, ChatRequest& request) {
+  constexpr std::array<std::string_view, 7> kEfforts{
+      "none", "minimal", "low", "medium", "high", "xhigh", "max"};
+  const std::string* effort = value.as_string();
+  if (effort == nullptr || std::find(kEfforts.begin(), kEfforts.end(), *effort) == kEfforts.end()) {
+    return wrong_value("one of none, minimal, low, medium, high, xhigh, max", value);
+  }
+  Value::Dict* arguments = request.prompt.template_arguments.as_dict();
+  if (arguments == nullptr) {
+    request.prompt.template_arguments = Value(Value::Dict{});
+    arguments = request.prompt.template_arguments.as_dict();
+  }
+  const bool given = std::any_of(arguments->begin(), arguments->end(), [](const auto& argument) {
+    return argument.first == "reasoning_effort";
+  });
+  if (!given) arguments->emplace_back("reasoning_effort", Value(*effort));
+  return ok_status();
+}
+
+Status check_chat_choices(ChatRequest& request) {
   RETURN_IF_ERROR(check_tools(request));
   set_thinking(request);
   return check_generation(request);
 }
-
-}  // namespace
 
 Status bind_messages(Value& value, ChatPrompt& prompt) {
   ASSIGN_OR_RETURN(prompt.messages, take_messages(value));

@@ -46,6 +46,13 @@ std::vector<FieldRow> chat_field_rows();
 Status bind_messages(text::Value& value, ChatPrompt& prompt);
 Status bind_tools(text::Value& value, ChatPrompt& prompt);
 Status bind_template_arguments(text::Value& value, ChatPrompt& prompt);
+// Binders that other dialects with messages share.
+Status bind_tool_choice(text::Value& value, ChatRequest& request);
+Status bind_reasoning_effort(text::Value& value, ChatRequest& request);
+Status bind_reasoning_budget(text::Value& value, ChatRequest& request);
+Status bind_enable_thinking(text::Value& value, ChatRequest& request);
+// Rules that join fields, besides those of the prompt; what check_chat_request() shares.
+Status check_chat_choices(ChatRequest& request);
 // Failures: invalid_argument when no messages were given or the flags contradict each other.
 Status check_chat_prompt(const ChatPrompt& prompt);
 

@@ -73,11 +73,9 @@ Status bind_best_of(Value& value, CompletionBinding& request) {
   return ok_status();
 }
 
-Status bind_suffix(Value& value, CompletionBinding&) {
-  ASSIGN_OR_RETURN(const std::string suffix,
-                   take_string(value, std::numeric_limits<std::size_t>::max()));
-  return suffix.empty() ? ok_status()
-                        : unsupported("is not supported: the model cannot fill a gap");
+Status bind_suffix(Value& value, CompletionBinding& request) {
+  ASSIGN_OR_RETURN(request.suffix, take_string(value, std::numeric_limits<std::size_t>::max()));
+  return ok_status();
 }
 
 constexpr auto kWorks = FieldUse::kWorks;
@@ -92,7 +90,12 @@ constexpr Field<CompletionBinding> kFields[] = {
     {{"echo", kWorks, "begin each text with its prompt; with logprobs, with those of the prompt"},
      bind_echo},
     {{"best_of", kNoEffect, "only the value of n is accepted"}, bind_best_of},
-    {{"suffix", kNoEffect, "only an empty one is accepted"}, bind_suffix},
+    {{"suffix",
+      kWorks,
+      "text behind the gap that the model fills; models whose vocabulary has tokens for it, "
+      "prompts "
+      "that are texts"},
+     bind_suffix},
 };
 
 Status check_completion(CompletionBinding& request) {
@@ -103,6 +106,15 @@ Status check_completion(CompletionBinding& request) {
     return unsupported(
                str("'best_of' must equal 'n' (", request.choice_count, "): choices are not ranked"))
         .with_where("best_of");
+  }
+  if (!request.suffix.empty()) {
+    if (request.echo) {
+      return unsupported("'suffix' cannot be combined with 'echo'").with_where("suffix");
+    }
+    for (const TextOrIds& prompt : request.prompts) {
+      if (std::holds_alternative<std::string>(prompt)) continue;
+      return unsupported("'suffix' needs prompts that are texts").with_where("suffix");
+    }
   }
   // A prompt that is echoed shows its log probabilities like the text that follows it.
   if (request.echo) request.sampling.prompt_logprobs = request.sampling.logprobs;

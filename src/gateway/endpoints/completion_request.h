@@ -16,6 +16,7 @@ using TextOrIds = std::variant<std::string, std::vector<TokenId>>;
 
 struct CompletionRequest : GenerationParams {
   std::vector<TextOrIds> prompts;
+  std::string suffix;  // empty: the text goes on at the end of the prompt
   bool echo = false;
 };
 

@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "gateway/endpoints/completion_request.h"
 #include "gateway/endpoints/endpoint.h"
+#include "gateway/endpoints/fill_in_middle.h"
 #include "gateway/endpoints/generation.h"
 #include "gateway/endpoints/json_reader.h"
 #include "gateway/endpoints/model_lease.h"
@@ -18,6 +19,12 @@ Result<std::vector<TokenId>> prompt_ids(const manager::ServedModel& model,
                                         const CompletionRequest& completion,
                                         const TextOrIds& prompt) {
   if (const auto* ids = std::get_if<std::vector<TokenId>>(&prompt)) return *ids;
+  if (!completion.suffix.empty()) {
+    return fill_in_middle_prompt(model,
+                                 std::get<std::string>(prompt),
+                                 completion.suffix,
+                                 completion.add_special_tokens.value_or(true));
+  }
   return encode(model, std::get<std::string>(prompt), completion.add_special_tokens.value_or(true));
 }
 

@@ -7,7 +7,9 @@
 #include "base/str.h"
 #include "gateway/endpoints/endpoint.h"
 #include "gateway/endpoints/path_pattern.h"
+#include "gateway/endpoints/response_store.h"
 #include "gateway/endpoints/stream_pinger.h"
+#include "gateway/endpoints/websocket_session.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
@@ -47,9 +49,15 @@ bool is_type(std::string_view content_type, std::string_view wanted) {
 class TableDispatcher final : public http::Dispatcher {
  public:
   explicit TableDispatcher(const Services& services)
-      : pinger_(*services.clock), services_(services) {
+      : pinger_(*services.clock),
+        responses_({.count_max = limits::kResponseStoreCountMax,
+                    .bytes_max = limits::kResponseStoreBytesMax,
+                    .age_max = limits::kResponseStoreAgeMax},
+                   *services.clock),
+        services_(services) {
     services_.pinger = &pinger_;
     services_.dispatcher = this;
+    services_.responses = &responses_;
   }
 
   Result<std::size_t> admit(const http::RequestHead& head) override {
@@ -71,6 +79,13 @@ class TableDispatcher final : public http::Dispatcher {
       return;
     }
     exchange->respond(http::error_response(not_found("no such path")));
+  }
+
+  Result<std::shared_ptr<http::WebSocketHandler>> open_websocket(
+      const http::RequestHead& head) override {
+    auto session = make_websocket_session(services_, head.path);
+    if (session == nullptr) return not_found("no such path for WebSocket connections");
+    return session;
   }
 
  private:
@@ -107,6 +122,7 @@ class TableDispatcher final : public http::Dispatcher {
   }
 
   StreamPinger pinger_;
+  ResponseStore responses_;
   Services services_;
 };
 

@@ -19,6 +19,7 @@
 
 namespace inferneo::gateway::endpoints {
 
+class ResponseStore;
 class StreamPinger;
 namespace batch {
 class Files;
@@ -30,10 +31,11 @@ struct Services {
   manager::ModelManager* manager = nullptr;
   observe::ServerMetrics* server_metrics = nullptr;
   const Clock* clock = nullptr;
-  ReplyFormatChoice reply_formats;
-  batch::Files* files = nullptr;      // null: files and batches are not served
-  batch::Batches* batches = nullptr;  // with files
-  StreamPinger* pinger = nullptr;     // set by make_dispatcher; null means no pings
+  ReplyFormatChoice reply_formats = {};
+  batch::Files* files = nullptr;       // null: files and batches are not served
+  batch::Batches* batches = nullptr;   // with files
+  StreamPinger* pinger = nullptr;      // set by make_dispatcher; null means no pings
+  ResponseStore* responses = nullptr;  // set by make_dispatcher
   // Set by make_dispatcher, for endpoints that run requests of their own.
   http::Dispatcher* dispatcher = nullptr;
 };

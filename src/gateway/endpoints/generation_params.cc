@@ -168,7 +168,6 @@ constexpr auto kWorks = FieldUse::kWorks;
 constexpr auto kNoEffect = FieldUse::kNoEffect;
 constexpr auto kRefused = FieldUse::kRefused;
 
-constexpr std::string_view kNoGrammar = "structured output is not available in this version";
 constexpr std::string_view kNotThisSampler = "this sampler is not available";
 
 #define BIND(expression) [](Value& value, GenerationParams& params) -> Status { return expression; }
@@ -232,6 +231,25 @@ constexpr Field<GenerationParams> kFields[] = {
     {{"priority", kWorks, "-1000000 to 1000000; lower runs earlier; default 0"}, bind_priority},
     {{"cache_salt", kWorks, "requests share cached prefixes only with requests of the same salt"},
      bind_cache_salt},
+    {{"response_format",
+      kWorks,
+      "{\"type\": \"text\" | \"json_object\" | \"json_schema\"}; a schema is kept whether strict "
+      "or not"},
+     BIND(bind_response_format(value, params.structured, "response_format"))},
+    {{"structured_outputs",
+      kWorks,
+      "one of json, regex, choice, grammar and json_object; disable_any_whitespace"},
+     BIND(bind_structured_outputs(value, params.structured))},
+    {{"guided_json", kWorks, "a JSON schema that the text must satisfy"},
+     BIND(bind_guided_json(value, params.structured))},
+    {{"guided_regex", kWorks, "a regular expression that the whole text must match"},
+     BIND(bind_guided_regex(value, params.structured))},
+    {{"guided_choice", kWorks, "a list of texts, one of which is the answer"},
+     BIND(bind_guided_choice(value, params.structured))},
+    {{"guided_grammar", kWorks, "a grammar (GBNF or Lark) of the text"},
+     BIND(bind_guided_grammar(value, params.structured, "guided_grammar"))},
+    {{"grammar", kWorks, "the same as guided_grammar"},
+     BIND(bind_guided_grammar(value, params.structured, "grammar"))},
 
     {{"user", kNoEffect, "an identifier for abuse reports; no use is made of it"}, accept_string},
     {{"safety_identifier", kNoEffect, "an identifier for abuse reports; no use is made of it"},
@@ -246,12 +264,6 @@ constexpr Field<GenerationParams> kFields[] = {
     {{"store", kNoEffect, "nothing is stored; only false is accepted"}, accept_only_false},
     {{"service_tier", kNoEffect, "there is one tier"}, accept_string},
 
-    {{"guided_json", kRefused, kNoGrammar}, nullptr},
-    {{"guided_regex", kRefused, kNoGrammar}, nullptr},
-    {{"guided_grammar", kRefused, kNoGrammar}, nullptr},
-    {{"guided_choice", kRefused, kNoGrammar}, nullptr},
-    {{"structured_outputs", kRefused, kNoGrammar}, nullptr},
-    {{"grammar", kRefused, kNoGrammar}, nullptr},
     {{"use_beam_search", kRefused, "beam search is not available"}, nullptr},
     {{"length_penalty", kRefused, "beam search is not available"}, nullptr},
     {{"bad_words", kRefused, "use logit_bias with the ids of the words' tokens"}, nullptr},

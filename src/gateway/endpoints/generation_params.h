@@ -9,6 +9,7 @@
 #include <string>
 
 #include "gateway/endpoints/field.h"
+#include "gateway/endpoints/structured_output.h"
 #include "manager/manager.h"
 #include "request/sampling_params.h"
 
@@ -35,6 +36,7 @@ struct GenerationParams {
   bool skip_special_tokens = true;
   bool return_token_ids = false;
   bool return_timings = false;
+  StructuredOutput structured;  // the form that the answer must have
   std::optional<bool> add_special_tokens;
   std::optional<std::int32_t> truncate_prompt_tokens;  // keep this many at the end
 };

@@ -153,6 +153,7 @@ Result<request::GenerateRequest> make_generate_request(const manager::ServedMode
                                 ")"))
         .with_where("min_tokens");
   }
+  ASSIGN_OR_RETURN(request.constraint, compile_structured_output(model, params.structured));
   request.choice_count = params.choice_count;
   request.priority = params.priority;
   request.cache_salt = params.cache_salt;

@@ -18,6 +18,8 @@
 #include "base/str.h"
 #include "gateway/http/response_head.h"
 #include "gateway/http/text.h"
+#include "gateway/http/websocket_connection.h"
+#include "gateway/http/websocket_handshake.h"
 
 namespace inferneo::gateway::http {
 namespace asio = boost::asio;
@@ -65,6 +67,8 @@ Connection::Connection(Socket socket,
       remote_address_(std::move(remote_address)),
       io_index_(io_index),
       host_(host) {}
+
+Connection::~Connection() = default;
 
 void Connection::start() {
   parser_.emplace();
@@ -116,7 +120,7 @@ void Connection::make_room(std::size_t size) {
 }
 
 void Connection::read() {
-  if (is_reading_ || is_input_ended_ || is_closed_) return;
+  if (is_reading_ || is_input_ended_ || is_closed_ || phase_ == Phase::kUpgrade) return;
   if (phase_ == Phase::kService && unread().size() >= kPipelineSizeMax) return;
   make_room(phase_ == Phase::kBody ? kBodyReadSize : kReadSize);
   is_reading_ = true;
@@ -130,6 +134,7 @@ void Connection::read() {
 void Connection::on_read(const boost::system::error_code& error, std::size_t size) {
   is_reading_ = false;
   if (is_closed_) return;
+  if (phase_ == Phase::kUpgrade) return begin_websocket();
   if (error) return on_input_end(error != asio::error::eof);
   if (phase_ == Phase::kLinger) return read();
   in_end_ += size;
@@ -221,6 +226,9 @@ void Connection::begin_request() {
   std::size_t body_size_max = 0;
   if (const Refusal refusal = check_request(head)) {
     refused = http_error(refusal.status, refusal.message);
+  } else if (wants_websocket(head) && is_body_done_) {
+    refused = admit_websocket(head);
+    if (!refused) return begin_websocket();
   } else if (const auto admitted = host_.dispatcher().admit(head); !admitted) {
     refused = error_response(admitted.error());
   } else {
@@ -245,6 +253,46 @@ void Connection::begin_request() {
     }
   }
   answer_locally(*std::move(refused));
+}
+
+// Refuses, or finds what handles the connection's messages.
+std::optional<Response> Connection::admit_websocket(const RequestHead& head) {
+  const auto refuse = [](const Refusal& refusal) {
+    Response response = http_error(refusal.status, refusal.message);
+    if (refusal.status == 426) response.headers.emplace_back("Sec-WebSocket-Version", "13");
+    return response;
+  };
+  if (const Refusal refusal = check_websocket_handshake(head, parser_->is_http_1_0())) {
+    return refuse(refusal);
+  }
+  if (const Refusal refusal = check_origin(head, host_.options().allowed_origins)) {
+    return refuse(refusal);
+  }
+  // Frames are sent when the handshake has been answered, not before.
+  if (!unread().empty()) return refuse({400, "bytes follow the handshake before its answer"});
+  auto handler = host_.dispatcher().open_websocket(head);
+  if (!handler.has_value()) return error_response(handler.error());
+  websocket_handler_ = *std::move(handler);
+  phase_ = Phase::kUpgrade;
+  return std::nullopt;
+}
+
+// Gives the socket away once no read of ours is pending on it.
+void Connection::begin_websocket() {
+  if (is_reading_) {
+    boost::system::error_code ignored;
+    socket_.cancel(ignored);
+    return;
+  }
+  if (websocket_ != nullptr) return;
+  status_ = 101;
+  record_answer();
+  websocket_ = WebSocketConnection::create(std::move(socket_),
+                                           std::move(request_.head),
+                                           std::move(websocket_handler_),
+                                           host_,
+                                           [self = shared_from_this()] { self->close(); });
+  websocket_->start();
 }
 
 void Connection::begin_body(std::size_t size_max) {
@@ -481,6 +529,7 @@ void Connection::close() {
   if (is_closed_) return;
   is_closed_ = true;
   const std::shared_ptr<Connection> self = shared_from_this();
+  if (const auto websocket = std::exchange(websocket_, nullptr)) websocket->abort();
   boost::system::error_code ignored;
   socket_.close(ignored);
   if (exchange_) {
@@ -492,6 +541,7 @@ void Connection::close() {
 }
 
 void Connection::stop() {
+  if (websocket_ != nullptr) return websocket_->stop();
   if (phase_ == Phase::kHead && !has_head_begun_) close();
 }
 
@@ -511,6 +561,7 @@ bool Connection::has_hung_up() {
 
 void Connection::check_deadlines(TimePoint at) {
   if (is_closed_) return;
+  if (websocket_ != nullptr) return websocket_->check_deadlines(at);
   if (is_writing_ && has_client_read()) write_deadline_ = at + host_.options().write_stall_timeout;
   if (at >= write_deadline_) return exchange_ ? cancel_slow_reader() : close();
   if (at >= read_deadline_) {

@@ -36,6 +36,7 @@ using Socket =
     boost::asio::basic_stream_socket<boost::asio::ip::tcp, boost::asio::io_context::executor_type>;
 
 class Connection;
+class WebSocketConnection;
 
 // What connections need of their server. Outlives them.
 class ConnectionHost {
@@ -49,6 +50,8 @@ class ConnectionHost {
   [[nodiscard]] virtual bool is_stopping() const = 0;
   // Gives the exchange to a front thread; false when their queue is full.
   virtual bool submit(std::shared_ptr<Exchange>& exchange) = 0;
+  // The same for another task; takes it only on success.
+  virtual bool submit_task(UniqueFunction<void()>& run) = 0;
   virtual void exchange_began() = 0;
   virtual void exchange_ended() = 0;
   // Last call of a connection. Thread: the connection's.
@@ -58,7 +61,7 @@ class ConnectionHost {
 class Connection final : public std::enable_shared_from_this<Connection>, public Wakeable {
  public:
   Connection(Socket socket, std::string remote_address, int io_index, ConnectionHost& host);
-  ~Connection() override = default;
+  ~Connection() override;
 
   void start();
   // Answers 503 without reading a request, and closes.
@@ -80,6 +83,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
     kService,  // the body is complete or given up; the answer is awaited or being written
     kLinger,   // our side is closed; reading what the client still sends, so that the kernel does
                // not reset the connection before the client has read the answer
+    kUpgrade,  // the socket is, or is about to be, the WebSocket's
   };
 
   void read();
@@ -98,6 +102,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void begin_body(std::size_t size_max);
   void refuse_body(const Refusal& refusal);
   void dispatch();
+  std::optional<Response> admit_websocket(const RequestHead& head);
+  void begin_websocket();
 
   void on_wake();
   void cancel_slow_reader();
@@ -162,6 +168,9 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   std::string_view out_tail_;
   int unacknowledged_ = 0;       // bytes in the kernel when last looked at
   std::size_t stream_size_ = 0;  // of out_body_ when it came from the exchange's stream
+
+  std::shared_ptr<WebSocketHandler> websocket_handler_;  // between admission and the handshake
+  std::shared_ptr<WebSocketConnection> websocket_;
 
   static constexpr TimePoint kNever = TimePoint::max();
   TimePoint read_deadline_ = kNever;

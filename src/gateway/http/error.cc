@@ -32,6 +32,7 @@ constexpr std::string_view kContentTypeField = "content-type";
 constexpr std::string_view kBodyField = "body";
 constexpr std::string_view kQuotaField = "quota";
 constexpr std::string_view kModelField = "model";
+constexpr std::string_view kPreviousResponseField = "previous_response_id";
 
 ErrorObject describe(StatusCode code) {
   switch (code) {
@@ -74,6 +75,9 @@ ErrorObject describe(const Status& status) {
     return {405, kInvalidRequest, "method_not_allowed", ""};
   if (is_unsupported && where == kContentTypeField) {
     return {415, kInvalidRequest, "unsupported_media_type", ""};
+  }
+  if (status.code() == StatusCode::kNotFound && where == kPreviousResponseField) {
+    return {400, kInvalidRequest, "previous_response_not_found", kPreviousResponseField};
   }
   if (status.code() == StatusCode::kResourceExhausted) {
     if (where == kBodyField) return {413, kInvalidRequest, "request_too_large", ""};

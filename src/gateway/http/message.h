@@ -47,6 +47,7 @@ struct Response {
 //   resource_exhausted, unavailable 503 (overloaded)   deadline_exceeded 504
 // `where` of the status becomes `param`, and some values of it say more:
 //   not_found "model"            code model_not_found
+//   not_found "previous_response_id"   400, code previous_response_not_found
 //   resource_exhausted "quota"   429 rate_limit_error: the caller's own share is used up
 //   resource_exhausted "body"    413
 //   unsupported "content-type"   415

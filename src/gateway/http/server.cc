@@ -47,6 +47,12 @@ constexpr std::size_t kRefusingCountMax = 64;
 constexpr std::chrono::milliseconds kSweepIntervalMax{250};
 constexpr std::chrono::milliseconds kSweepIntervalMin{5};
 
+// What front threads do: a request over HTTP, or any other task (a WebSocket message).
+struct FrontTask {
+  std::shared_ptr<Exchange> exchange;
+  UniqueFunction<void()> run;
+};
+
 // One network thread with what it owns.
 struct IoThread {
   asio::io_context context{1};
@@ -124,7 +130,16 @@ class HttpServer final : public Server, public ConnectionHost {
   }
   [[nodiscard]] bool is_stopping() const override { return is_stopping_.load(); }
   bool submit(std::shared_ptr<Exchange>& exchange) override {
-    return front_queue_.try_push(exchange);
+    FrontTask task{.exchange = std::move(exchange), .run = {}};
+    if (front_queue_.try_push(task)) return true;
+    exchange = std::move(task.exchange);
+    return false;
+  }
+  bool submit_task(UniqueFunction<void()>& run) override {
+    FrontTask task{.exchange = nullptr, .run = std::move(run)};
+    if (front_queue_.try_push(task)) return true;
+    run = std::move(task.run);
+    return false;
   }
   void exchange_began() override;
   void exchange_ended() override;
@@ -158,7 +173,7 @@ class HttpServer final : public Server, public ConnectionHost {
   bool was_accept_failure_logged_ = false;
   std::atomic<bool> is_stopping_{false};
 
-  BoundedQueue<std::shared_ptr<Exchange>> front_queue_;
+  BoundedQueue<FrontTask> front_queue_;
   std::atomic<bool> is_front_stopping_{false};
   std::vector<std::thread> front_;
 
@@ -177,7 +192,7 @@ HttpServer::~HttpServer() {
     io.sweep_timer.cancel();
   });
   is_front_stopping_ = true;
-  for (std::size_t i = 0; i < front_.size(); ++i) front_queue_.try_push(nullptr);  // wakes
+  for (std::size_t i = 0; i < front_.size(); ++i) front_queue_.try_push(FrontTask{});  // wakes
   for (std::thread& thread : front_) thread.join();
   while (front_queue_.try_pop()) {
   }
@@ -259,11 +274,16 @@ void HttpServer::run_front(int index) {
   // The wait ends early when something comes, the end included.
   constexpr std::chrono::milliseconds kStopCheckInterval{1000};
   while (!is_front_stopping_) {
-    auto exchange = front_queue_.wait_pop_for(kStopCheckInterval);
-    if (!exchange || *exchange == nullptr) continue;
-    const std::string request_id = (*exchange)->request().head.request_id;
+    std::optional<FrontTask> task = front_queue_.wait_pop_for(kStopCheckInterval);
+    if (!task || (task->exchange == nullptr && !task->run)) continue;
+    const std::string request_id =
+        task->exchange == nullptr ? "" : task->exchange->request().head.request_id;
     try {
-      dispatcher_.dispatch(*std::move(exchange));
+      if (task->run) {
+        task->run();
+      } else {
+        dispatcher_.dispatch(std::move(task->exchange));
+      }
     } catch (const std::exception& failure) {
       // The exchange was dropped, which answers 500.
       log::error("http", str("request ", request_id, " failed: ", failure.what()));

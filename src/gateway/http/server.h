@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "base/unique_function.h"
 #include "gateway/http/message.h"
+#include "gateway/http/websocket.h"
 #include "observe/metrics.h"
 
 namespace inferneo::gateway::http {
@@ -52,6 +53,11 @@ class Dispatcher {
   virtual Result<std::size_t> admit(const RequestHead& head) = 0;
   // Thread: front. Answers now or keeps the exchange and answers later.
   virtual void dispatch(std::shared_ptr<Exchange> exchange) = 0;
+  // Thread: io, must not block. What handles the messages of a connection that asks to become a
+  // WebSocket, or why it may not. The handshake itself and the origin have been checked.
+  virtual Result<std::shared_ptr<WebSocketHandler>> open_websocket(const RequestHead& /*head*/) {
+    return invalid_argument("this path is not for WebSocket connections");
+  }
 };
 
 struct ServerOptions {
@@ -69,9 +75,13 @@ struct ServerOptions {
   std::chrono::milliseconds keep_alive_timeout = limits::kHttpKeepAliveTimeout;
   std::chrono::milliseconds write_stall_timeout = limits::kHttpWriteStallTimeout;
   std::size_t response_buffer_size_max = limits::kResponseBufferSizeMax;
+  // A WebSocket on which nothing arrives for this long is closed; half of it brings a ping.
+  std::chrono::milliseconds websocket_idle_timeout = limits::kWebSocketIdleTimeout;
   // Host header values accepted besides loopback names and the bound address; a foreign one gets
   // 421, which defeats DNS rebinding. An entry may name a port; "*" accepts every host.
-  std::vector<std::string> allowed_hosts;
+  std::vector<std::string> allowed_hosts = {};
+  // Pages that may open WebSocket connections besides this server's own ("https://example.org").
+  std::vector<std::string> allowed_origins = {};
 };
 
 class Server {

@@ -34,6 +34,7 @@ struct CallShape {
   std::string_view end;
   std::string_view between;
   std::string_view close;
+  bool is_pythonic = false;  // arguments as key=value, else one JSON object
 };
 
 struct ToolFormat {
