@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "app/banner.h"
+#include "app/batch_storage.h"
 #include "app/config_sources.h"
 #include "app/exposure.h"
 #include "app/handover.h"
@@ -267,11 +268,13 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
     std::fputs(settings_text(config).c_str(), stdout);
     return kExitOk;
   }
-  const endpoints::Services services = {
+  BatchStorage storage(config);
+  endpoints::Services services = {
       .manager = &host->manager(),
       .server_metrics = &metrics,
       .clock = &host->clock(),
       .reply_formats = {.tools = config.tool_format, .reasoning = config.reasoning_format}};
+  storage.offer(services);
   Rollouts rollouts(host->manager(), nullptr, nullptr, host->clock());
   StartupGate gate(endpoints::make_dispatcher(services));
   ASSIGN_OR_RETURN(std::optional<Predecessor> predecessor, find_predecessor(flags, config));
@@ -291,6 +294,7 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
       log::warning("serve", left.message());
     }
   }
+  storage.start(gate);
   std::atomic<bool> succeeded{false};
   const std::unique_ptr<Successors> successors = await_successors(*server, signals, succeeded);
   const std::string url = base_url(config.host, server->port());
@@ -312,6 +316,7 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
   } else if (!give_notice(host->manager(), signals, notice)) {
     limit = std::min(limit, kImpatientDrainTimeout);
   }
+  storage.stop();
   drain(host->manager(), *server, signals, limit);
   if (host->manager().is_loading()) {
     log::info("serve", "a model is still being loaded; not waiting for it");
