@@ -151,5 +151,8 @@ function(inferneo_add_folders table)
   inferneo_registry(gateway/endpoints Endpoint gateway/endpoints/endpoint.h endpoint_table)
   inferneo_registry(arch ArchSpec arch/arch.h arch_table)
   inferneo_registry(tensor/quant QuantFormat tensor/quant/quant_format.h quant_format_table tensor)
+  inferneo_registry(text/reasoning ReasoningFormat text/reasoning/reasoning_format.h
+    reasoning_formats text)
+  inferneo_registry(text/tools ToolFormat text/tools/tool_format.h tool_formats text)
   inferneo_registry(app Verb app/verb.h verb_table)
 endfunction()

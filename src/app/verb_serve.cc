@@ -59,6 +59,8 @@ http::ServerOptions server_options(const Config& config) {
 // Everything that can be found wrong without loading a model.
 Result<std::vector<ModelSpec>> check_settings(const ServeFlags& flags, const Config& config) {
   RETURN_IF_ERROR(check_exposure(config));
+  RETURN_IF_ERROR(endpoints::check_reply_formats(
+      {.tools = config.tool_format, .reasoning = config.reasoning_format}));
   std::vector<std::string> texts = config.models;
   if (texts.empty() && !flags.default_model.empty()) texts.push_back(flags.default_model);
   if (texts.empty()) {
@@ -181,7 +183,10 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
   }
   observe::ServerMetrics metrics;
   const endpoints::Services services = {
-      .manager = &host->manager(), .server_metrics = &metrics, .clock = &host->clock()};
+      .manager = &host->manager(),
+      .server_metrics = &metrics,
+      .clock = &host->clock(),
+      .reply_formats = {.tools = config.tool_format, .reasoning = config.reasoning_format}};
   StartupGate gate(endpoints::make_dispatcher(services));
   ASSIGN_OR_RETURN(const std::unique_ptr<http::Server> server,
                    http::Server::start(server_options(config), gate, metrics));

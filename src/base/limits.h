@@ -41,6 +41,9 @@ inline constexpr std::size_t kStopTokenIdCountMax = 64;
 inline constexpr std::size_t kLogitBiasCountMax = 1024;
 inline constexpr std::int64_t kTopLogprobsMax = 20;
 inline constexpr std::size_t kErrorBodySizeMax = 2048;
+inline constexpr std::size_t kNameFieldSizeMax = 256;
+// Texts of one request for embeddings, or documents to rank. Why: what OpenAI accepts.
+inline constexpr std::size_t kVectorTextCountMax = 2048;
 
 // Model files. Why: the largest published config is below 100 KB and the largest tokenizer.json
 // below 40 MB; safetensors itself caps its header at 100 MB, real ones stay below 10 MB.

@@ -4,6 +4,7 @@
 // Thread: each member belongs to the thread its group names; atomics any.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -67,8 +68,9 @@ struct ActiveRequest {
   bool forked = false;   // the prompt has been computed and all choices were born
   bool started = false;  // was admitted at least once
   bool ended = false;
-  std::int32_t prompt_rows_scored = 0;  // prompt positions whose log probability was delivered
-  std::vector<TokenId> end_ids;         // end tokens and stop ids that end a choice
+  // Prompt positions whose log probability was delivered, or whose hidden state was counted.
+  std::int32_t prompt_rows_scored = 0;
+  std::vector<TokenId> end_ids;  // end tokens and stop ids that end a choice
 
   // Engine thread until the end event is pushed, output thread from then on.
   TimePoint first_scheduled_at{};
@@ -76,6 +78,7 @@ struct ActiveRequest {
   TimePoint ended_at{};
   std::int32_t cached_prompt_tokens = 0;
   Status end_status;
+  std::vector<float> vector;  // of a request with pooling; complete when it ends well
   request::FinishReason end_reason = request::FinishReason::kStop;  // of choices still open
 
   // Output thread.
@@ -90,8 +93,15 @@ struct ActiveRequest {
     return static_cast<std::int32_t>(request.prompt.size());
   }
   // Positions whose logits predict a prompt token that still has to be scored: all up to this one.
+  // Of a request for a vector: positions whose hidden state counts, besides that of the last token.
   [[nodiscard]] std::int32_t prompt_rows_wanted() const {
+    if (request.pooling == request::Pooling::kMean) return prompt_count();
+    if (request.pooling == request::Pooling::kCls) return 1;
     return request.sampling.prompt_logprobs ? prompt_count() - 1 : 0;
+  }
+  // Tokens whose keys and values are computed at most; the last generated one's are never needed.
+  [[nodiscard]] std::int32_t computed_count_max() const {
+    return prompt_count() + std::max(request.sampling.max_tokens - 1, 0);
   }
 };
 

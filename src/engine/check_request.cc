@@ -44,6 +44,7 @@ Status check_ids(const request::GenerateRequest& request, const RequestLimits& l
 
 Status check_counts(const request::GenerateRequest& request, const RequestLimits& limits) {
   const SamplingParams& sampling = request.sampling;
+  if (request.pooling) return ok_status();
   if (sampling.max_tokens < 1) {
     return refuse(str("max_tokens must be at least 1, not ", sampling.max_tokens), "max_tokens");
   }
@@ -87,6 +88,35 @@ Status check_sampling(const SamplingParams& sampling) {
     return refuse(str("top_k must be at least 0 (all tokens), not ", sampling.top_k), "top_k");
   }
   return ok_status();
+}
+
+// What the model is for.
+Status check_kind(const request::GenerateRequest& request, const RequestLimits& limits) {
+  if (!request.pooling) {
+    if (limits.generates) return ok_status();
+    return unsupported("this model computes vectors of texts and generates none")
+        .with_where("model")
+        .with_hint("use /v1/embeddings or /v1/rerank");
+  }
+  if (!limits.makes_vectors) {
+    return unsupported("this model gives no hidden states to make a vector of").with_where("model");
+  }
+  const SamplingParams& sampling = request.sampling;
+  if (sampling.max_tokens != 0 || request.choice_count != 1 || sampling.prompt_logprobs) {
+    return refuse("a request for a vector generates nothing", "max_tokens");
+  }
+  return ok_status();
+}
+
+Status check_vector_lengths(const request::GenerateRequest& request, const RequestLimits& limits) {
+  const auto count = static_cast<std::int64_t>(request.prompt.size());
+  const std::int64_t pool = std::int64_t{limits.kv_block_count} * limits::kKvBlockSizeTokens;
+  std::int64_t most = std::min<std::int64_t>(limits.context_tokens_max, pool);
+  if (limits.whole_prompt_max > 0) most = std::min<std::int64_t>(most, limits.whole_prompt_max);
+  if (count <= most) return ok_status();
+  return refuse(str("the text has ", count, " tokens, but this model takes at most ", most),
+                "input")
+      .with_hint("shorten the text, or cut it into parts");
 }
 
 Status check_lengths(const request::GenerateRequest& request, const RequestLimits& limits) {
@@ -135,11 +165,13 @@ Status check_request(const request::GenerateRequest& request,
                      const RequestLimits& limits,
                      bool& too_long) {
   too_long = false;
+  RETURN_IF_ERROR(check_kind(request, limits));
   RETURN_IF_ERROR(check_counts(request, limits));
   RETURN_IF_ERROR(check_sampling(request.sampling));
   // Lengths before ids: a prompt that is far too long is not worth a walk over its ids.
   if (!request.prompt.empty()) {
-    Status lengths = check_lengths(request, limits);
+    Status lengths =
+        request.pooling ? check_vector_lengths(request, limits) : check_lengths(request, limits);
     too_long = !lengths.ok();
     RETURN_IF_ERROR(std::move(lengths));
   }

@@ -16,6 +16,9 @@ struct RequestLimits {
   std::int32_t context_tokens_max = 0;  // prompt plus output
   std::int32_t kv_block_count = 0;
   std::int32_t running_sequence_count_max = 0;
+  bool generates = true;              // makes text
+  bool makes_vectors = false;         // has hidden states to pool
+  std::int32_t whole_prompt_max = 0;  // of prompts that must fit one step; 0 for any length
 };
 
 // `too_long` says that the failure is about lengths, which the metrics count apart.

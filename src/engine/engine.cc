@@ -59,14 +59,32 @@ Status check_options(const EngineOptions& options, const runtime::ModelInfo& mod
   return ok_status();
 }
 
-CoreOptions core_options(const EngineOptions& options) {
-  return {options.kv_block_count,
-          options.running_sequence_count_max,
-          options.step_token_count_max,
-          options.waiting_request_count_max,
-          options.prefix_cache,
-          random_bits(),
-          options.step_time_target};
+CoreOptions core_options(const EngineOptions& options, const runtime::ModelInfo& model) {
+  CoreOptions core;
+  core.kv_block_count = options.kv_block_count;
+  core.running_sequence_count_max = options.running_sequence_count_max;
+  core.step_token_count_max = options.step_token_count_max;
+  core.waiting_request_count_max = options.waiting_request_count_max;
+  core.prefix_cache = options.prefix_cache && !model.vectors.bidirectional;
+  core.entropy = random_bits();
+  // Nothing streams from a model that takes its prompts whole.
+  core.whole_sequences = model.vectors.bidirectional;
+  if (!core.whole_sequences) core.step_time_target = options.step_time_target;
+  if (!model.generates) core.prompt_row_count_max = options.step_token_count_max;
+  return core;
+}
+
+RequestLimits make_request_limits(const EngineOptions& options, const runtime::ModelInfo& model) {
+  RequestLimits limits;
+  limits.vocab_size = model.vocab_size;
+  limits.context_tokens_max =
+      options.context_tokens_max > 0 ? options.context_tokens_max : model.context_tokens_max;
+  limits.kv_block_count = options.kv_block_count;
+  limits.running_sequence_count_max = options.running_sequence_count_max;
+  limits.generates = model.generates;
+  limits.makes_vectors = model.vectors.hidden_size > 0;
+  if (model.vectors.bidirectional) limits.whole_prompt_max = options.step_token_count_max;
+  return limits;
 }
 
 // Why: an exception that reaches a thread's entry is our own mistake (or memory has run out). State
@@ -157,11 +175,7 @@ Engine::Impl::Impl(std::shared_ptr<const runtime::Model> model_in,
       tokenizer(std::move(tokenizer_in)),
       runner(std::move(runner_in)),
       options(options_in),
-      request_limits{model->info().vocab_size,
-                     options.context_tokens_max > 0 ? options.context_tokens_max
-                                                    : model->info().context_tokens_max,
-                     options.kv_block_count,
-                     options.running_sequence_count_max},
+      request_limits(make_request_limits(options, model->info())),
       clock(clock_in),
       metrics(metrics_in),
       core(core_in, model->info(), *runner, clock, metrics),
@@ -366,7 +380,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const runtime::Mo
                                                const Clock& clock,
                                                observe::ModelMetrics& metrics) {
   RETURN_IF_ERROR(check_options(options, model->info()));
-  const CoreOptions core = core_options(options);
+  const CoreOptions core = core_options(options, model->info());
   ASSIGN_OR_RETURN(auto runner, model->make_runner(EngineCore::runner_options(core)));
   auto impl = std::make_unique<Impl>(
       std::move(model), std::move(tokenizer), std::move(runner), options, core, clock, metrics);

@@ -1,6 +1,8 @@
 #include "engine/engine_core.h"
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <utility>
 
 #include "base/check.h"
@@ -16,7 +18,8 @@ SchedulerOptions scheduler_options(const CoreOptions& options) {
   return {options.step_token_count_max,
           options.running_sequence_count_max,
           options.waiting_request_count_max,
-          kPromptRowCountMax};
+          options.prompt_row_count_max,
+          options.whole_sequences};
 }
 
 bool contains(std::span<const TokenId> ids, TokenId id) {
@@ -45,7 +48,7 @@ runtime::RunnerOptions EngineCore::runner_options(const CoreOptions& options) {
   return {options.kv_block_count,
           options.step_token_count_max,
           options.running_sequence_count_max,
-          options.running_sequence_count_max + kPromptRowCountMax};
+          options.running_sequence_count_max + options.prompt_row_count_max};
 }
 
 EngineCore::EngineCore(const CoreOptions& options,
@@ -159,7 +162,11 @@ void EngineCore::begin(ActiveRequest& request, TimePoint now) {
   first.tokens.reserve(static_cast<std::size_t>(token_count_max(request)));
   request.first_scheduled_at = now;
   request.cached_prompt_tokens = first.computed;
-  first.sampler.emplace(make_sampler(request, 0));
+  if (request.request.pooling) {
+    request.vector.assign(static_cast<std::size_t>(model_.vectors.hidden_size), 0.0F);
+  } else {
+    first.sampler.emplace(make_sampler(request, 0));
+  }
   metrics_.queue_time.observe(to_seconds(now - request.submitted_at));
   metrics_.prompt_tokens.add(static_cast<std::uint64_t>(request.prompt_count()));
   if (options_.prefix_cache && request.prompt_rows_wanted() == 0) {
@@ -183,6 +190,7 @@ void EngineCore::run_step(TimePoint started_at) {
     sequence->scheduled = 0;
   }
   take_rows(result.logits, done_at);
+  take_hidden_rows(result.hidden);
   publish_tokens();
   metrics_.steps.add();
   metrics_.step_tokens.observe(batch_.token_count());
@@ -221,6 +229,43 @@ void EngineCore::take_prompt_row(Sequence& sequence,
   }
   request.prompt_rows_scored = position + 1;
   events_.push_back(event);
+}
+
+void EngineCore::take_hidden_rows(std::span<const float> hidden) {
+  const auto width = static_cast<std::size_t>(model_.vectors.hidden_size);
+  for (std::size_t i = 0; i < batch_.hidden_rows().size(); ++i) {
+    const RowOwner& owner = batch_.hidden_rows()[i];
+    if (owner.sequence->request->ended) continue;
+    take_hidden_row(*owner.sequence, owner.position, hidden.subspan(i * width, width));
+  }
+}
+
+// Why sums of floats: texts have at most some thousand tokens of similar size, and the order is the
+// order of the tokens, so that the sum does not depend on the chunks.
+void EngineCore::take_hidden_row(Sequence& sequence,
+                                 std::int32_t position,
+                                 std::span<const float> row) {
+  ActiveRequest& request = *sequence.request;
+  if (!std::ranges::all_of(row, [](float value) { return std::isfinite(value); })) {
+    fail_not_finite(request);
+    return;
+  }
+  const bool is_last = position + 1 == sequence.token_count();
+  const request::Pooling pooling = *request.request.pooling;
+  const bool counts = pooling == request::Pooling::kMean ||
+                      (pooling == request::Pooling::kCls ? position == 0 : is_last);
+  if (counts) {
+    std::ranges::transform(request.vector, row, request.vector.begin(), std::plus<>());
+  }
+  request.prompt_rows_scored =
+      std::max(request.prompt_rows_scored, std::min(position + 1, request.prompt_rows_wanted()));
+  if (!is_last) return;
+  if (pooling == request::Pooling::kMean) {
+    const auto count = static_cast<float>(request.prompt_count());
+    for (float& value : request.vector) value /= count;
+  }
+  cache_.commit(sequence.table, sequence.tokens, sequence.computed);
+  finish(sequence);
 }
 
 void EngineCore::take_row(Sequence& sequence, std::span<float> row, TimePoint now) {

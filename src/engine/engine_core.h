@@ -35,6 +35,9 @@ struct CoreOptions {
   std::uint64_t entropy = 0;
   // How long a step may take while streams run beside prompts; zero for no pace.
   Duration step_time_target{};
+  // Rows of prompt tokens in one step besides one a sequence.
+  std::int32_t prompt_row_count_max = kPromptRowCountMax;
+  bool whole_sequences = false;  // see VectorInfo::bidirectional
 };
 
 class EngineCore {
@@ -76,6 +79,8 @@ class EngineCore {
   void take_rows(std::span<float> logits, TimePoint now);
   void take_prompt_row(Sequence& sequence, std::int32_t position, std::span<const float> row);
   void take_row(Sequence& sequence, std::span<float> row, TimePoint now);
+  void take_hidden_rows(std::span<const float> hidden);
+  void take_hidden_row(Sequence& sequence, std::int32_t position, std::span<const float> row);
   void fork(ActiveRequest& request, std::span<float> row, TimePoint now);
   void append(Sequence& sequence, const sample::Sampled& sampled, TimePoint now);
   void finish(Sequence& sequence);

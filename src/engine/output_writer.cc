@@ -165,6 +165,9 @@ void OutputWriter::write_end(ActiveRequest& request) {
     output.sink->on_delta(std::move(delta));
   }
   observe_end(request);
+  if (request.request.pooling && request.end_status.ok()) {
+    output.sink->on_vector(std::move(request.vector));
+  }
   request::Usage usage;
   usage.prompt_tokens = request.prompt_count();
   usage.cached_prompt_tokens = request.cached_prompt_tokens;

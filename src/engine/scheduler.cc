@@ -169,13 +169,11 @@ bool Scheduler::admit(Sequence& sequence) {
 // these must be there, so that the first decode step does not preempt at once.
 bool Scheduler::find_blocks(Sequence& sequence) {
   if (blocked_ == &sequence && cache_.pool().available() <= blocked_available_) return false;
-  const ActiveRequest& request = *sequence.request;
   const std::int32_t count = sequence.token_count();
   if (!scores_prompt(sequence)) {
     sequence.computed = cache_.match(sequence.table, sequence.tokens, blocks_to_share(sequence));
   }
-  const std::int32_t at_most = kv::KvCache::blocks_for(std::int64_t{request.prompt_count()} +
-                                                       request.request.sampling.max_tokens - 1);
+  const std::int32_t at_most = kv::KvCache::blocks_for(sequence.request->computed_count_max());
   const std::int32_t needed = std::min(kv::KvCache::blocks_for(count) + 1, at_most) -
                               static_cast<std::int32_t>(sequence.table.blocks.size());
   while (needed > cache_.pool().available()) {
@@ -236,6 +234,7 @@ void Scheduler::preempt_last() {
 std::int32_t Scheduler::chunk_size(const Sequence& sequence) const {
   if (decodes(sequence)) return std::min(1, token_budget_);
   const std::int32_t count = std::min({sequence.pending(), token_budget_, prompt_token_budget_});
+  if (options_.whole_sequences) return count == sequence.pending() ? count : 0;
   const ActiveRequest& request = *sequence.request;
   if (prompt_rows_of(sequence, count) <= prompt_row_budget_) return count;
   return std::max(sequence.computed, request.prompt_rows_scored) + prompt_row_budget_ -

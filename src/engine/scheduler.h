@@ -22,6 +22,8 @@ struct SchedulerOptions {
   std::int32_t waiting_request_count_max = 0;
   // Rows of a step that may score prompt tokens, besides one row a sequence.
   std::int32_t prompt_row_count_max = 0;
+  // Each prompt is computed in one step, with all of its rows; none is longer than a step.
+  bool whole_sequences = false;
 };
 
 class Scheduler {

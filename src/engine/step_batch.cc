@@ -7,6 +7,8 @@ StepBatch::StepBatch(const runtime::RunnerOptions& limits) {
   sequences_.reserve(static_cast<std::size_t>(limits.sequence_count_max));
   logit_rows_.reserve(static_cast<std::size_t>(limits.logit_row_count_max));
   rows_.reserve(static_cast<std::size_t>(limits.logit_row_count_max));
+  hidden_rows_.reserve(static_cast<std::size_t>(limits.logit_row_count_max));
+  hidden_owners_.reserve(static_cast<std::size_t>(limits.logit_row_count_max));
 }
 
 const runtime::StepPlan& StepBatch::build(std::span<Sequence* const> running) {
@@ -14,10 +16,12 @@ const runtime::StepPlan& StepBatch::build(std::span<Sequence* const> running) {
   sequences_.clear();
   logit_rows_.clear();
   rows_.clear();
+  hidden_rows_.clear();
+  hidden_owners_.clear();
   for (Sequence* sequence : running) {
     if (sequence->scheduled > 0) add(*sequence);
   }
-  plan_ = {token_ids_, sequences_, logit_rows_};
+  plan_ = {token_ids_, sequences_, logit_rows_, hidden_rows_};
   return plan_;
 }
 
@@ -30,17 +34,22 @@ void StepBatch::add(Sequence& sequence) {
   token_ids_.insert(token_ids_.end(), first, first + sequence.scheduled);
 
   const ActiveRequest& request = *sequence.request;
+  const bool pools = request.request.pooling.has_value();
+  std::vector<std::int32_t>& rows = pools ? hidden_rows_ : logit_rows_;
+  std::vector<RowOwner>& owners = pools ? hidden_owners_ : rows_;
+  std::int32_t position = std::max(begin, request.prompt_rows_scored);
   if (sequence.choice == 0) {
-    for (std::int32_t position = std::max(begin, request.prompt_rows_scored);
-         position < std::min(end, request.prompt_rows_wanted());
-         ++position) {
-      logit_rows_.push_back(token_begin + position - begin);
-      rows_.push_back({&sequence, position});
+    for (; position < std::min(end, request.prompt_rows_wanted()); ++position) {
+      rows.push_back(token_begin + position - begin);
+      owners.push_back({&sequence, position});
     }
   }
-  if (end == sequence.token_count()) {
-    logit_rows_.push_back(token_begin + sequence.scheduled - 1);
-    rows_.push_back({&sequence, end - 1});
+  // The row that the next token comes from; of a vector, what says that the text is complete.
+  const bool has_last =
+      !owners.empty() && owners.back().sequence == &sequence && owners.back().position == end - 1;
+  if (end == sequence.token_count() && !has_last) {
+    rows.push_back(token_begin + sequence.scheduled - 1);
+    owners.push_back({&sequence, end - 1});
   }
 }
 

@@ -26,6 +26,8 @@ class StepBatch {
   const runtime::StepPlan& build(std::span<Sequence* const> running);
 
   [[nodiscard]] std::span<const RowOwner> rows() const { return rows_; }
+  // The same for rows of hidden states.
+  [[nodiscard]] std::span<const RowOwner> hidden_rows() const { return hidden_owners_; }
   [[nodiscard]] std::int32_t token_count() const {
     return static_cast<std::int32_t>(token_ids_.size());
   }
@@ -37,6 +39,8 @@ class StepBatch {
   std::vector<runtime::StepSequence> sequences_;
   std::vector<std::int32_t> logit_rows_;
   std::vector<RowOwner> rows_;  // by index in logit_rows_
+  std::vector<std::int32_t> hidden_rows_;
+  std::vector<RowOwner> hidden_owners_;  // by index in hidden_rows_
   runtime::StepPlan plan_;
 };
 

@@ -392,6 +392,16 @@ Status read_generation(const GgufMetadata& metadata, GenerationMeta& generation)
   return ok_status();
 }
 
+// Spec: llama.cpp, enum llama_pooling_type: none, mean, cls, last, rank.
+Status read_pooling(const Keys& keys, PoolingMeta& pooling) {
+  using Kind = PoolingMeta::Kind;
+  constexpr Kind kKinds[] = {Kind::kUnknown, Kind::kMean, Kind::kCls, Kind::kLast, Kind::kCls};
+  std::optional<std::int64_t> type;
+  RETURN_IF_ERROR(keys.read("pooling_type", 0, 4, type));
+  if (type) pooling.kind = kKinds[*type];
+  return ok_status();
+}
+
 }  // namespace
 
 Result<std::string> gguf_architecture(const GgufMetadata& metadata) {
@@ -416,6 +426,7 @@ Result<ModelMeta> read_gguf_model(const GgufMetadata& metadata, const tensor::We
   meta.tie_embeddings = !has_weight(weights, "output.weight");
   RETURN_IF_ERROR(read_tokens(metadata, meta));
   RETURN_IF_ERROR(read_generation(metadata, meta.generation));
+  RETURN_IF_ERROR(read_pooling(keys, meta.pooling));
   return meta;
 }
 

@@ -11,6 +11,7 @@
 #include "base/mapped_file.h"
 #include "base/str.h"
 #include "formats/meta_limits.h"
+#include "formats/pooling_config.h"
 
 namespace inferneo::formats {
 namespace {
@@ -634,7 +635,10 @@ Result<ModelMeta> read_model_config(const std::string& directory) {
   if (!generation && generation.error().code() != StatusCode::kNotFound) {
     return std::move(generation).error();
   }
-  return parse_model_config(config, generation ? *generation : std::string());
+  ASSIGN_OR_RETURN(ModelMeta meta,
+                   parse_model_config(config, generation ? *generation : std::string()));
+  ASSIGN_OR_RETURN(meta.pooling, read_pooling_config(directory));
+  return meta;
 }
 
 }  // namespace inferneo::formats

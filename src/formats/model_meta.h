@@ -112,6 +112,14 @@ struct GenerationMeta {
   std::optional<bool> do_sample;
 };
 
+// How the author of an embedding model makes one vector of the hidden states of a text
+// (sentence-transformers' 1_Pooling/config.json and modules.json, pooling_type of GGUF).
+struct PoolingMeta {
+  enum class Kind : std::uint8_t { kUnknown, kLast, kMean, kCls };
+  Kind kind = Kind::kUnknown;
+  std::optional<bool> normalize;
+};
+
 struct ModelMeta {
   std::string architecture;       // class name ("LlamaForCausalLM"), may be empty
   std::string model_type;         // "llama", may be empty
@@ -153,6 +161,7 @@ struct ModelMeta {
   std::optional<std::int32_t> bos_token_id;
   std::vector<std::int32_t> eos_token_ids;  // ascending, from both files
   GenerationMeta generation;
+  PoolingMeta pooling;
 };
 
 }  // namespace inferneo::formats

@@ -85,6 +85,7 @@ class Executor::Impl {
 
   Status allocate(const StepLimits& limits);
   std::span<float> run(const Step& step) noexcept;
+  [[nodiscard]] std::span<const float> hidden() const noexcept { return hidden_; }
 
   void operator()(const LinearOp& op) noexcept;
   void operator()(const GatedLinearOp& op) noexcept;
@@ -185,6 +186,7 @@ class Executor::Impl {
 
   // About the current step. Sized at creation.
   const Step* step_ = nullptr;
+  std::span<const float> hidden_;          // rows of the last step
   std::size_t op_ = 0;                     // index of the operation in progress
   std::vector<std::int32_t> positions_;    // Shape: [tokens]
   std::vector<std::uint32_t> row_blocks_;  // Shape: [tokens]; block that holds the row's key
@@ -246,6 +248,12 @@ std::span<float> Executor::Impl::run(const Step& step) noexcept {
     if (!fusions_[op_].absorbed) std::visit(*this, program_.ops[op_]);
   }
   step_ = nullptr;
+  hidden_ = {};
+  if (program_.hidden != kNone) {
+    hidden_ = {at(program_.hidden, static_cast<std::int64_t>(step.logit_rows.size())),
+               step.hidden_rows.size() * static_cast<std::size_t>(value(program_.hidden).width)};
+  }
+  if (program_.logits == kNone) return {};
   return {at(program_.logits),
           step.logit_rows.size() * static_cast<std::size_t>(value(program_.logits).width)};
 }
@@ -364,9 +372,10 @@ void Executor::Impl::linear_part(ValueId in,
 }
 
 void Executor::Impl::operator()(const LinearOp& op) noexcept {
-  const std::int64_t row_count = rows(op.in);
+  // The head reads more rows than it makes when hidden states are wanted as well.
+  const std::int64_t row_count = rows(op.parts.front().out);
+  if (rows(op.in) > 0) prepare_input(op.in);
   if (row_count == 0) return;
-  prepare_input(op.in);
   const StoreKvOp* store = fusions_[op_].store;
   // Whole heads, where they are rotated.
   const std::int64_t grain =
@@ -499,5 +508,6 @@ Result<std::unique_ptr<Executor>> Executor::create(const Program& program,
 }
 
 std::span<float> Executor::run(const Step& step) noexcept { return impl_->run(step); }
+std::span<const float> Executor::hidden() const noexcept { return impl_->hidden(); }
 
 }  // namespace inferneo::graph

@@ -28,14 +28,15 @@ struct SequenceSlice {
 
 struct Step {
   std::span<const std::int32_t> token_ids;
-  std::span<const SequenceSlice> sequences;  // in the order of token_ids
-  std::span<const std::int32_t> logit_rows;  // indices into token_ids
+  std::span<const SequenceSlice> sequences;        // in the order of token_ids
+  std::span<const std::int32_t> logit_rows;        // indices into token_ids
+  std::span<const std::int32_t> hidden_rows = {};  // the same, where only hidden states are wanted
 };
 
 struct StepLimits {
   std::int32_t token_count_max = 0;
   std::int32_t sequence_count_max = 0;
-  std::int32_t logit_row_count_max = 0;
+  std::int32_t logit_row_count_max = 0;  // those of hidden states included
   std::int32_t kv_block_count = 0;
 };
 
@@ -54,6 +55,8 @@ class Executor {
   // Shape of the result: [logit_rows][vocabulary], valid until the next run. The step is trusted:
   // ids are in the vocabulary, sizes within the limits, blocks in the cache.
   std::span<float> run(const Step& step) noexcept;
+  // Of the last run. Shape: [hidden_rows][width of Program::hidden], valid until the next run.
+  [[nodiscard]] std::span<const float> hidden() const noexcept;
 
  private:
   class Impl;

@@ -146,7 +146,7 @@ struct AttentionOp {
   std::vector<float> slopes;  // Shape: [heads] or empty
   ConstantId sinks = kNone;   // Shape: [heads]
 };
-// out[i] = in[logit_rows[i]]
+// out[i] = in[row i of the outputs]
 struct GatherRowsOp {
   ValueId in = kNone;
   ValueId out = kNone;

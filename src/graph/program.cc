@@ -367,16 +367,47 @@ ValueId ProgramBuilder::experts(ValueId in,
 ValueId ProgramBuilder::gather_logit_rows(ValueId in) {
   const Value source = value(in);
   expect(source.rows == Rows::kTokens, "gather input");
-  const ValueId out = add_value(Rows::kLogits, source.width);
+  const ValueId out = add_value(Rows::kOutputs, source.width);
   add_op(GatherRowsOp{in, out});
   return out;
 }
 
+// Finds the head, the last linear over the outputs: what it reads are the hidden states, and what
+// comes of it has rows for logits only.
+void ProgramBuilder::mark_outputs() {
+  auto head = static_cast<std::int32_t>(program_.ops.size());
+  for (std::int32_t i = head - 1; i >= 0 && program_.hidden == kNone; --i) {
+    const auto* linear = std::get_if<LinearOp>(&program_.ops[static_cast<std::size_t>(i)]);
+    if (linear == nullptr || value(linear->in).rows != Rows::kOutputs) continue;
+    program_.hidden = linear->in;
+    head = i;
+  }
+  for (Value& made : program_.values) {
+    if (made.rows == Rows::kOutputs && made.first_op >= head) made.rows = Rows::kLogits;
+  }
+}
+
 Result<Program> ProgramBuilder::finish(ValueId logits) && {
-  expect(value(logits).rows == Rows::kLogits, "logits");
+  expect(value(logits).rows == Rows::kOutputs, "logits");
   if (!status_.ok()) return status_;
   program_.logits = logits;
+  mark_outputs();
+  if (program_.hidden != kNone) keep_to_end(program_.hidden);
   return std::move(program_);
+}
+
+Result<Program> ProgramBuilder::finish_hidden(ValueId hidden) && {
+  expect(value(hidden).rows == Rows::kOutputs, "hidden states");
+  if (!status_.ok()) return status_;
+  program_.hidden = hidden;
+  keep_to_end(hidden);
+  return std::move(program_);
+}
+
+// It is read after the run.
+void ProgramBuilder::keep_to_end(ValueId id) {
+  program_.values[static_cast<std::size_t>(id)].last_op =
+      static_cast<std::int32_t>(program_.ops.size()) - 1;
 }
 
 }  // namespace inferneo::graph

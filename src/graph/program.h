@@ -17,8 +17,9 @@
 
 namespace inferneo::graph {
 
-// How many rows a value has: one for each token of the step, or one for each row of logits.
-enum class Rows : std::uint8_t { kTokens, kLogits };
+// How many rows a value has: one for each token of the step, one for each row of logits or of
+// hidden states that the step wants (logits first), or one for each row of logits.
+enum class Rows : std::uint8_t { kTokens, kOutputs, kLogits };
 
 // Shape: [rows][width], f32.
 struct Value {
@@ -100,7 +101,10 @@ struct Program {
   AttentionShape attention;
   std::vector<Rope> ropes;
   Arithmetic arithmetic;
-  ValueId logits = kNone;
+  ValueId logits = kNone;  // kNone: the program of an encoder
+  // What hidden states are read from: the input of the linear that makes the logits, or the end of
+  // an encoder. Rows: kOutputs.
+  ValueId hidden = kNone;
 };
 
 // Bytes of keys and values of one block of limits::kKvBlockSizeTokens tokens, all layers.
@@ -196,6 +200,8 @@ class ProgramBuilder {
 
   // Failures: internal naming the operation whose shapes do not fit.
   Result<Program> finish(ValueId logits) &&;
+  // The same for a program without logits, which ends in hidden states (or scores of classes).
+  Result<Program> finish_hidden(ValueId hidden) &&;
 
  private:
   ValueId add_value(Rows rows, std::int64_t width);
@@ -206,6 +212,8 @@ class ProgramBuilder {
   void add_op(Op op);
   void expect_columns(const Columns& columns, std::int64_t count);
   void expect(bool condition, std::string_view what);
+  void mark_outputs();
+  void keep_to_end(ValueId id);
   [[nodiscard]] const Value& value(ValueId id) const;
 
   Program program_;

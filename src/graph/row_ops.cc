@@ -157,9 +157,12 @@ void RowOps::operator()(const GateRowsOp& op) const noexcept {
 
 void RowOps::operator()(const GatherRowsOp& op) const noexcept {
   const std::size_t size = static_cast<std::size_t>(values_.width(op.in)) * sizeof(float);
-  const std::span<const std::int32_t> rows = values_.step().logit_rows;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    std::memcpy(values_.at(op.out, static_cast<std::int64_t>(i)), values_.at(op.in, rows[i]), size);
+  const Step& step = values_.step();
+  std::int64_t out = 0;
+  for (const auto& wanted : {step.logit_rows, step.hidden_rows}) {
+    for (const std::int32_t row : wanted) {
+      std::memcpy(values_.at(op.out, out++), values_.at(op.in, row), size);
+    }
   }
 }
 

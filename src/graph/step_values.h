@@ -32,8 +32,11 @@ class StepValues {
     return reinterpret_cast<float*>(base) + row * width(id);
   }
   [[nodiscard]] std::int64_t rows(ValueId id) const {
-    return static_cast<std::int64_t>((*this)[id].rows == Rows::kTokens ? step_->token_ids.size()
-                                                                       : step_->logit_rows.size());
+    const Rows kind = (*this)[id].rows;
+    std::size_t count = step_->logit_rows.size();
+    if (kind == Rows::kTokens) count = step_->token_ids.size();
+    if (kind == Rows::kOutputs) count += step_->hidden_rows.size();
+    return static_cast<std::int64_t>(count);
   }
 
  private:

@@ -3,12 +3,16 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "request/pooling.h"
 #include "request/sampling_params.h"
 #include "request/token.h"
+#include "request/token_constraint.h"
 
 namespace inferneo::request {
 
@@ -28,6 +32,11 @@ struct GenerateRequest {
   // The prompt ends in the middle of a reply that this request continues (no text is repeated).
   bool echo = false;  // deliver the prompt's text (and its logprobs when asked) first
   TimePoint deadline = TimePoint::max();
+  // Set: nothing is generated (sampling.max_tokens is 0 and nothing else of it counts); the sink
+  // gets the pooled output row of the model, OutputSink::on_vector.
+  std::optional<Pooling> pooling;
+  // What each choice must spell; null for anything. Compiled against this model's vocabulary.
+  std::shared_ptr<const TokenConstraint> constraint;
 };
 
 }  // namespace inferneo::request

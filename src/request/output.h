@@ -65,6 +65,9 @@ class OutputSink {
  public:
   virtual ~OutputSink() = default;
   virtual void on_delta(OutputDelta&& delta) = 0;
+  // Of a request with pooling, once, before on_end. Shape: [ModelInfo::hidden_size], not
+  // normalised.
+  virtual void on_vector(std::vector<float>&&) {}
   // `status` is not ok when the request failed as a whole (fault, deadline, cancellation).
   virtual void on_end(const Usage& usage, const RequestTiming& timing, const Status& status) = 0;
 };

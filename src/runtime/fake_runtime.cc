@@ -32,6 +32,9 @@ FakeModel::FakeModel(const FakeModelOptions& options) : options_(options) {
   info_.layer_count = 1;
   info_.isa = "none";
   info_.eos_token_ids = {options.eos_token_id};
+  info_.vectors.hidden_size = options.hidden_size;
+  info_.vectors.bidirectional = options.bidirectional;
+  info_.generates = !options.bidirectional;
   info_.memory.kv_block_bytes = kBlockSize * 2 * sizeof(std::int32_t);
 }
 
@@ -59,6 +62,23 @@ void FakeModel::logits_after(std::span<const TokenId> tokens, std::span<float> o
   // It comes from a prompt only, so that a test decides who is poisoned.
   if (options_.poison_token_id >= 0) out[static_cast<std::size_t>(options_.poison_token_id)] = -12;
   if (poisoned) out[state % out.size()] = std::numeric_limits<float>::quiet_NaN();
+}
+
+std::vector<float> FakeModel::hidden_after(std::span<const TokenId> tokens,
+                                           std::int32_t position) const {
+  std::uint64_t state = mix(options_.seed ^ 0x41dd);
+  bool poisoned = false;
+  for (const TokenId token : tokens) {
+    state = mix(state ^ static_cast<std::uint32_t>(token));
+    poisoned |= token == options_.poison_token_id;
+  }
+  if (options_.bidirectional) state = mix(state + static_cast<std::uint64_t>(position));
+  std::vector<float> row(static_cast<std::size_t>(options_.hidden_size));
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    row[i] = static_cast<float>(2.0 * unit(mix(state + i)) - 1.0);
+  }
+  if (poisoned) row[state % row.size()] = std::numeric_limits<float>::quiet_NaN();
+  return row;
 }
 
 std::vector<TokenId> FakeModel::greedy_continuation(std::vector<TokenId> tokens,
@@ -102,6 +122,16 @@ GenerativeRunner::Ticket FakeRunner::submit(const StepPlan& plan) noexcept {
     }
   }
   const auto vocab = static_cast<std::size_t>(model_->options().vocab_size);
+  hidden_.clear();
+  const auto owner_of = [&](std::int32_t row) {
+    return std::ranges::find_if(plan.sequences, [&](const StepSequence& sequence) {
+      return row < sequence.token_begin + sequence.token_count;
+    });
+  };
+  for (const std::int32_t row : plan.hidden_rows) {
+    const StepSequence& sequence = *owner_of(row);
+    fill_hidden(sequence, sequence.context_before + row - sequence.token_begin);
+  }
   std::size_t at = 0;
   for (const std::int32_t row : plan.logit_rows) {
     while (row >= plan.sequences[at].token_begin + plan.sequences[at].token_count) ++at;
@@ -120,7 +150,7 @@ StepResult FakeRunner::wait(Ticket /*ticket*/) noexcept {
     options.clock->advance(options.step_duration + options.token_duration * token_count_);
   }
   const auto vocab = static_cast<std::size_t>(options.vocab_size);
-  return {std::span<float>(logits_).first(row_count_ * vocab)};
+  return {std::span<float>(logits_).first(row_count_ * vocab), hidden_};
 }
 
 FakeRunner::Slot& FakeRunner::slot(const StepSequence& sequence, std::int32_t position) {
@@ -135,8 +165,9 @@ bool FakeRunner::check_plan(const StepPlan& plan) {
   if (plan.sequences.size() > static_cast<std::size_t>(options_.sequence_count_max)) {
     violate("more sequences than sequence_count_max");
   }
-  if (plan.logit_rows.size() > static_cast<std::size_t>(options_.logit_row_count_max)) {
-    violate("more logit rows than logit_row_count_max");
+  if (plan.logit_rows.size() + plan.hidden_rows.size() >
+      static_cast<std::size_t>(options_.logit_row_count_max)) {
+    violate("more rows of logits and hidden states than logit_row_count_max");
   }
   std::int32_t begin = 0;
   for (const StepSequence& sequence : plan.sequences) {
@@ -145,10 +176,12 @@ bool FakeRunner::check_plan(const StepPlan& plan) {
     begin += sequence.token_count;
   }
   if (begin != token_count_) violate("tokens that belong to no sequence");
-  std::int32_t previous = -1;
-  for (const std::int32_t row : plan.logit_rows) {
-    if (row <= previous || row >= token_count_) violate("logit rows not ascending or out of range");
-    previous = row;
+  for (const auto& rows : {plan.logit_rows, plan.hidden_rows}) {
+    std::int32_t previous = -1;
+    for (const std::int32_t row : rows) {
+      if (row <= previous || row >= token_count_) violate("rows not ascending or out of range");
+      previous = row;
+    }
   }
   return violation_.empty();
 }
@@ -169,6 +202,9 @@ bool FakeRunner::check_sequence(const StepPlan& plan, const StepSequence& sequen
   for (std::int32_t i = 0; i < sequence.token_count; ++i) {
     const TokenId token = plan.token_ids[static_cast<std::size_t>(sequence.token_begin + i)];
     if (token < 0 || token >= model_->options().vocab_size) violate("token id out of vocabulary");
+  }
+  if (model_->options().bidirectional && sequence.context_before > 0) {
+    violate("a sequence in parts, of which each token must see all");
   }
   if (!violation_.empty()) return false;
   for (std::int32_t position = 0; position < sequence.context_before; ++position) {
@@ -217,6 +253,15 @@ void FakeRunner::fill_row(const StepSequence& sequence,
     ++fault_count_;
     row[0] = std::numeric_limits<float>::quiet_NaN();
   }
+}
+
+void FakeRunner::fill_hidden(const StepSequence& sequence, std::int32_t position) {
+  const std::int32_t end = sequence.context_before + sequence.token_count;
+  const std::int32_t seen = model_->options().bidirectional ? end : position + 1;
+  visible_.clear();
+  for (std::int32_t i = 0; i < seen; ++i) visible_.push_back(slot(sequence, i).token);
+  const std::vector<float> row = model_->hidden_after(visible_, position);
+  hidden_.insert(hidden_.end(), row.begin(), row.end());
 }
 
 void FakeRunner::violate(std::string what) {

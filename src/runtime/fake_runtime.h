@@ -21,6 +21,8 @@ struct FakeModelOptions {
   std::int32_t vocab_size = 64;
   std::int32_t context_tokens_max = 4096;
   TokenId eos_token_id = 1;
+  std::int32_t hidden_size = 8;
+  bool bidirectional = false;
   // Chance that the end token is the most likely one at a position.
   double eos_probability = 0.05;
   std::uint64_t seed = 1;  // "the weights"
@@ -48,6 +50,10 @@ class FakeModel final : public Model {
 
   // The logits after `tokens`. Shape: out [vocab_size].
   void logits_after(std::span<const TokenId> tokens, std::span<float> out) const;
+  // The hidden state after `tokens`; of a bidirectional model, of the token at `position` of them.
+  // Shape: [hidden_size].
+  [[nodiscard]] std::vector<float> hidden_after(std::span<const TokenId> tokens,
+                                                std::int32_t position) const;
   // The most likely continuation, up to and including the end token or `token_count` tokens.
   [[nodiscard]] std::vector<TokenId> greedy_continuation(std::vector<TokenId> tokens,
                                                          std::int32_t token_count,
@@ -81,6 +87,7 @@ class FakeRunner final : public GenerativeRunner {
   bool check_sequence(const StepPlan& plan, const StepSequence& sequence);
   void check_written_once(const StepPlan& plan);
   void fill_row(const StepSequence& sequence, std::int32_t position, std::span<float> row);
+  void fill_hidden(const StepSequence& sequence, std::int32_t position);
   void violate(std::string what);
   double next_random();
 
@@ -88,6 +95,7 @@ class FakeRunner final : public GenerativeRunner {
   RunnerOptions options_;
   std::vector<Slot> slots_;  // Shape: [blocks][16]
   std::vector<float> logits_;
+  std::vector<float> hidden_;
   std::vector<std::int32_t> writer_;  // by block: sequence of this step that writes it, or -1
   std::vector<TokenId> visible_;
   std::size_t row_count_ = 0;

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/result.h"
 #include "base/unique_function.h"
+#include "request/pooling.h"
 #include "request/token.h"
 #include "runtime/step.h"
 #include "tensor/dtype.h"
@@ -62,6 +63,18 @@ struct GenerationDefaults {
   bool greedy = false;  // do_sample is false
 };
 
+// What a model computes of a text besides logits.
+struct VectorInfo {
+  std::int32_t hidden_size = 0;  // width of a hidden state; 0: the runtime gives none
+  // Of them, where the model ends in a classification head: then these are scores of classes.
+  std::int32_t class_count = 0;
+  request::Pooling pooling = request::Pooling::kLast;  // what it was trained for
+  bool normalize = true;  // whether its vectors are brought to length 1
+  // Each token attends to all of its sequence: a sequence is computed whole, in one step, and no
+  // prefix of it can be reused.
+  bool bidirectional = false;
+};
+
 // Where the packed weights of a loaded model came from.
 enum class PackedFrom : std::uint8_t { kNothing, kWeights, kCache };
 
@@ -79,6 +92,8 @@ struct ModelInfo {
   std::vector<TokenId> eos_token_ids;  // from config.json and generation_config.json
   std::optional<TokenId> bos_token_id;
   GenerationDefaults generation;
+  bool generates = true;  // has logits; an encoder gives vectors only
+  VectorInfo vectors;
   MemoryPlan memory;
   PackedFrom packed_from = PackedFrom::kNothing;  // kNothing when none are
   std::chrono::milliseconds packed_in{0};         // time to pack them, or to map and check them

@@ -24,6 +24,10 @@ struct StepPlan {
   std::span<const TokenId> token_ids;        // Shape: [tokens], sequence after sequence
   std::span<const StepSequence> sequences;   // in the order of token_ids
   std::span<const std::int32_t> logit_rows;  // ascending indices into token_ids
+  // Tokens whose hidden state is wanted and no logits; ascending too. None where
+  // ModelInfo::hidden_size is 0. Bound: with logit_rows together
+  // RunnerOptions::logit_row_count_max.
+  std::span<const std::int32_t> hidden_rows = {};
 };
 
 struct StepResult {
@@ -31,6 +35,9 @@ struct StepResult {
   // work in place) until the next submit. A row may hold non-finite values; containing that fault
   // is the engine's job.
   std::span<float> logits;
+  // What the last layer gives for hidden_rows, after its norm: what logits are computed from, or
+  // the scores of a classification head. Shape: [hidden_rows][hidden_size], until the next submit.
+  std::span<const float> hidden = {};
 };
 
 struct RunnerOptions {

@@ -69,6 +69,7 @@ Result<Object> to_object(Evaluation& evaluation, const Value& value, std::size_t
 
 struct ChatTemplate::Impl {
   jinja::Body body;
+  std::string source;
   std::string bos_token;
   std::string eos_token;
 };
@@ -87,10 +88,13 @@ Result<std::unique_ptr<ChatTemplate>> ChatTemplate::compile(std::string_view sou
   if (!utf8::is_valid(source)) return invalid_argument("the chat template is not valid UTF-8");
   auto impl = std::make_unique<Impl>();
   ASSIGN_OR_RETURN(impl->body, jinja::parse_template(source));
+  impl->source = source;
   impl->bos_token = std::move(bos_token);
   impl->eos_token = std::move(eos_token);
   return std::unique_ptr<ChatTemplate>(new ChatTemplate(std::move(impl)));
 }
+
+std::string_view ChatTemplate::source() const { return impl_->source; }
 
 Result<std::string> ChatTemplate::render(const ChatInput& input) const {
   Value::Dict variables;

@@ -36,6 +36,9 @@ class ChatTemplate {
   // resource_exhausted (a budget is used up).
   Result<std::string> render(const ChatInput& input) const;
 
+  // As compiled; what shows which formats a model was trained with.
+  [[nodiscard]] std::string_view source() const;
+
   // Evaluates with exactly these variables; what tests and `inferneo render` use.
   Result<std::string> render_variables(const Value& variables) const;
 

@@ -61,7 +61,9 @@ class FakeService {
                          served->model, served->tokenizer, engine_options, clock_, *served->metrics)
                          .value();
     EXPECT_TRUE(manager_.add(std::move(served)).ok());
-    services_ = {.manager = &manager_, .server_metrics = &server_metrics_, .clock = &clock_};
+    services_.manager = &manager_;
+    services_.server_metrics = &server_metrics_;
+    services_.clock = &clock_;
     dispatcher_ = gateway::endpoints::make_dispatcher(services_);
   }
 

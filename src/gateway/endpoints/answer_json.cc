@@ -1,6 +1,8 @@
 #include "gateway/endpoints/answer_json.h"
 
+#include "base/clock.h"
 #include "base/str.h"
+#include "gateway/http/message.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
@@ -23,6 +25,14 @@ void write_prompt_alternative(
 }
 
 }  // namespace
+
+void Answer::fail(const Status& status, std::string& out) {
+  begin_frame(out);
+  out += http::error_json(status);
+  end_frame(out);
+}
+
+http::Response Answer::refuse(const Status& status) { return http::error_response(status); }
 
 void begin_frame(std::string& out) { out += "data: "; }
 void end_frame(std::string& out) { out += "\n\n"; }
@@ -59,7 +69,7 @@ void write_finish_reason(JsonWriter& json, std::optional<request::FinishReason> 
   }
 }
 
-void write_usage(JsonWriter& json, const request::Usage& usage) {
+void write_usage(JsonWriter& json, const request::Usage& usage, std::int32_t reasoning_tokens) {
   json.begin_object();
   json.member("prompt_tokens", usage.prompt_tokens);
   json.member("completion_tokens", usage.completion_tokens);
@@ -68,6 +78,36 @@ void write_usage(JsonWriter& json, const request::Usage& usage) {
   json.begin_object();
   json.member("cached_tokens", usage.cached_prompt_tokens);
   json.end_object();
+  json.key("completion_tokens_details");
+  json.begin_object();
+  json.member("reasoning_tokens", reasoning_tokens);
+  json.end_object();
+  json.end_object();
+}
+
+void write_timings(JsonWriter& json, const AnswerEnd& end) {
+  const auto rate = [&](std::string_view name, std::int32_t count, double seconds) {
+    json.key(name);
+    json.number(seconds > 0 ? count / seconds : 0.0);
+  };
+  const auto milliseconds = [&](std::string_view name, double seconds) {
+    json.key(name);
+    json.number(seconds * 1e3);
+  };
+  const double queue = to_seconds(end.timing.queued);
+  const double prompt = to_seconds(end.timing.first_token) - queue;
+  const double predicted = to_seconds(end.timing.total - end.timing.first_token);
+  const std::int32_t computed = end.usage.prompt_tokens - end.usage.cached_prompt_tokens;
+  json.key("timings");
+  json.begin_object();
+  milliseconds("queue_ms", queue);
+  json.member("cache_n", end.usage.cached_prompt_tokens);
+  json.member("prompt_n", computed);
+  milliseconds("prompt_ms", prompt);
+  rate("prompt_per_second", computed, prompt);
+  json.member("predicted_n", end.usage.completion_tokens);
+  milliseconds("predicted_ms", predicted);
+  rate("predicted_per_second", end.usage.completion_tokens, predicted);
   json.end_object();
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -32,7 +33,10 @@ std::string identity_members(std::string_view object, const AnswerIdentity& iden
 
 void write_finish_reason(JsonWriter& json, std::optional<request::FinishReason> reason);
 
-void write_usage(JsonWriter& json, const request::Usage& usage);
+// `reasoning_tokens`: how many of the completion's were spent on reasoning.
+void write_usage(JsonWriter& json, const request::Usage& usage, std::int32_t reasoning_tokens = 0);
+// The member timings. Spec: names of llama.cpp's server, and queue_ms.
+void write_timings(JsonWriter& json, const AnswerEnd& end);
 void write_token_ids(JsonWriter& json, std::string_view name, std::span<const TokenId> ids);
 
 // JSON has no minus infinity; the protocol writes -9999.

@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "base/str.h"
 #include "gateway/endpoints/chat_messages.h"
+#include "text/tools/tool_format.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
@@ -39,19 +41,89 @@ Status bind_response_format(Value& value, ChatRequest&) {
   return invalid_argument(str("must have the type \"text\", but has '", printable(name), "'"));
 }
 
+// The name in {"type":"function","function":{"name":...}}.
+Result<std::string> function_name(const Value& choice, std::string_view where) {
+  const Value* function = choice.find("function");
+  const Value* name = function == nullptr ? nullptr : function->find("name");
+  if (name == nullptr || name->as_string() == nullptr) {
+    return invalid_argument("must be a string").with_where(str(where, ".function.name"));
+  }
+  return *name->as_string();
+}
+
+Status bind_allowed_tools(const Value& choice, ChatRequest& request) {
+  const Value* allowed = choice.find("allowed_tools");
+  const Value* mode = allowed == nullptr ? nullptr : allowed->find("mode");
+  const Value* tools = allowed == nullptr ? nullptr : allowed->find("tools");
+  if (mode == nullptr || mode->as_string() == nullptr ||
+      (*mode->as_string() != "auto" && *mode->as_string() != "required")) {
+    return invalid_argument("must be \"auto\" or \"required\"")
+        .with_where("tool_choice.allowed_tools.mode");
+  }
+  if (tools == nullptr || tools->as_list() == nullptr || tools->as_list()->empty()) {
+    return invalid_argument("must be a list of tools that is not empty")
+        .with_where("tool_choice.allowed_tools.tools");
+  }
+  request.tool_choice =
+      *mode->as_string() == "required" ? ToolChoice::kRequired : ToolChoice::kAuto;
+  for (std::size_t i = 0; i < tools->as_list()->size(); ++i) {
+    ASSIGN_OR_RETURN(
+        std::string name,
+        function_name((*tools->as_list())[i], str("tool_choice.allowed_tools.tools[", i, "]")));
+    request.tool_names.push_back(std::move(name));
+  }
+  return ok_status();
+}
+
 Status bind_tool_choice(Value& value, ChatRequest& request) {
+  constexpr std::string_view kExpected =
+      "\"none\", \"auto\", \"required\" or an object that names a function";
   if (value.as_dict() != nullptr) {
-    return unsupported("as an object is not supported: calls cannot be forced in this version");
+    const Value* type = value.find("type");
+    const std::string* name = type == nullptr ? nullptr : type->as_string();
+    if (name != nullptr && *name == "function") {
+      ASSIGN_OR_RETURN(std::string function, function_name(value, "tool_choice"));
+      request.tool_choice = ToolChoice::kRequired;
+      request.tool_names.push_back(std::move(function));
+      return ok_status();
+    }
+    if (name != nullptr && *name == "allowed_tools") return bind_allowed_tools(value, request);
+    if (name != nullptr && *name == "custom") {
+      return unsupported("of type 'custom' is not supported: tools are functions");
+    }
+    return invalid_argument("must be \"function\" or \"allowed_tools\"")
+        .with_where("tool_choice.type");
   }
   const std::string* choice = value.as_string();
-  if (choice == nullptr) return wrong_value("\"auto\" or \"none\"", value);
-  if (*choice == "required") {
-    return unsupported("of \"required\" is not supported: calls cannot be forced in this version");
+  if (choice == nullptr) return wrong_value(kExpected, value);
+  if (*choice == "none") {
+    request.tool_choice = ToolChoice::kNone;
+  } else if (*choice == "required") {
+    request.tool_choice = ToolChoice::kRequired;
+  } else if (*choice != "auto") {
+    return invalid_argument(str("must be ", kExpected, ", but is '", printable(*choice), "'"));
   }
-  if (*choice != "auto" && *choice != "none") {
-    return invalid_argument(str("must be \"auto\" or \"none\", but is '", printable(*choice), "'"));
-  }
-  request.hide_tools = *choice == "none";
+  return ok_status();
+}
+
+Status bind_parallel_tool_calls(Value& value, ChatRequest& request) {
+  ASSIGN_OR_RETURN(request.parallel_tool_calls, read_bool(value));
+  return ok_status();
+}
+
+Status bind_enable_thinking(Value& value, ChatRequest& request) {
+  ASSIGN_OR_RETURN(request.enable_thinking, read_bool(value));
+  return ok_status();
+}
+
+Status bind_reasoning_budget(Value& value, ChatRequest& request) {
+  ASSIGN_OR_RETURN(request.reasoning_budget,
+                   read_int32(value, 0, std::numeric_limits<std::int32_t>::max()));
+  return ok_status();
+}
+
+Status bind_include_reasoning(Value& value, ChatRequest& request) {
+  ASSIGN_OR_RETURN(request.include_reasoning, read_bool(value));
   return ok_status();
 }
 
@@ -117,8 +189,6 @@ Status accept_echo_off(Value& value, ChatRequest&) {
   return on ? unsupported("is not supported for chat; /v1/completions has it") : ok_status();
 }
 
-Status accept_bool(Value& value, ChatRequest&) { return read_bool(value).status(); }
-
 Status accept_object(Value& value, ChatRequest&) {
   return value.as_dict() != nullptr ? ok_status() : wrong_value("an object", value);
 }
@@ -142,12 +212,27 @@ constexpr Field<ChatRequest> kFields[] = {
     {{"top_logprobs", kWorks, "0 to 20 alternatives per token; needs logprobs"}, bind_top_logprobs},
     {{"tools",
       kWorks,
-      "up to 128 functions, shown to the model by its template; the answer is plain text"},
+      "up to 128 functions, shown to the model by its template, else in the system message; calls "
+      "in the answer become tool_calls"},
      BIND_PROMPT(bind_tools)},
-    {{"tool_choice", kWorks, "\"auto\" shows the tools, \"none\" hides them"}, bind_tool_choice},
+    {{"tool_choice",
+      kWorks,
+      "\"auto\", \"none\" (hides the tools), \"required\", a function by name, or allowed_tools"},
+     bind_tool_choice},
+    {{"parallel_tool_calls", kWorks, "false: at most one call; default true"},
+     bind_parallel_tool_calls},
     {{"response_format", kWorks, "only {\"type\":\"text\"}"}, bind_response_format},
-    {{"reasoning_effort", kWorks, "a variable for the chat template, if it reads it"},
+    {{"reasoning_effort",
+      kWorks,
+      "a variable for the chat template, if it reads it; \"none\" also switches thinking off"},
      bind_reasoning_effort},
+    {{"enable_thinking", kWorks, "the same in chat_template_kwargs"}, bind_enable_thinking},
+    {{"thinking_token_budget",
+      kWorks,
+      "tokens of reasoning, after which the model is made to answer; models that reason only"},
+     bind_reasoning_budget},
+    {{"include_reasoning", kWorks, "false leaves reasoning out of the answer; default true"},
+     bind_include_reasoning},
     {{"chat_template_kwargs", kWorks, "object of further variables for the chat template"},
      BIND_PROMPT(bind_template_arguments)},
     {{"add_generation_prompt",
@@ -158,8 +243,6 @@ constexpr Field<ChatRequest> kFields[] = {
     {{"continue_final_message", kWorks, "go on with the last message, which is the assistant's"},
      bind_continue_final_message},
     {{"modalities", kWorks, "only [\"text\"]"}, bind_modalities},
-    {{"parallel_tool_calls", kNoEffect, "calls are not parsed out of the text in this version"},
-     accept_bool},
     {{"prediction", kNoEffect, "a hint for speed that does not change the text"}, accept_object},
     {{"echo", kNoEffect, "only false is accepted; /v1/completions has it"}, accept_echo_off},
     {{"audio", kRefused, "the model writes text only"}, nullptr},
@@ -171,6 +254,47 @@ constexpr Field<ChatRequest> kFields[] = {
     {{"documents", kRefused, "put them into a message, or into chat_template_kwargs"}, nullptr},
 };
 #undef BIND_PROMPT
+
+// Names in tool_choice must be tools; tools that may not be called are not shown.
+Status check_tools(ChatRequest& request) {
+  Value& tools = request.prompt.tools;
+  if (request.tool_choice == ToolChoice::kNone) {
+    tools = Value();
+    return ok_status();
+  }
+  if (tools.is_null() &&
+      (request.tool_choice == ToolChoice::kRequired || !request.tool_names.empty())) {
+    return invalid_argument("'tool_choice' needs 'tools'").with_where("tool_choice");
+  }
+  for (const std::string& name : request.tool_names) {
+    if (text::find_tool_function(&tools, name) != nullptr) continue;
+    return invalid_argument(str("'tool_choice' names '", printable(name), "', which is no tool"))
+        .with_where("tool_choice");
+  }
+  if (request.tool_choice == ToolChoice::kAuto && !request.tool_names.empty()) {
+    Value::List& list = *tools.as_list();
+    const auto is_hidden = [&](const Value& tool) {
+      const std::string& name = *tool.find("function")->find("name")->as_string();
+      return std::find(request.tool_names.begin(), request.tool_names.end(), name) ==
+             request.tool_names.end();
+    };
+    list.erase(std::remove_if(list.begin(), list.end(), is_hidden), list.end());
+  }
+  return ok_status();
+}
+
+// enable_thinking is a variable of many templates; an effort of "none" and a budget of nothing mean
+// the same.
+void set_thinking(ChatRequest& request) {
+  Value& arguments = request.prompt.template_arguments;
+  const Value* effort = arguments.find("reasoning_effort");
+  const bool is_off =
+      (effort != nullptr && effort->as_string() != nullptr && *effort->as_string() == "none") ||
+      request.reasoning_budget == 0;
+  if (!request.enable_thinking && is_off) request.enable_thinking = false;
+  if (!request.enable_thinking || arguments.find("enable_thinking") != nullptr) return;
+  arguments.set("enable_thinking", Value(*request.enable_thinking));
+}
 
 Status check_chat_request(ChatRequest& request) {
   RETURN_IF_ERROR(check_chat_prompt(request.prompt));
@@ -186,7 +310,8 @@ Status check_chat_request(ChatRequest& request) {
         .with_where("top_logprobs");
   }
   if (request.logprobs) request.sampling.logprobs = request.top_logprobs.value_or(0);
-  if (request.hide_tools) request.prompt.tools = Value();
+  RETURN_IF_ERROR(check_tools(request));
+  set_thinking(request);
   return check_generation(request);
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "gateway/endpoints/generation_params.h"
@@ -20,12 +21,20 @@ struct ChatPrompt {
   bool continue_final_message = false;
 };
 
+enum class ToolChoice : std::uint8_t { kAuto, kNone, kRequired };
+
 struct ChatRequest : GenerationParams {
   ChatPrompt prompt;
   std::optional<std::int32_t> max_completion_tokens;
   bool logprobs = false;
   std::optional<std::int32_t> top_logprobs;
-  bool hide_tools = false;  // tool_choice is "none"
+  ToolChoice tool_choice = ToolChoice::kAuto;
+  // With kAuto: the tools that are shown. With kRequired: those that may be called. Empty: all.
+  std::vector<std::string> tool_names;
+  bool parallel_tool_calls = true;
+  std::optional<bool> enable_thinking;           // a variable of the chat template
+  std::optional<std::int32_t> reasoning_budget;  // tokens of reasoning; 0 for none
+  bool include_reasoning = true;
 };
 
 // Failures: invalid_argument or unsupported whose where() is the field.

@@ -40,7 +40,7 @@ class CompletionAnswer final : public Answer {
     if (delta.finish) choice.finish = delta.finish;
   }
 
-  void finish(const request::Usage& usage, std::string& out) override {
+  void finish(const AnswerEnd& end, std::string& out) override {
     JsonWriter json(out);
     json.begin_object();
     write_identity(json, "text_completion", options_.identity);
@@ -49,7 +49,8 @@ class CompletionAnswer final : public Answer {
     for (std::size_t i = 0; i < choices_.size(); ++i) write_choice(json, i);
     json.end_array();
     json.key("usage");
-    write_usage(json, usage);
+    write_usage(json, end.usage);
+    if (options_.return_timings) write_timings(json, end);
     json.end_object();
   }
 
@@ -118,8 +119,8 @@ class CompletionStream final : public Answer {
     for (const OutputDelta& held : std::exchange(state.held, {})) write_delta(prompt, held, out);
   }
 
-  void finish(const request::Usage& usage, std::string& out) override {
-    if (options_.include_usage) {
+  void finish(const AnswerEnd& end, std::string& out) override {
+    if (options_.include_usage || options_.return_timings) {
       begin_frame(out);
       JsonWriter json(out);
       json.begin_object();
@@ -127,8 +128,11 @@ class CompletionStream final : public Answer {
       json.key("choices");
       json.begin_array();
       json.end_array();
-      json.key("usage");
-      write_usage(json, usage);
+      if (options_.include_usage) {
+        json.key("usage");
+        write_usage(json, end.usage);
+      }
+      if (options_.return_timings) write_timings(json, end);
       json.end_object();
       end_frame(out);
     }

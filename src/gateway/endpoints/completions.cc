@@ -32,6 +32,7 @@ AnswerOptions answer_options(const CompletionRequest& completion,
   options.return_token_ids = completion.return_token_ids;
   options.include_usage = completion.include_usage;
   options.continuous_usage = completion.continuous_usage;
+  options.return_timings = completion.return_timings;
   options.skip_special_tokens = completion.skip_special_tokens;
   options.tokenizer = model.tokenizer.get();
   return options;

@@ -6,24 +6,40 @@
 
 #include "base/str.h"
 #include "gateway/endpoints/endpoint.h"
+#include "gateway/endpoints/path_pattern.h"
 #include "gateway/endpoints/stream_pinger.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
 
-constexpr std::string_view kIdSuffix = "/{id}";
-
 bool matches(const Endpoint& endpoint, std::string_view path) {
-  if (!endpoint.path.ends_with(kIdSuffix)) return endpoint.path == path;
-  return !path_id(endpoint, path).empty();
+  return match_path(endpoint.path, path).has_value();
+}
+
+// The endpoint that a path means, whatever the method: the most literal one. `methods` gets those
+// that its path supports when `method` is none of them.
+const Endpoint* find_endpoint(std::string_view method,
+                              std::string_view path,
+                              std::string& methods) {
+  const Endpoint* best = nullptr;
+  for (const Endpoint* endpoint : endpoint_table()) {
+    if (!matches(*endpoint, path)) continue;
+    if (best == nullptr || literal_size(endpoint->path) > literal_size(best->path)) {
+      best = endpoint;
+      methods.clear();
+    }
+    if (endpoint->path != best->path) continue;
+    methods += str(methods.empty() ? "" : ", ", endpoint->method);
+    if (endpoint->method == method) best = endpoint;
+  }
+  return best;
 }
 
 // Spec: RFC 9110 section 8.3.1: type and subtype without case, parameters after a semicolon.
-bool is_json(std::string_view content_type) {
+bool is_type(std::string_view content_type, std::string_view wanted) {
   std::string_view type = content_type.substr(0, content_type.find(';'));
   while (type.ends_with(' ') || type.ends_with('\t')) type.remove_suffix(1);
-  constexpr std::string_view kJson = "application/json";
-  return std::equal(type.begin(), type.end(), kJson.begin(), kJson.end(), [](char a, char b) {
+  return std::equal(type.begin(), type.end(), wanted.begin(), wanted.end(), [](char a, char b) {
     return std::tolower(static_cast<unsigned char>(a)) == b;
   });
 }
@@ -37,23 +53,19 @@ class TableDispatcher final : public http::Dispatcher {
 
   Result<std::size_t> admit(const http::RequestHead& head) override {
     std::string methods;
-    for (const Endpoint* endpoint : endpoint_table()) {
-      if (!matches(*endpoint, head.path)) continue;
-      if (endpoint->method == head.method) return admit_body(*endpoint, head);
-      methods += str(methods.empty() ? "" : ", ", endpoint->method);
-    }
-    if (!methods.empty()) {
-      return unsupported(str("this path does not support the method; it supports ", methods))
-          .with_where("method")
-          .with_hint(methods);
-    }
-    return not_found("no such path").with_hint("GET / lists the paths");
+    const Endpoint* endpoint = find_endpoint(head.method, head.path, methods);
+    if (endpoint == nullptr) return not_found("no such path").with_hint("GET / lists the paths");
+    if (endpoint->method == head.method) return admit_body(*endpoint, head);
+    return unsupported(str("this path does not support the method; it supports ", methods))
+        .with_where("method")
+        .with_hint(methods);
   }
 
   void dispatch(std::shared_ptr<http::Exchange> exchange) override {
     const http::RequestHead& head = exchange->request().head;
-    for (const Endpoint* endpoint : endpoint_table()) {
-      if (endpoint->method != head.method || !matches(*endpoint, head.path)) continue;
+    std::string methods;
+    const Endpoint* endpoint = find_endpoint(head.method, head.path, methods);
+    if (endpoint != nullptr && endpoint->method == head.method) {
       endpoint->handle(services_, std::move(exchange));
       return;
     }
@@ -62,14 +74,35 @@ class TableDispatcher final : public http::Dispatcher {
 
  private:
   // Why the type is demanded even though only JSON is read: a page in a browser can send any other
-  // type to this server without asking, and this one only with permission.
+  // type to this server without asking, and this one only with permission. Where other types are
+  // accepted, a page of another origin is refused instead: browsers name it.
   static Result<std::size_t> admit_body(const Endpoint& endpoint, const http::RequestHead& head) {
-    if (endpoint.method == "POST" && !is_json(head.header("content-type"))) {
-      return unsupported("the body must be JSON")
+    if (endpoint.method != "POST") return endpoint.body_size_max;
+    const std::string_view type = head.header("content-type");
+    if (is_type(type, "application/json") &&
+        (endpoint.body_type.empty() || endpoint.body_type == "application/json")) {
+      return endpoint.body_size_max;
+    }
+    if (!endpoint.body_type.empty() && !is_type(type, endpoint.body_type)) {
+      return unsupported(endpoint.body_type == "application/json"
+                             ? "the body must be JSON"
+                             : str("the body must be of the type ", endpoint.body_type))
           .with_where("content-type")
-          .with_hint("send the header 'Content-Type: application/json'");
+          .with_hint(str("send the header 'Content-Type: ", endpoint.body_type, "'"));
+    }
+    if (is_foreign(head)) {
+      return Status(StatusCode::kPermissionDenied, "a page of another origin may send only JSON")
+          .with_where("origin");
     }
     return endpoint.body_size_max;
+  }
+
+  // Spec: Fetch standard, the Origin header: sent by browsers with every POST.
+  static bool is_foreign(const http::RequestHead& head) {
+    const std::string_view origin = head.header("origin");
+    if (origin.empty()) return false;
+    const std::size_t scheme = origin.find("://");
+    return scheme == std::string_view::npos || origin.substr(scheme + 3) != head.header("host");
   }
 
   StreamPinger pinger_;
@@ -78,9 +111,15 @@ class TableDispatcher final : public http::Dispatcher {
 
 }  // namespace
 
-std::string_view path_id(const Endpoint& endpoint, std::string_view path) {
-  const std::string_view prefix = endpoint.path.substr(0, endpoint.path.size() - 4);  // "{id}"
-  return path.starts_with(prefix) ? path.substr(prefix.size()) : std::string_view();
+std::string_view path_parameter(const Endpoint& endpoint,
+                                std::string_view path,
+                                std::string_view name) {
+  const auto parameters = match_path(endpoint.path, path);
+  if (!parameters) return {};
+  for (const auto& [known, value] : *parameters) {
+    if (known == name) return value;
+  }
+  return {};
 }
 
 std::unique_ptr<http::Dispatcher> make_dispatcher(const Services& services) {

@@ -12,8 +12,6 @@
 namespace inferneo::gateway::endpoints {
 namespace {
 
-constexpr std::string_view kPingFrame = ": ping\n\n";
-
 std::string hex(std::uint64_t value) {
   constexpr std::string_view kHex = "0123456789abcdef";
   std::string out(16, '0');
@@ -31,7 +29,9 @@ class Generation final : public Pingable, public std::enable_shared_from_this<Ge
         is_stream_(job.stream),
         started_at_(job.started_at),
         remaining_(job.requests.size()),
-        last_write_(job.started_at) {}
+        last_write_(job.started_at) {
+    if (is_stream_) answer_->begin(buffer_);
+  }
 
   // Thread: front.
   void submit(std::vector<request::GenerateRequest> requests);
@@ -40,7 +40,7 @@ class Generation final : public Pingable, public std::enable_shared_from_this<Ge
 
   // Thread: output.
   void add(std::size_t prompt, request::OutputDelta&& delta);
-  void end(const request::Usage& usage, const Status& status);
+  void end(const request::Usage& usage, const request::RequestTiming& timing, const Status& status);
 
   // Thread: any.
   void abandon();
@@ -56,9 +56,9 @@ class Generation final : public Pingable, public std::enable_shared_from_this<Ge
       generation_->add(prompt_, std::move(delta));
     }
     void on_end(const request::Usage& usage,
-                const request::RequestTiming&,
+                const request::RequestTiming& timing,
                 const Status& status) override {
-      generation_->end(usage, status);
+      generation_->end(usage, timing, status);
     }
 
    private:
@@ -83,7 +83,7 @@ class Generation final : public Pingable, public std::enable_shared_from_this<Ge
   std::mutex mutex_;  // guards all below, and the order of writes
   std::vector<request::RequestId> ids_;
   std::size_t remaining_;
-  request::Usage usage_;
+  AnswerEnd end_;
   std::string buffer_;  // bytes to send, reused for every delta
   TimePoint last_write_;
   bool open_ = false;      // the head of the stream was sent
@@ -117,7 +117,7 @@ void Generation::open() {
     if (ended_) return;
     if (is_stream_) {
       http::Response head;
-      head.content_type = "text/event-stream";
+      head.content_type = answer_->stream_content_type();
       head.headers.emplace_back("Cache-Control", "no-cache");
       head.headers.emplace_back("X-Accel-Buffering", "no");
       exchange_->start_stream(std::move(head));
@@ -138,19 +138,22 @@ void Generation::add(std::size_t prompt, request::OutputDelta&& delta) {
   if (open_ && !buffer_.empty()) send(lock);
 }
 
-void Generation::end(const request::Usage& usage, const Status& status) {
+void Generation::end(const request::Usage& usage,
+                     const request::RequestTiming& timing,
+                     const Status& status) {
   Lock lock(mutex_);
   if (ended_) return;
   if (!status.ok()) {
     fail(lock, status);
     return;
   }
-  usage_.prompt_tokens += usage.prompt_tokens;
-  usage_.cached_prompt_tokens += usage.cached_prompt_tokens;
-  usage_.completion_tokens += usage.completion_tokens;
+  end_.usage.prompt_tokens += usage.prompt_tokens;
+  end_.usage.cached_prompt_tokens += usage.cached_prompt_tokens;
+  end_.usage.completion_tokens += usage.completion_tokens;
+  if (timing.total > end_.timing.total) end_.timing = timing;
   if (--remaining_ > 0) return;
   complete_ = true;
-  answer_->finish(usage_, buffer_);
+  answer_->finish(end_, buffer_);
   if (!is_stream_) {
     respond();
   } else if (open_) {
@@ -193,11 +196,11 @@ void Generation::fail(Lock& lock, const Status& status) {
         str("request ", exchange_->request().head.request_id, " failed: ", status.to_string()));
   }
   if (open_) {
-    buffer_ += str("data: ", http::error_json(status), "\n\n");
+    answer_->fail(status, buffer_);
     exchange_->write(buffer_);
     exchange_->end_stream();
   } else {
-    exchange_->respond(http::error_response(status));
+    exchange_->respond(answer_->refuse(status));
   }
   cancel_all(lock);
 }
@@ -220,8 +223,8 @@ bool Generation::ping_if_quiet(TimePoint now) {
   Lock lock(mutex_);
   if (ended_) return false;
   if (open_ && now - last_write_ >= limits::kSsePingInterval) {
-    buffer_ += kPingFrame;
-    send(lock);
+    buffer_ += answer_->ping();
+    if (!buffer_.empty()) send(lock);
   }
   return true;
 }
@@ -243,12 +246,20 @@ void start_generation(const Services& services,
   if (stream && services.pinger != nullptr) services.pinger->add(generation);
 }
 
+std::string random_id(std::string_view prefix, std::size_t size) {
+  constexpr std::string_view kCharacters = "0123456789abcdefghijklmnopqrstuvwxyz";
+  thread_local std::random_device random;
+  std::string id(prefix);
+  // Why not one draw for several: ids guard stored answers, so each character stays uniform.
+  std::uniform_int_distribution<std::size_t> character(0, kCharacters.size() - 1);
+  for (std::size_t i = 0; i < size; ++i) id += kCharacters[character(random)];
+  return id;
+}
+
 AnswerIdentity make_identity(std::string_view prefix, const manager::ServedModel& model) {
-  std::random_device random;
-  const auto word = [&] { return std::uint64_t{random()} << 32U | random(); };
   const runtime::ModelInfo& info = model.model->info();
   AnswerIdentity identity;
-  identity.id = str(prefix, hex(word()), hex(word()));
+  identity.id = random_id(prefix, 32);
   identity.created_unix_seconds = std::chrono::duration_cast<std::chrono::seconds>(
                                       std::chrono::system_clock::now().time_since_epoch())
                                       .count();

@@ -5,7 +5,9 @@
 // network thread.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -29,6 +31,9 @@ struct GenerationJob {
 void start_generation(const Services& services,
                       std::shared_ptr<http::Exchange> exchange,
                       GenerationJob job);
+
+// `prefix` and `size` random characters of [0-9a-z], from the system's source of randomness.
+std::string random_id(std::string_view prefix, std::size_t size);
 
 // Identity of an answer: a random id after `prefix`, the time, the model and what runs it.
 AnswerIdentity make_identity(std::string_view prefix, const manager::ServedModel& model);

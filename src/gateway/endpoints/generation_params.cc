@@ -225,6 +225,8 @@ constexpr Field<GenerationParams> kFields[] = {
      BIND(assign(params.add_special_tokens, read_bool(value)))},
     {{"truncate_prompt_tokens", kWorks, "1 or more; keep only that many tokens at the end"},
      BIND(assign(params.truncate_prompt_tokens, read_int32(value, 1, kInt32Max)))},
+    {{"return_timings", kWorks, "add timings of queue, prompt and generation; default false"},
+     BIND(assign(params.return_timings, read_bool(value)))},
     {{"return_token_ids", kWorks, "add token_ids and prompt_token_ids to the answer"},
      BIND(assign(params.return_token_ids, read_bool(value)))},
     {{"priority", kWorks, "-1000000 to 1000000; lower runs earlier; default 0"}, bind_priority},

@@ -34,6 +34,7 @@ struct GenerationParams {
   bool continuous_usage = false;
   bool skip_special_tokens = true;
   bool return_token_ids = false;
+  bool return_timings = false;
   std::optional<bool> add_special_tokens;
   std::optional<std::int32_t> truncate_prompt_tokens;  // keep this many at the end
 };

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/str.h"
+#include "text/tools/tool_format.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
@@ -50,6 +51,25 @@ Status check_length(const manager::ServedModel& model,
       .with_hint("shorten it, or set truncate_prompt_tokens");
 }
 
+// Tools that the template does not show go into the system message.
+void describe_tools_in_system_message(ChatPrompt& prompt) {
+  const std::string description = text::describe_tools(prompt.tools);
+  text::Value::List& messages = *prompt.messages.as_list();
+  text::Value::Dict* first = messages.front().as_dict();
+  const bool has_system = *first->front().second.as_string() == "system";
+  if (has_system) {
+    for (auto& [name, value] : *first) {
+      if (name == "content") value = text::Value(str(*value.as_string(), "\n\n", description));
+    }
+  } else {
+    text::Value::Dict system;
+    system.emplace_back("role", text::Value("system"));
+    system.emplace_back("content", text::Value(description));
+    messages.insert(messages.begin(), text::Value(std::move(system)));
+  }
+  prompt.tools = text::Value();
+}
+
 }  // namespace
 
 Result<std::string> render_chat(const manager::ServedModel& model, ChatPrompt prompt) {
@@ -58,6 +78,8 @@ Result<std::string> render_chat(const manager::ServedModel& model, ChatPrompt pr
         .with_where("model")
         .with_hint("send the text to /v1/completions");
   }
+  const bool shows_tools = model.chat_template->source().find("tools") != std::string_view::npos;
+  if (!prompt.tools.is_null() && !shows_tools) describe_tools_in_system_message(prompt);
   std::string last_content;
   if (prompt.continue_final_message) {
     const text::Value& last = prompt.messages.as_list()->back();

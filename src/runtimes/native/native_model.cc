@@ -71,6 +71,29 @@ runtime::GenerationDefaults generation_defaults(const formats::GenerationMeta& m
   return defaults;
 }
 
+runtime::VectorInfo vector_info(const formats::PoolingMeta& meta, const graph::Program& program) {
+  using request::Pooling;
+  runtime::VectorInfo info;
+  if (program.hidden == graph::kNone) return info;
+  const std::int64_t width = program.values[static_cast<std::size_t>(program.hidden)].width;
+  info.hidden_size = static_cast<std::int32_t>(width);
+  switch (meta.kind) {
+    case formats::PoolingMeta::Kind::kUnknown:
+      break;
+    case formats::PoolingMeta::Kind::kLast:
+      info.pooling = Pooling::kLast;
+      break;
+    case formats::PoolingMeta::Kind::kMean:
+      info.pooling = Pooling::kMean;
+      break;
+    case formats::PoolingMeta::Kind::kCls:
+      info.pooling = Pooling::kCls;
+      break;
+  }
+  info.normalize = meta.normalize.value_or(true);
+  return info;
+}
+
 // Runs steps on the calling thread and the device's workers; the result is there when submit
 // returns.
 class NativeRunner final : public runtime::GenerativeRunner {
@@ -87,8 +110,9 @@ class NativeRunner final : public runtime::GenerativeRunner {
                           sequence.context_before,
                           sequence.blocks.data()};
     }
-    result_.logits =
-        executor_->run({plan.token_ids, std::span(slices_.data(), count), plan.logit_rows});
+    result_.logits = executor_->run(
+        {plan.token_ids, std::span(slices_.data(), count), plan.logit_rows, plan.hidden_rows});
+    result_.hidden = executor_->hidden();
     return ++ticket_;
   }
 
@@ -162,6 +186,8 @@ runtime::ModelInfo make_info(const formats::ModelMeta& meta,
   info.eos_token_ids = meta.eos_token_ids;
   info.bos_token_id = meta.bos_token_id;
   info.generation = generation_defaults(meta.generation);
+  info.generates = plan.built.program.logits != graph::kNone;
+  info.vectors = vector_info(meta.pooling, plan.built.program);
   info.memory = plan.memory;
   return info;
 }
