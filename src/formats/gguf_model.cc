@@ -310,9 +310,7 @@ Status read_divisors(const tensor::WeightMap& weights, std::vector<float>& divis
 
 Status read_rope(const Keys& keys, const tensor::WeightMap& weights, ModelMeta& meta) {
   RopeMeta& rope = meta.rope;
-  std::optional<double> theta;
-  RETURN_IF_ERROR(keys.read("rope.freq_base", 1.0, kThetaMax, theta));
-  rope.theta = theta.value_or(rope.theta);
+  RETURN_IF_ERROR(keys.read("rope.freq_base", 1.0, kThetaMax, rope.theta));
   const std::int64_t head_dim = meta.head_dim.value_or(meta.hidden_size / meta.head_count);
   std::optional<std::int64_t> rotary_dim;
   RETURN_IF_ERROR(keys.read("rope.dimension_count", 1, head_dim, rotary_dim));
