@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "kv/kv_cache.h"
+#include "observe/outcomes.h"
 #include "request/generate_request.h"
 #include "request/output.h"
 #include "sample/sampler.h"
@@ -43,6 +44,9 @@ struct Sequence {
   bool waited_for_prefix = false;          // for blocks that another one was computing
   std::optional<sample::Sampler> sampler;  // from first admission on; survives preemption
   TimePoint last_token_at{};
+  TimePoint pace_from{};        // of the tokens whose mean distance is being measured
+  std::int32_t pace_count = 0;  // of them so far
+  std::int32_t pace_count_max = observe::kPaceTokenCount;
 
   [[nodiscard]] std::int32_t token_count() const {
     return static_cast<std::int32_t>(tokens.size());
@@ -75,6 +79,7 @@ struct ActiveRequest {
   TimePoint first_token_at{};
   TimePoint ended_at{};
   std::int32_t cached_prompt_tokens = 0;
+  bool not_finite = false;  // ended because of its logits
   Status end_status;
   request::FinishReason end_reason = request::FinishReason::kStop;  // of choices still open
 

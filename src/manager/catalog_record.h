@@ -26,8 +26,9 @@ std::optional<ModelFormat> parse_model_format(std::string_view name);
 struct ModelFile {
   std::string name;  // within the model's directory, or the GGUF file's own name
   std::uint64_t size = 0;
-  std::string sha256;    // 64 hexadecimal digits; empty when not computed
-  std::string identity;  // FileIdentity::to_string() of the file that the digest was computed from
+  std::string sha256 = {};  // 64 hexadecimal digits; empty when not computed
+  std::string identity =
+      {};  // FileIdentity::to_string() of the file that the digest was computed from
 
   bool operator==(const ModelFile&) const = default;
 };

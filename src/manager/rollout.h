@@ -30,7 +30,7 @@ struct GatePolicy {
   // Error rates up to this are not a reason, even where the stable version has fewer.
   double error_rate_max = 0.01;
   // The candidate's 95th percentiles may be this much above the stable version's.
-  double latency_ratio_max = 1.5;
+  double latency_ratio_max = 2;
   // Requests with non-finite logits that are tolerated. No statistics: a sound model has none.
   std::int64_t non_finite_count_max = 0;
 };
@@ -154,8 +154,9 @@ struct RolloutPreview {
   struct Stage {
     std::int32_t percent = 0;
     bool extended = false;
-    Duration begins{};  // after the candidate is ready, at the earliest
+    Duration begins{};  // after the candidate is ready
     Duration settle{};
+    Duration wait{};  // beyond it, until there are enough requests at the rate of now
     // At the rate of requests now; negative when there are none.
     double candidate_requests = -1;
     bool enough_samples = false;
@@ -167,7 +168,7 @@ struct RolloutPreview {
   std::string stable;
   std::string candidate;
   LoadPreview load;
-  double requests_per_second = 0;  // since the stable version's last reading
+  double requests_per_second = 0;  // of the stable version, over the last minute or so
   std::int32_t golden_prompt_count = 0;
   std::int32_t webhook_count = 0;
   Duration total{};  // of all stages, with enough requests

@@ -2,15 +2,16 @@
 // everything back when the new one is worse. The stable version stays warm until the rollout has
 // ended, so that going back is one published weight.
 // Thread: any; one lock, held for microseconds plus one save of the record (decisions are
-// durable before they take effect). The control thread calls tick(). Nothing waits: loads, prompts
-// and webhooks run elsewhere and are asked about.
+// durable before they take effect). All work is done on the control thread, which calls tick() and
+// runs what the other methods hand it. Nothing waits for loads, prompts or webhooks: they run
+// elsewhere and are asked about.
 // Ownership: borrows everything in RolloutEnvironment, which must outlive it.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,6 +59,9 @@ struct RolloutEnvironment {
   std::int64_t (*unix_ms)() = nullptr;
   RolloutHooks* hooks = nullptr;        // may be null: webhooks are then refused
   RolloutObserver* observer = nullptr;  // may be null
+  // Runs a task on the control thread, where the host's methods may be called, and returns when it
+  // has run; on that thread itself, at once. None: the caller's thread is as good.
+  std::function<void(const std::function<void()>&)> on_control;
 };
 
 class RolloutController {
@@ -90,11 +94,13 @@ class RolloutController {
   Status pause(std::string_view name, std::string reason);
   Status resume(std::string_view name);
   // Goes on to the next stage now, past what the gates lack; from the last stage it completes.
-  // A paused rollout goes on.
-  Status promote(std::string_view name);
+  // `fully` goes to the last stage at once. A paused rollout goes on.
+  Status promote(std::string_view name, bool fully = false);
   // The stable version gets everything at once. Idempotent while rolling back.
   Status abort(std::string_view name, std::string reason);
 
+  // Whether a rollout of the name is under way: its live version must then not be changed.
+  [[nodiscard]] bool is_under_way(std::string_view name) const;
   // Of the name's rollout under way, or its last one. Failures: not_found.
   [[nodiscard]] Result<RolloutStatus> status(std::string_view name) const;
   [[nodiscard]] Result<RolloutStatus> status(std::int64_t id) const;

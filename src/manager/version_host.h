@@ -66,9 +66,12 @@ class VersionHost {
   virtual void release(std::string_view name, std::string_view version) = 0;
 
   // From now on requests for split.name are shared so; both versions are held. Requests that were
-  // resolved before keep their version. Failures: failed_precondition when one is not ready.
+  // resolved before keep their version. A version whose share is zero need not be ready.
+  // Failures: failed_precondition when one that gets requests is not ready.
   virtual Status publish_split(const routing::Split& split) = 0;
   // The name has no split from now on, and `version` is live, also after a restart. Idempotent.
+  // The version need not be ready (it may be the only one left). Failures: not_found, and what
+  // keeps it from being recorded (tried again by the next tick).
   virtual Status set_live(std::string_view name, std::string_view version) = 0;
 
   // A reading of the version's counters; they may start again at zero when it is loaded anew.

@@ -12,6 +12,12 @@ std::uint64_t difference(std::uint64_t later, std::uint64_t earlier) {
   return later > earlier ? later - earlier : 0;
 }
 
+// Bound: 32 bits last for 1,300 years of ten seconds each.
+std::uint64_t span_number(TimePoint now, std::int64_t seconds) {
+  const auto since_epoch = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch());
+  return static_cast<std::uint64_t>(since_epoch.count() / seconds) & 0xffffffff;
+}
+
 template <typename Buckets>
 LatencyCounts read_buckets(const Buckets& buckets) {
   LatencyCounts counts;
@@ -69,50 +75,92 @@ LatencyCounts& LatencyCounts::operator-=(const LatencyCounts& earlier) {
 }
 
 Outcomes& Outcomes::operator+=(const Outcomes& other) {
+  begun += other.begun;
+  begun_per_second += other.begun_per_second;
+  ended_unanswered += other.ended_unanswered;
   succeeded += other.succeeded;
   failed += other.failed;
   refused += other.refused;
   cancelled += other.cancelled;
   non_finite += other.non_finite;
   first_token += other.first_token;
+  prompt_token += other.prompt_token;
   inter_token += other.inter_token;
   return *this;
 }
 
 Outcomes& Outcomes::operator-=(const Outcomes& earlier) {
+  begun = difference(begun, earlier.begun);
+  ended_unanswered = difference(ended_unanswered, earlier.ended_unanswered);
   succeeded = difference(succeeded, earlier.succeeded);
   failed = difference(failed, earlier.failed);
   refused = difference(refused, earlier.refused);
   cancelled = difference(cancelled, earlier.cancelled);
   non_finite = difference(non_finite, earlier.non_finite);
   first_token -= earlier.first_token;
+  prompt_token -= earlier.prompt_token;
   inter_token -= earlier.inter_token;
   return *this;
 }
 
-void OutcomeRecorder::count(Outcome outcome) noexcept {
+std::uint64_t Outcomes::unanswered() const {
+  return difference(begun, first_token.total() + ended_unanswered);
+}
+
+void OutcomeRecorder::count_begun(TimePoint now) noexcept {
+  begun_.fetch_add(1, std::memory_order_relaxed);
+  const std::uint64_t span = span_number(now, kRateSlotSeconds);
+  RateSlot& slot = rate_slots_[span % kRateSlotCount];
+  std::uint64_t old = slot.load(std::memory_order_relaxed);
+  std::uint64_t next = 0;
+  do {
+    next = old >> 32 == span ? old + 1 : (span << 32) + 1;
+  } while (!slot.compare_exchange_weak(old, next, std::memory_order_relaxed));
+}
+
+void OutcomeRecorder::count(Outcome outcome, bool had_first_token) noexcept {
+  if (!had_first_token && outcome != Outcome::kRefused) {
+    ended_unanswered_.fetch_add(1, std::memory_order_relaxed);
+  }
   counts_[static_cast<std::size_t>(outcome)].fetch_add(1, std::memory_order_relaxed);
 }
 
-void OutcomeRecorder::observe_first_token(double seconds) noexcept {
+void OutcomeRecorder::observe_first_token(double seconds,
+                                          std::int32_t computed_prompt_tokens) noexcept {
   first_token_[latency_bucket(seconds)].fetch_add(1, std::memory_order_relaxed);
+  const double per_token = seconds / std::max(computed_prompt_tokens, 1);
+  prompt_token_[latency_bucket(per_token)].fetch_add(1, std::memory_order_relaxed);
 }
 
 void OutcomeRecorder::observe_inter_token(double mean_seconds) noexcept {
   inter_token_[latency_bucket(mean_seconds)].fetch_add(1, std::memory_order_relaxed);
 }
 
-Outcomes OutcomeRecorder::read() const {
-  const auto value = [this](Outcome outcome) {
+Outcomes OutcomeRecorder::read(TimePoint now) const {
+  const auto count_of = [this](Outcome outcome) {
     return counts_[static_cast<std::size_t>(outcome)].load(std::memory_order_relaxed);
   };
   Outcomes outcomes;
-  outcomes.non_finite = value(Outcome::kNonFinite);
-  outcomes.succeeded = value(Outcome::kSucceeded);
-  outcomes.failed = value(Outcome::kFailed) + outcomes.non_finite;
-  outcomes.refused = value(Outcome::kRefused);
-  outcomes.cancelled = value(Outcome::kCancelled);
+  // The spans that are over; the current one would pull the rate down. The first ones of all may
+  // have begun before the recorder existed.
+  const std::uint64_t current = span_number(now, kRateSlotSeconds);
+  std::uint64_t recent = 0;
+  for (const RateSlot& slot : rate_slots_) {
+    const std::uint64_t value = slot.load(std::memory_order_relaxed);
+    const std::uint64_t span = value >> 32;
+    if (span < current && span + kRateSlotCount > current) recent += value & 0xffffffff;
+  }
+  constexpr auto kSpanCount = static_cast<double>(kRateSlotCount - 1);
+  outcomes.begun_per_second = static_cast<double>(recent) / (kSpanCount * kRateSlotSeconds);
+  outcomes.begun = begun_.load(std::memory_order_relaxed);
+  outcomes.ended_unanswered = ended_unanswered_.load(std::memory_order_relaxed);
+  outcomes.non_finite = count_of(Outcome::kNonFinite);
+  outcomes.succeeded = count_of(Outcome::kSucceeded);
+  outcomes.failed = count_of(Outcome::kFailed) + outcomes.non_finite;
+  outcomes.refused = count_of(Outcome::kRefused);
+  outcomes.cancelled = count_of(Outcome::kCancelled);
   outcomes.first_token = read_buckets(first_token_);
+  outcomes.prompt_token = read_buckets(prompt_token_);
   outcomes.inter_token = read_buckets(inter_token_);
   return outcomes;
 }

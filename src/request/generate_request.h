@@ -28,6 +28,8 @@ struct GenerateRequest {
   // The prompt ends in the middle of a reply that this request continues (no text is repeated).
   bool echo = false;  // deliver the prompt's text (and its logprobs when asked) first
   TimePoint deadline = TimePoint::max();
+  // Asked by the server itself (golden prompts): not counted among the version's outcomes.
+  bool is_probe = false;
 };
 
 }  // namespace inferneo::request

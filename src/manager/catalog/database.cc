@@ -17,13 +17,22 @@ bool is_out_of_space(int system_error) {
   return system_error == ENOSPC || system_error == EDQUOT || system_error == EFBIG;
 }
 
+Status disk_full(std::string what) {
+  return resource_exhausted(std::move(what))
+      .with_where("catalog")
+      .with_hint("free some space there and try again; nothing was changed");
+}
+
 Status failure(sqlite3* handle, int code) {
   const int primary = code & 0xff;
   const int system_error = handle == nullptr ? 0 : sqlite3_system_errno(handle);
   const char* said = handle == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(handle);
   if (primary == SQLITE_FULL || (primary == SQLITE_IOERR && is_out_of_space(system_error))) {
-    return resource_exhausted("the disk that holds the catalog is full")
-        .with_hint("free some space there and try again; nothing was changed");
+    return disk_full("the disk that holds the catalog is full");
+  }
+  // SQLite does not keep why a write failed beyond a disk that is full.
+  if (code == SQLITE_IOERR_WRITE) {
+    return disk_full("the disk that holds the catalog is full, over its quota, or failing");
   }
   switch (primary) {
     case SQLITE_CORRUPT:

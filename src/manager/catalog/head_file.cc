@@ -54,8 +54,7 @@ std::optional<Head> head_of(const std::string& bytes, std::size_t offset) {
 
 Status write_failure(int error) {
   if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
-    return resource_exhausted("the disk that holds the catalog is full")
-        .with_hint("free some space there and try again");
+    return resource_exhausted("the disk that holds the catalog is full");
   }
   return internal_error(str("cannot write the catalog's head file: ", error_text(error)));
 }

@@ -89,8 +89,10 @@ Status create_database(const std::string& path) {
   const std::string unfinished = str(path, kNewSuffix);
   ASSIGN_OR_RETURN(const std::unique_ptr<Database> database, Database::open(unfinished));
   RETURN_IF_ERROR(database->run(str("PRAGMA application_id = ", kApplicationId, ";")));
-  RETURN_IF_ERROR(database->run("PRAGMA journal_mode = WAL;"));
   RETURN_IF_ERROR(migrate(*database, migrations()));
+  // Why last: until then each commit goes into the file itself, and closing a log can fail unseen.
+  ASSIGN_OR_RETURN(const std::string mode, database->text("PRAGMA journal_mode = WAL"));
+  if (std::string_view(mode) != "wal") return internal_error("SQLite made no write-ahead log");
   RETURN_IF_ERROR(database->close());
   if (::chmod(unfinished.c_str(), S_IRUSR | S_IWUSR) != 0 ||
       ::rename(unfinished.c_str(), path.c_str()) != 0) {
@@ -360,10 +362,12 @@ Status Store::apply(const Changes& changes) {
   status = head_file_->write(next);
   if (status.ok()) return status;
   // The change is in the database, and what counts acknowledged changes does not know it.
-  broken_ = internal_error(
-      str("the catalog takes no further changes: its head file could not be written (",
-          status.message(),
-          "); restart after removing the cause"));
+  broken_ = unavailable(str("the catalog takes no further changes: its head file could not be "
+                            "written (",
+                            status.message(),
+                            ")"))
+                .with_where("catalog")
+                .with_hint("remove the cause and restart; this change may be there then");
   return broken_;
 }
 
