@@ -280,12 +280,12 @@ TEST_F(ManagerLife, names_versions_and_aliases_resolve) {
   const Status unknown = manager_->find("chat").error();
   EXPECT_EQ(unknown.code(), StatusCode::kNotFound);
   // A version that the policy hides is told in the same words as one that does not exist.
-  ASSERT_TRUE(manager_
-                  ->set_version_policy("org/a",
-                                       {.kind = VersionPolicy::Kind::kSpecific,
-                                        .latest_count = 1,
-                                        .versions = {"1"}})
-                  .ok());
+  ASSERT_TRUE(
+      manager_
+          ->set_version_policy(
+              "org/a",
+              {.kind = VersionPolicy::Kind::kSpecific, .latest_count = 1, .versions = {"1"}})
+          .ok());
   const Status hidden = manager_->find("org/a:2").error();
   const Status absent = manager_->find("org/a:3").error();
   EXPECT_EQ(hidden.code(), absent.code());
