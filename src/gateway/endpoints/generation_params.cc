@@ -264,7 +264,6 @@ constexpr Field<GenerationParams> kFields[] = {
     {{"mirostat", kRefused, kNotThisSampler}, nullptr},
     {{"dry_multiplier", kRefused, kNotThisSampler}, nullptr},
     {{"xtc_probability", kRefused, kNotThisSampler}, nullptr},
-    {{"keep_alive", kRefused, "models stay loaded"}, nullptr},
     {{"moderation", kRefused, "there is no moderation model"}, nullptr},
 };
 #undef BIND
