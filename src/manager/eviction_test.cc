@@ -7,11 +7,8 @@ namespace {
 
 using Ids = std::vector<std::uint32_t>;
 
-EvictionCandidate candidate(std::uint32_t id,
-                            std::uint64_t bytes,
-                            double reload_seconds,
-                            double popularity,
-                            int used_at) {
+EvictionCandidate candidate(
+    std::uint32_t id, std::uint64_t bytes, double reload_seconds, double popularity, int used_at) {
   return {.id = id,
           .bytes = bytes,
           .reload_seconds = reload_seconds,
@@ -29,9 +26,8 @@ TEST(choose_evictions, cost_order_keeps_what_is_dear_to_reload_and_popular) {
 }
 
 TEST(choose_evictions, lru_order_looks_at_time_alone) {
-  const std::vector<EvictionCandidate> all{candidate(1, 100, 10, 9, 3),
-                                           candidate(2, 100, 1, 0, 5),
-                                           candidate(3, 100, 1, 0, 4)};
+  const std::vector<EvictionCandidate> all{
+      candidate(1, 100, 10, 9, 3), candidate(2, 100, 1, 0, 5), candidate(3, 100, 1, 0, 4)};
   EXPECT_EQ(choose_evictions(all, 200, 0, EvictionOrder::kLru), (Ids{1, 3}));
 }
 

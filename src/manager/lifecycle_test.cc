@@ -26,8 +26,8 @@ class LifecycleTest : public ::testing::Test {
     return options;
   }
   VersionId add(const std::string& name, const std::string& version = "1", bool pinned = false) {
-    return *lifecycle->add(
-        {.name = name, .version = version, .pinned = pinned, .keep_alive = {}}, now);
+    return *lifecycle->add({.name = name, .version = version, .pinned = pinned, .keep_alive = {}},
+                           now);
   }
   static VersionSizes sizes(std::uint64_t weights, std::uint64_t kv) {
     return {.fixed_bytes = weights,
@@ -93,9 +93,10 @@ class LifecycleTest : public ::testing::Test {
     take();
   }
   void used(VersionId id, std::int32_t leases, std::uint64_t count = 1) {
-    lifecycle->use(id,
-                   {.lease_count = leases, .request_count = count, .last_used = now, .keep_alive = {}},
-                   now);
+    lifecycle->use(
+        id,
+        {.lease_count = leases, .request_count = count, .last_used = now, .keep_alive = {}},
+        now);
   }
   void pass(Duration time) {
     now += time;
@@ -347,9 +348,8 @@ TEST_F(LifecycleTest, an_idle_model_leaves_after_its_time_and_a_request_may_chan
   load(a, sizes(10, 5));
   used(a, 0);
   EXPECT_EQ(lifecycle->next_tick(now), now + seconds(10));
-  lifecycle->use(a,
-                 {.lease_count = 0, .request_count = 2, .last_used = now, .keep_alive = seconds(30)},
-                 now);
+  lifecycle->use(
+      a, {.lease_count = 0, .request_count = 2, .last_used = now, .keep_alive = seconds(30)}, now);
   pass(seconds(29));
   EXPECT_TRUE(retires.empty());
   pass(seconds(1));

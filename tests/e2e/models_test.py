@@ -179,6 +179,14 @@ class Models(unittest.TestCase):
                 self.assertLess(after, before + 4 * MIB)
             self.assertEqual(ask(server, "a").status, 200)
 
+    def test_a_request_says_how_long_its_model_stays(self):
+        with Server("--lazy-load", "--kv-cache-mib", "4", models=(f"a={DRAFT}",)) as server:
+            self.assertEqual(ask(server, "a", keep_alive="10m").status, 200)
+            self.assertEqual(states(server)["a"], "ready")
+            self.assertEqual(ask(server, "a", keep_alive=0).status, 200)
+            wait_for_state(server, "a", "unloaded")
+            self.assertEqual(ask(server, "a", keep_alive="soon").error()["param"], "keep_alive")
+
     def test_what_does_not_fit_is_refused_with_numbers(self):
         with Server("--lazy-load", "--kv-cache-mib", "4", "--memory-budget-mib", "12",
                     models=(f"a={STARTER}",)) as server:

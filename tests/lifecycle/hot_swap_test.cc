@@ -186,12 +186,13 @@ TEST_F(HotSwap, unloading_gives_the_memory_back_to_the_system) {
   const VersionInfo info = *manager_.find("model:1");
   ASSERT_TRUE(manager_.unload("model:1").ok());
   const std::uint64_t after = anonymous_bytes();
-  std::printf("planned %.1f MiB, measured %.1f MiB; anonymous memory %.1f, loaded %.1f, then %.1f\n",
-              static_cast<double>(info.planned_bytes) / (1 << 20),
-              static_cast<double>(info.measured_bytes) / (1 << 20),
-              static_cast<double>(before) / (1 << 20),
-              static_cast<double>(loaded) / (1 << 20),
-              static_cast<double>(after) / (1 << 20));
+  std::printf(
+      "planned %.1f MiB, measured %.1f MiB; anonymous memory %.1f, loaded %.1f, then %.1f\n",
+      static_cast<double>(info.planned_bytes) / (1 << 20),
+      static_cast<double>(info.measured_bytes) / (1 << 20),
+      static_cast<double>(before) / (1 << 20),
+      static_cast<double>(loaded) / (1 << 20),
+      static_cast<double>(after) / (1 << 20));
   EXPECT_GT(loaded, before + (8ULL << 20)) << "the weights were packed into memory of their own";
   EXPECT_LT(after, before + (4ULL << 20));
   // Sleep gives back the same and wakes faster than a load.

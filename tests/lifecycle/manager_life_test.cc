@@ -26,6 +26,23 @@ using std::chrono::seconds;
 
 constexpr std::uint64_t kMib = 1024ULL * 1024;
 
+// A fake model that claims to have weights.
+class SizedModel final : public runtime::Model {
+ public:
+  explicit SizedModel(std::uint64_t weight_bytes) : info_(inner_.info()) {
+    info_.memory.weight_bytes = weight_bytes;
+  }
+  [[nodiscard]] const runtime::ModelInfo& info() const override { return info_; }
+  Result<std::unique_ptr<runtime::GenerativeRunner>> make_runner(
+      const runtime::RunnerOptions& options) const override {
+    return inner_.make_runner(options);
+  }
+
+ private:
+  runtime::FakeModel inner_{runtime::FakeModelOptions{.eos_probability = 0}};
+  runtime::ModelInfo info_;
+};
+
 // "Weights" are files that name their seed; loads can be stopped at a gate and told to fail.
 class GatedRuntime final : public runtime::Runtime {
  public:
@@ -34,9 +51,7 @@ class GatedRuntime final : public runtime::Runtime {
     return std::filesystem::exists(path + "/weights") ? 1 : 0;
   }
   Result<runtime::MemoryPlan> plan(const std::string&, const runtime::LoadOptions&) const override {
-    runtime::MemoryPlan plan = runtime::FakeModel({}).info().memory;
-    plan.weight_bytes = weight_bytes;
-    return plan;
+    return SizedModel(weight_bytes).info().memory;
   }
   Result<std::shared_ptr<const runtime::Model>> load(const std::string& path,
                                                      const runtime::LoadOptions&,
@@ -49,8 +64,7 @@ class GatedRuntime final : public runtime::Runtime {
       changed_.wait(lock, [this] { return open_; });
     }
     if (fail) return corrupt_data(str(path, "/weights is cut off"));
-    return std::shared_ptr<const runtime::Model>(
-        std::make_shared<runtime::FakeModel>(runtime::FakeModelOptions{.eos_probability = 0}));
+    return std::shared_ptr<const runtime::Model>(std::make_shared<SizedModel>(weight_bytes));
   }
 
   void close() {
@@ -67,7 +81,7 @@ class GatedRuntime final : public runtime::Runtime {
     changed_.wait(lock, [&] { return load_count >= count; });
   }
 
-  std::uint64_t weight_bytes = 1024;
+  std::uint64_t weight_bytes = 16 * kMib;
   std::atomic<bool> fail{false};
   mutable int load_count = 0;
 
@@ -130,7 +144,7 @@ class ManagerLife : public ::testing::Test {
     options.name = name;
     options.version = version;
     options.path = (dir_ / name).string();
-    options.kv_bytes = 16 * kMib;
+    options.kv_bytes = kMib;
     return options;
   }
   ModelManager::WaitId wait(Client& client, const std::string& model) {
@@ -266,12 +280,12 @@ TEST_F(ManagerLife, names_versions_and_aliases_resolve) {
   const Status unknown = manager_->find("chat").error();
   EXPECT_EQ(unknown.code(), StatusCode::kNotFound);
   // A version that the policy hides is told in the same words as one that does not exist.
-  ASSERT_TRUE(manager_
-                  ->set_version_policy("org/a",
-                                       {.kind = VersionPolicy::Kind::kSpecific,
-                                        .latest_count = 1,
-                                        .versions = {"1"}})
-                  .ok());
+  ASSERT_TRUE(
+      manager_
+          ->set_version_policy(
+              "org/a",
+              {.kind = VersionPolicy::Kind::kSpecific, .latest_count = 1, .versions = {"1"}})
+          .ok());
   const Status hidden = manager_->find("org/a:2").error();
   const Status absent = manager_->find("org/a:3").error();
   EXPECT_EQ(hidden.code(), absent.code());
