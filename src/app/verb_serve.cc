@@ -170,7 +170,7 @@ Result<std::optional<Predecessor>> find_predecessor(const ServeFlags& flags, con
     return invalid_argument("--takeover needs the port of the server to replace, not 0");
   }
   ASSIGN_OR_RETURN(std::optional<Predecessor> found,
-                   Predecessor::find(static_cast<std::uint16_t>(config.port)));
+                   Predecessor::find(str(config.host, ":", config.port)));
   log::info("serve",
             found ? str("taking over from process ", found->pid(), ", which serves meanwhile")
                   : str("no server of this user on port ", config.port, "; starting afresh"));
@@ -178,7 +178,8 @@ Result<std::optional<Predecessor>> find_predecessor(const ServeFlags& flags, con
 }
 
 // What a successor needs, kept ready while serving. Null when there cannot be one.
-std::unique_ptr<Successors> await_successors(http::Server& server,
+std::unique_ptr<Successors> await_successors(const std::string& address,
+                                             http::Server& server,
                                              SignalWatch& signals,
                                              std::atomic<bool>& succeeded) {
   Successors::Events events;
@@ -196,7 +197,7 @@ std::unique_ptr<Successors> await_successors(http::Server& server,
   };
   Result<int> listener = server.duplicate_listener();
   Result<std::unique_ptr<Successors>> started =
-      listener.has_value() ? Successors::start(server.port(), OwnedFd(*listener), std::move(events))
+      listener.has_value() ? Successors::start(address, OwnedFd(*listener), std::move(events))
                            : Result<std::unique_ptr<Successors>>(listener.error());
   if (started.has_value()) return *std::move(started);
   log::warning("serve", str("no restart in place: ", started.error().message()));
@@ -286,7 +287,8 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
     }
   }
   std::atomic<bool> succeeded{false};
-  const std::unique_ptr<Successors> successors = await_successors(*server, signals, succeeded);
+  const std::unique_ptr<Successors> successors =
+      await_successors(str(config.host, ":", server->port()), *server, signals, succeeded);
   const std::string url = base_url(config.host, server->port());
   const auto models = host->manager().list();
   const Duration start_time = std::chrono::steady_clock::now() - started;
