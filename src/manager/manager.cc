@@ -387,7 +387,7 @@ void ModelManager::run_on_control(std::function<void()> tick) {
   });
 }
 
-void ModelManager::on_control(const std::function<void()>& task) {
+void ModelManager::call_on_control(const std::function<void()>& task) {
   impl_->loop->is_own_thread() ? task() : impl_->loop->run(task);
 }
 

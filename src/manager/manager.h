@@ -238,7 +238,7 @@ class ModelManager {
   // `tick` runs on the control thread every RolloutController::kTickInterval from now on; none: no more.
   void run_on_control(std::function<void()> tick);
   // Runs `task` on the control thread and waits for it; there at once. Not at all after the end.
-  void on_control(const std::function<void()>& task);
+  void call_on_control(const std::function<void()>& task);
 
   // Readiness goes off; everything else goes on, so that those who send requests can look
   // elsewhere.
