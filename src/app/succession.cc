@@ -28,10 +28,12 @@ Result<std::optional<Predecessor>> find_predecessor(bool takeover, const Config&
 std::unique_ptr<Successors> await_successors(const std::string& address,
                                              gateway::http::Server& server,
                                              SignalWatch& signals,
-                                             std::atomic<bool>& succeeded) {
+                                             std::atomic<bool>& succeeded,
+                                             std::function<void()> release) {
   Successors::Events events;
-  events.on_taken = [](pid_t pid) {
+  events.on_taken = [release = std::move(release)](pid_t pid) {
     log::info("serve", str("process ", pid, " is starting to take over"));
+    if (release) release();
   };
   events.on_abandoned = [](pid_t pid) {
     log::warning("serve", str("process ", pid, " went away before it took over; serving on"));

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,12 +22,14 @@ namespace inferneo::app {
 Result<std::optional<Predecessor>> find_predecessor(bool takeover, const Config& config);
 
 // Stands ready for a successor while serving `address`. When one has taken over, the server accepts
-// no more, `succeeded` is set and main is woken. Null, with a warning, when there cannot be one.
-// The others must outlive the result.
+// no more, `succeeded` is set and main is woken. `release` is called, on another thread, when one
+// begins: it lets go of what only one process may hold. Null, with a warning, when there cannot be
+// one. The others must outlive the result.
 std::unique_ptr<Successors> await_successors(const std::string& address,
                                              gateway::http::Server& server,
                                              SignalWatch& signals,
-                                             std::atomic<bool>& succeeded);
+                                             std::atomic<bool>& succeeded,
+                                             std::function<void()> release);
 
 // After that: waits for connections to end with their next answer, up to `limit` or a signal.
 void finish_connections(gateway::http::Server& server,

@@ -236,7 +236,7 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
   }
   std::atomic<bool> succeeded{false};
   const std::unique_ptr<Successors> successors =
-      await_successors(str(config.host, ":", server->port()), *server, signals, succeeded);
+      await_successors(str(config.host, ":", server->port()), *server, signals, succeeded, {});
   const std::string url = base_url(config.host, server->port());
   const auto models = host->manager().list();
   const Duration start_time = std::chrono::steady_clock::now() - started;
