@@ -17,11 +17,10 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/thread.h"
+#include "routing/subject.h"
 
 namespace inferneo::app {
 namespace {
-
-using SteadyTime = std::chrono::steady_clock;
 
 // The messages: one line each, the number is that of the protocol.
 constexpr std::string_view kTake = "inferneo-take 1\n";
@@ -33,15 +32,14 @@ constexpr std::size_t kMessageSizeMax = 32;
 
 // The other side answers at once, unless it stands still.
 constexpr std::chrono::seconds kAnswerTimeout{10};
-// How long a predecessor may take to give up the name after it said that it left.
-constexpr std::chrono::seconds kNameTimeout{5};
-constexpr std::chrono::milliseconds kNameInterval{20};
 
 // Spec: unix(7), abstract: the name begins with a zero byte and is as long as the size says.
-std::pair<sockaddr_un, socklen_t> address_of(std::uint16_t port) {
+std::pair<sockaddr_un, socklen_t> address_of(std::string_view served) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  const std::string name = str("inferneo-handover-", ::getuid(), "-", port);
+  // A hash, because a name has little room and a host name may be long.
+  const std::string name =
+      str("inferneo-handover-", ::getuid(), "-", routing::SubjectHash().add(served).value());
   std::memcpy(address.sun_path + 1, name.data(), name.size());
   return {address, static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size())};
 }
@@ -140,16 +138,16 @@ OwnedFd::~OwnedFd() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Result<std::optional<Predecessor>> Predecessor::find(std::uint16_t port) {
+Result<std::optional<Predecessor>> Predecessor::find(std::string_view served) {
   ASSIGN_OR_RETURN(OwnedFd channel, make_socket());
-  const auto [address, size] = address_of(port);
+  const auto [address, size] = address_of(served);
   if (::connect(channel.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) {
     if (errno == ECONNREFUSED) return std::optional<Predecessor>();
     return failed("connecting to the running server");
   }
   ASSIGN_OR_RETURN(const ucred peer, peer_of(channel.get()));
   if (!send_message(channel.get(), kTake) || !wait_readable(channel.get(), kAnswerTimeout)) {
-    return unavailable(str("process ", peer.pid, " serves port ", port, " but does not answer"));
+    return unavailable(str("process ", peer.pid, " serves ", served, " but does not answer"));
   }
   Message answer = receive_message(channel.get());
   if (answer.text == kBusy) {
@@ -173,18 +171,14 @@ Status Predecessor::finish() {
   return ok_status();
 }
 
-Result<std::unique_ptr<Successors>> Successors::start(std::uint16_t port,
+Result<std::unique_ptr<Successors>> Successors::start(std::string_view served,
                                                       OwnedFd listener,
                                                       Events events) {
   ASSIGN_OR_RETURN(OwnedFd door, make_socket());
-  const auto [address, size] = address_of(port);
-  const auto deadline = SteadyTime::now() + kNameTimeout;
-  while (::bind(door.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) {
+  const auto [address, size] = address_of(served);
+  if (::bind(door.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) {
     if (errno != EADDRINUSE) return failed("the name for the hand-over");
-    if (SteadyTime::now() >= deadline) {
-      return already_exists(str("another process answers for port ", port));
-    }
-    std::this_thread::sleep_for(kNameInterval);
+    return already_exists(str("another process answers for ", served));
   }
   if (::listen(door.get(), 4) != 0) return failed("the name for the hand-over");
   OwnedFd stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));

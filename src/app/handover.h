@@ -5,9 +5,9 @@
 // the other still serves, then accepts on the same socket and says so; the other accepts no more,
 // finishes what it has and exits. Should the new one fail before that, nothing has changed.
 //
-// They meet on an abstract Unix socket named after user and port. Why: it lives and dies with the
-// processes, in the same network namespace as the port itself, leaves no file behind and needs no
-// setting; each side checks the other's user id, because such names have no permissions. Why not
+// They meet on an abstract Unix socket named after user, host and port. Why: it lives and dies with
+// the processes, in the same network namespace as the port itself, leaves no file behind and needs
+// no setting; each side checks the other's user id, because such names have no permissions. Why not
 // a signal and exec: the new process comes from whoever supervises it, with its environment, limits
 // and program file, and a failing one never endangers the running one. Why not SO_REUSEPORT: what
 // waits in a closing socket's queue is lost.
@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -47,10 +48,11 @@ class OwnedFd {
 // The new process's side. Thread: one.
 class Predecessor {
  public:
-  // The process that serves `port`, with a copy of its listening socket; empty when there is none.
-  // Blocks for a moment. Failures: permission_denied (another user's), unavailable (another
-  // successor is under way, or it does not answer).
-  static Result<std::optional<Predecessor>> find(std::uint16_t port);
+  // The process that serves `address` ("127.0.0.1:8000", as both are configured), with a copy of
+  // its listening socket; empty when there is none. Blocks for a moment. Failures:
+  // permission_denied (another user's), unavailable (another successor is under way, or it does not
+  // answer).
+  static Result<std::optional<Predecessor>> find(std::string_view address);
 
   [[nodiscard]] int listener() const { return listener_.get(); }
   [[nodiscard]] int take_listener() { return listener_.release(); }
@@ -79,7 +81,7 @@ class Successors {
   };
   // Takes ownership of `listener`. Failures: already_exists when another process has the name
   // (after waiting a moment for a predecessor to give it up), internal.
-  static Result<std::unique_ptr<Successors>> start(std::uint16_t port,
+  static Result<std::unique_ptr<Successors>> start(std::string_view address,
                                                    OwnedFd listener,
                                                    Events events);
   ~Successors();

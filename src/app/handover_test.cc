@@ -26,6 +26,7 @@ struct Listener {
     EXPECT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
     EXPECT_EQ(::listen(fd.get(), 8), 0);
     port = port_of(fd.get());
+    where = str("127.0.0.1:", port);
   }
   static std::uint16_t port_of(int socket) {
     sockaddr_in address{};
@@ -35,6 +36,7 @@ struct Listener {
   }
   OwnedFd fd;
   std::uint16_t port = 0;
+  std::string where;
 };
 
 // Keeps what was told, in order.
@@ -68,7 +70,7 @@ class Log {
 
 TEST(Handover, without_a_server_there_is_nobody_to_succeed) {
   Listener unused;
-  const auto found = Predecessor::find(unused.port);
+  const auto found = Predecessor::find(unused.where);
   ASSERT_TRUE(found.has_value()) << found.status().to_string();
   EXPECT_FALSE(found->has_value());
 }
@@ -76,10 +78,11 @@ TEST(Handover, without_a_server_there_is_nobody_to_succeed) {
 TEST(Handover, the_successor_gets_the_same_socket_and_the_other_leaves) {
   Listener listener;
   const std::uint16_t port = listener.port;
+  const std::string where = listener.where;
   Log log;
-  auto successors = Successors::start(port, std::move(listener.fd), log.events());
+  auto successors = Successors::start(where, std::move(listener.fd), log.events());
   ASSERT_TRUE(successors.has_value()) << successors.status().to_string();
-  auto found = Predecessor::find(port);
+  auto found = Predecessor::find(where);
   ASSERT_TRUE(found.has_value()) << found.status().to_string();
   ASSERT_TRUE(found->has_value());
   EXPECT_EQ((*found)->pid(), ::getpid());
@@ -99,19 +102,19 @@ TEST(Handover, the_successor_gets_the_same_socket_and_the_other_leaves) {
   EXPECT_GE(accepted.get(), 0);
   // The name is free: the successor can be succeeded.
   Log next;
-  auto again = Successors::start(port, OwnedFd((*found)->take_listener()), next.events());
+  auto again = Successors::start(where, OwnedFd((*found)->take_listener()), next.events());
   ASSERT_TRUE(again.has_value()) << again.status().to_string();
-  EXPECT_TRUE(Predecessor::find(port)->has_value());
+  EXPECT_TRUE(Predecessor::find(where)->has_value());
 }
 
 TEST(Handover, a_successor_that_fails_changes_nothing) {
   Listener listener;
-  const std::uint16_t port = listener.port;
+  const std::string where = listener.where;
   Log log;
-  auto successors = Successors::start(port, std::move(listener.fd), log.events());
+  auto successors = Successors::start(where, std::move(listener.fd), log.events());
   ASSERT_TRUE(successors.has_value());
   for (int i = 0; i < 3; ++i) {
-    const auto found = Predecessor::find(port);
+    const auto found = Predecessor::find(where);
     ASSERT_TRUE(found.has_value() && found->has_value()) << found.status().to_string();
   }
   EXPECT_TRUE(log.becomes("taken abandoned taken abandoned taken abandoned "));
@@ -119,13 +122,13 @@ TEST(Handover, a_successor_that_fails_changes_nothing) {
 
 TEST(Handover, a_second_successor_is_told_to_wait) {
   Listener listener;
-  const std::uint16_t port = listener.port;
+  const std::string where = listener.where;
   Log log;
-  auto successors = Successors::start(port, std::move(listener.fd), log.events());
+  auto successors = Successors::start(where, std::move(listener.fd), log.events());
   ASSERT_TRUE(successors.has_value());
-  auto first = Predecessor::find(port);
+  auto first = Predecessor::find(where);
   ASSERT_TRUE(first.has_value() && first->has_value());
-  const auto second = Predecessor::find(port);
+  const auto second = Predecessor::find(where);
   ASSERT_FALSE(second.has_value());
   EXPECT_EQ(second.error().code(), StatusCode::kUnavailable);
   EXPECT_NE(second.error().message().find("being succeeded"), std::string::npos);
@@ -134,15 +137,15 @@ TEST(Handover, a_second_successor_is_told_to_wait) {
 
 TEST(Handover, a_server_that_ends_answers_nobody_and_frees_the_name) {
   Listener listener;
-  const std::uint16_t port = listener.port;
+  const std::string where = listener.where;
   Log log;
-  auto first = Successors::start(port, OwnedFd(::dup(listener.fd.get())), log.events());
+  auto first = Successors::start(where, OwnedFd(::dup(listener.fd.get())), log.events());
   ASSERT_TRUE(first.has_value());
-  auto waiting = Predecessor::find(port);
+  auto waiting = Predecessor::find(where);
   first->reset();  // with a successor under way
   EXPECT_FALSE((*waiting)->finish().ok());
-  EXPECT_FALSE(Predecessor::find(port)->has_value());
-  EXPECT_TRUE(Successors::start(port, std::move(listener.fd), log.events()).has_value());
+  EXPECT_FALSE(Predecessor::find(where)->has_value());
+  EXPECT_TRUE(Successors::start(where, std::move(listener.fd), log.events()).has_value());
 }
 
 }  // namespace

@@ -10,12 +10,11 @@
 #include "app/batch_storage.h"
 #include "app/config_sources.h"
 #include "app/exposure.h"
-#include "app/handover.h"
 #include "app/model_host.h"
 #include "app/program.h"
-#include "app/rollouts.h"
 #include "app/signal_watch.h"
 #include "app/startup_gate.h"
+#include "app/succession.h"
 #include "app/verb.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -167,55 +166,6 @@ Signal wait_for_end(SignalWatch& signals, const std::atomic<bool>& succeeded) {
   return Signal::kWake;
 }
 
-// The process that serves the port now, when it is to be replaced.
-Result<std::optional<Predecessor>> find_predecessor(const ServeFlags& flags, const Config& config) {
-  if (!flags.takeover) return std::optional<Predecessor>();
-  if (config.port == 0) {
-    return invalid_argument("--takeover needs the port of the server to replace, not 0");
-  }
-  ASSIGN_OR_RETURN(std::optional<Predecessor> found,
-                   Predecessor::find(static_cast<std::uint16_t>(config.port)));
-  log::info("serve",
-            found ? str("taking over from process ", found->pid(), ", which serves meanwhile")
-                  : str("no server of this user on port ", config.port, "; starting afresh"));
-  return found;
-}
-
-// What a successor needs, kept ready while serving. Null when there cannot be one.
-std::unique_ptr<Successors> await_successors(http::Server& server,
-                                             SignalWatch& signals,
-                                             std::atomic<bool>& succeeded) {
-  Successors::Events events;
-  events.on_taken = [](pid_t pid) {
-    log::info("serve", str("process ", pid, " is starting to take over"));
-  };
-  events.on_abandoned = [](pid_t pid) {
-    log::warning("serve", str("process ", pid, " went away before it took over; serving on"));
-  };
-  events.on_finished = [&](pid_t pid) {
-    server.leave();
-    log::info("serve", str("process ", pid, " has taken over: new connections are its own"));
-    succeeded.store(true, std::memory_order_release);
-    signals.wake();
-  };
-  Result<int> listener = server.duplicate_listener();
-  Result<std::unique_ptr<Successors>> started =
-      listener.has_value() ? Successors::start(server.port(), OwnedFd(*listener), std::move(events))
-                           : Result<std::unique_ptr<Successors>>(listener.error());
-  if (started.has_value()) return *std::move(started);
-  log::warning("serve", str("no restart in place: ", started.error().message()));
-  return nullptr;
-}
-
-// After a successor has taken over: each connection ends with its next answer.
-void finish_connections(http::Server& server, SignalWatch& signals, std::chrono::seconds limit) {
-  using SteadyTime = std::chrono::steady_clock;
-  const auto deadline = SteadyTime::now() + limit;
-  while (!server.wait_no_connections(kPollInterval) && SteadyTime::now() < deadline) {
-    if (asks_to_stop(signals.wait(Duration::zero()))) return;
-  }
-}
-
 // Readiness goes off while requests are still served, so that balancers stop sending before the
 // listener closes. False when a second signal cut it short.
 bool give_notice(manager::ModelManager& manager,
@@ -275,9 +225,9 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
       .clock = &host->clock(),
       .reply_formats = {.tools = config.tool_format, .reasoning = config.reasoning_format}};
   storage.offer(services);
-  Rollouts rollouts(host->manager(), nullptr, nullptr, host->clock());
   StartupGate gate(endpoints::make_dispatcher(services));
-  ASSIGN_OR_RETURN(std::optional<Predecessor> predecessor, find_predecessor(flags, config));
+  ASSIGN_OR_RETURN(std::optional<Predecessor> predecessor,
+                   find_predecessor(flags.takeover, config));
   http::ServerOptions options = server_options(config);
   std::unique_ptr<http::Server> server;
   // A successor accepts when it can serve; until then the other process does.
@@ -285,7 +235,6 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
     ASSIGN_OR_RETURN(server, http::Server::start(options, gate, metrics));
   }
   RETURN_IF_ERROR(load_models(*host, *specs, config, signals));
-  RETURN_IF_ERROR(rollouts.start());
   gate.open();
   if (predecessor) {
     options.listener_fd = predecessor->take_listener();
@@ -296,7 +245,8 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
   }
   storage.start(gate);
   std::atomic<bool> succeeded{false};
-  const std::unique_ptr<Successors> successors = await_successors(*server, signals, succeeded);
+  const std::unique_ptr<Successors> successors =
+      await_successors(str(config.host, ":", server->port()), *server, signals, succeeded, {});
   const std::string url = base_url(config.host, server->port());
   const auto models = host->manager().list();
   const Duration start_time = std::chrono::steady_clock::now() - started;

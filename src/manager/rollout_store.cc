@@ -38,33 +38,7 @@ void forget_oldest(std::vector<RolloutRecord>& records, const Remove& remove) {
   });
 }
 
-// Of the texts that the catalog keeps for others.
-constexpr std::string_view kOwner = "rollout";
-
 }  // namespace
-
-Status CatalogRolloutStore::save(const RolloutRecord& record) {
-  return catalog_.save_state(kOwner, str(record.id), encode(record));
-}
-
-Result<std::vector<RolloutRecord>> CatalogRolloutStore::load() {
-  ASSIGN_OR_RETURN(const auto texts, catalog_.states(kOwner));
-  std::vector<RolloutRecord> records;
-  for (const auto& [key, text] : texts) {
-    Result<RolloutRecord> record = decode_rollout(text);
-    if (!record.has_value()) {
-      return std::move(record).error().with_context(str("rollout number ", printable(key)));
-    }
-    records.push_back(*std::move(record));
-  }
-  Status removed;
-  forget_oldest(records, [&](std::int64_t id) {
-    const Status status = catalog_.remove_state(kOwner, str(id));
-    if (!status.ok()) removed = status;
-  });
-  RETURN_IF_ERROR(removed);
-  return records;
-}
 
 Status MemoryRolloutStore::save(const RolloutRecord& record) {
   texts_[record.id] = encode(record);

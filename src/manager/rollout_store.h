@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "manager/catalog.h"
 #include "manager/rollout_controller.h"
 
 namespace inferneo::manager {
@@ -18,20 +17,6 @@ class MemoryRolloutStore final : public RolloutStore {
 
  private:
   std::map<std::int64_t, std::string> texts_;  // as encoded, by id
-};
-
-// In the catalog's database, with its promises. Ended rollouts beyond limits::kRolloutKeptCountMax
-// are removed by load(). The catalog must outlive it.
-class CatalogRolloutStore final : public RolloutStore {
- public:
-  explicit CatalogRolloutStore(Catalog& catalog) : catalog_(catalog) {}
-  // Failures: as Catalog::save_state.
-  Status save(const RolloutRecord& record) override;
-  // Failures: corrupt_data, those of Catalog::states.
-  Result<std::vector<RolloutRecord>> load() override;
-
- private:
-  Catalog& catalog_;
 };
 
 // `directory`/rollout-ID.json, each replaced as a whole and synced. Ended rollouts beyond

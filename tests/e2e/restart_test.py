@@ -111,7 +111,7 @@ def capacity(server, seconds=2.0):
 
 class Restart(unittest.TestCase):
     def setUp(self):
-        self.server = Server("--kv-cache-mib", "16", "--drain-timeout-s", "20")
+        self.server = Server("--kv-cache-mib", "16", "--drain-timeout-s", "8")
         self.server.__enter__()
 
     def tearDown(self):

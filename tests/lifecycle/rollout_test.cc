@@ -138,7 +138,7 @@ class RealRollout : public ::testing::Test {
              .clock = &clock_,
              .unix_ms = [] { return std::int64_t{1'700'000'000'000}; },
              .on_control =
-                 [this](const std::function<void()>& task) { manager_.on_control(task); }}) {
+                 [this](const std::function<void()>& task) { manager_.call_on_control(task); }}) {
     add("1", "starter");
     add("2", "starter-draft");
     EXPECT_TRUE(manager_.load("model").ok());
