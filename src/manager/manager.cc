@@ -112,7 +112,10 @@ Status ModelManager::remove(std::string_view name, std::string_view version) {
 }
 
 Status ModelManager::follow_catalog() {
-  return impl_->run([&] { return impl_->follow_catalog(); });
+  const Status status = impl_->run([&] { return impl_->follow_catalog(); });
+  // The list is published after the batch of the command: what the caller reads next is to be new.
+  impl_->loop->run([] {});
+  return status;
 }
 
 // --- commands ---
@@ -379,6 +382,11 @@ ModelManager::Health ModelManager::health() const {
 }
 
 VersionHost& ModelManager::version_host() { return *impl_->host; }
+
+void ModelManager::call_on_control(const std::function<void()>& task) {
+  if (impl_->loop->is_own_thread()) return task();
+  impl_->loop->run(task);
+}
 
 void ModelManager::run_on_control(std::function<void()> tick) {
   impl_->loop->run([&] {

@@ -86,6 +86,7 @@ void GoldenRun::submit() {
   for (; at_ < prompts_.size() && !stopped_.load(); ++at_) {
     const GoldenPrompt& prompt = prompts_[at_];
     request::GenerateRequest request;
+    request.is_probe = true;
     request.prompt = served_->tokenizer->encode(prompt.prompt);
     request.sampling.temperature = 0;
     request.sampling.max_tokens = prompt.max_tokens;
@@ -305,7 +306,8 @@ Status ManagerVersionHost::set_live(std::string_view name, std::string_view vers
 observe::Outcomes ManagerVersionHost::outcomes(std::string_view name, std::string_view version) {
   const auto directory = control_.directory();
   const VersionEntry* entry = find_entry(*directory, name, version);
-  return entry == nullptr ? observe::Outcomes() : entry->use->outcomes.read();
+  if (entry == nullptr || entry->info.metrics == nullptr) return {};
+  return entry->info.metrics->outcomes.read(control_.now());
 }
 
 Status ManagerVersionHost::start_golden(std::string_view name,

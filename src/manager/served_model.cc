@@ -3,55 +3,6 @@
 #include <utility>
 
 namespace inferneo::manager {
-namespace {
-
-// Passes a request's output on and counts what became of it.
-class CountingSink final : public request::OutputSink {
- public:
-  CountingSink(std::shared_ptr<request::OutputSink> sink, std::shared_ptr<VersionUse> use)
-      : sink_(std::move(sink)), use_(std::move(use)) {}
-
-  void on_delta(request::OutputDelta&& delta) override {
-    if (delta.finish == request::FinishReason::kError) has_fault_ = true;
-    sink_->on_delta(std::move(delta));
-  }
-
-  void on_end(const request::Usage& usage,
-              const request::RequestTiming& timing,
-              const Status& status) override {
-    count(usage, timing, status);
-    sink_->on_end(usage, timing, status);
-  }
-
- private:
-  void count(const request::Usage& usage,
-             const request::RequestTiming& timing,
-             const Status& status) {
-    using observe::Outcome;
-    observe::OutcomeRecorder& outcomes = use_->outcomes;
-    if (status.code() == StatusCode::kCancelled) return outcomes.count(Outcome::kCancelled);
-    if (!status.ok()) return outcomes.count(has_fault_ ? Outcome::kNonFinite : Outcome::kFailed);
-    outcomes.count(Outcome::kSucceeded);
-    if (usage.completion_tokens < 1) return;
-    outcomes.observe_first_token(to_seconds(timing.first_token));
-    if (usage.completion_tokens < 2) return;
-    outcomes.observe_inter_token(to_seconds(timing.total - timing.first_token) /
-                                 (usage.completion_tokens - 1));
-  }
-
-  const std::shared_ptr<request::OutputSink> sink_;
-  const std::shared_ptr<VersionUse> use_;
-  bool has_fault_ = false;
-};
-
-// A refusal that says something about the version, not about the request.
-bool is_refusal(const Status& status) {
-  return status.code() == StatusCode::kResourceExhausted ||
-         status.code() == StatusCode::kUnavailable;
-}
-
-}  // namespace
-
 VersionUse::Reading VersionUse::read() const {
   Reading reading;
   reading.lease_count = lease_count_.load(std::memory_order_acquire);
@@ -96,12 +47,7 @@ Lease::Hold::~Hold() {
 
 Result<request::RequestId> Lease::submit(request::GenerateRequest& request,
                                          std::shared_ptr<request::OutputSink> sink) const {
-  const std::shared_ptr<VersionUse>& use = hold_->use;
-  if (use == nullptr) return hold_->served->engine->submit(request, std::move(sink));
-  Result<request::RequestId> id =
-      hold_->served->engine->submit(request, std::make_shared<CountingSink>(std::move(sink), use));
-  if (!id.has_value() && is_refusal(id.error())) use->outcomes.count(observe::Outcome::kRefused);
-  return id;
+  return hold_->served->engine->submit(request, std::move(sink));
 }
 
 }  // namespace inferneo::manager

@@ -16,7 +16,6 @@
 #include "base/result.h"
 #include "engine/engine.h"
 #include "observe/metrics.h"
-#include "observe/outcomes.h"
 #include "request/generate_request.h"
 #include "request/output.h"
 #include "runtime/runtime.h"
@@ -59,7 +58,6 @@ class VersionUse {
   // The data plane's side. Thread: any; no lock.
   void take(std::optional<Duration> keep_alive);
   void give_back();
-  observe::OutcomeRecorder outcomes;
 
  private:
   static constexpr Duration::rep kNoKeepAlive = -1;
