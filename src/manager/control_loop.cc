@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
-#include <future>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -51,10 +50,8 @@ void ControlLoop::run(const std::function<void()>& task) {
     const std::lock_guard lock(mutex_);
     posted = !stopping_;
     if (posted) {
-      tasks_.emplace_back([&] {
-        task();
-        done.set_value();
-      });
+      tasks_.emplace_back([&] { task(); });
+      runs_.push_back(&done);
     }
   }
   if (!posted) return;
@@ -83,6 +80,7 @@ void ControlLoop::stop() {
 
 void ControlLoop::loop() {
   std::vector<Task> tasks;
+  std::vector<std::promise<void>*> runs;
   for (;;) {
     const TimePoint next = next_look_();
     const Duration sleep = next == TimePoint::max()
@@ -93,6 +91,7 @@ void ControlLoop::loop() {
       changed_.wait_for(lock, sleep, [this] { return stopping_ || poked_ || !tasks_.empty(); });
       poked_ = false;
       tasks.swap(tasks_);
+      runs.swap(runs_);
       if (tasks.empty() && stopping_) return;
     }
     for (Task& task : tasks) {
@@ -101,6 +100,8 @@ void ControlLoop::loop() {
     }
     tasks.clear();
     look_();
+    for (std::promise<void>* run : runs) run->set_value();
+    runs.clear();
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <condition_variable>
 #include <functional>
+#include <future>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -26,7 +27,8 @@ class ControlLoop {
 
   // Dropped when the loop has ended.
   void post(Task task);
-  // Runs `task` on the control thread and waits for its end. Not to be called on it.
+  // Runs `task` on the control thread and waits for its end and the look after it. Not to be called
+  // on that thread.
   void run(const std::function<void()>& task);
   [[nodiscard]] bool is_own_thread() const;
   // Wakes it for a look. Cheap when it is awake.
@@ -43,6 +45,7 @@ class ControlLoop {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Task> tasks_;
+  std::vector<std::promise<void>*> runs_;  // of run(), told after the look
   bool poked_ = false;
   bool stopping_ = false;
   std::jthread thread_;  // declared last: ends before what it uses

@@ -383,16 +383,15 @@ ModelManager::Health ModelManager::health() const {
 
 VersionHost& ModelManager::version_host() { return *impl_->host; }
 
-void ModelManager::call_on_control(const std::function<void()>& task) {
-  if (impl_->loop->is_own_thread()) return task();
-  impl_->loop->run(task);
-}
-
 void ModelManager::run_on_control(std::function<void()> tick) {
   impl_->loop->run([&] {
+    impl_->next_rollout_tick = tick ? impl_->now() : TimePoint::max();
     impl_->rollout_tick = std::move(tick);
-    impl_->next_rollout_tick = impl_->now();
   });
+}
+
+void ModelManager::call_on_control(const std::function<void()>& task) {
+  impl_->loop->is_own_thread() ? task() : impl_->loop->run(task);
 }
 
 // --- the end ---

@@ -239,10 +239,11 @@ class ModelManager {
 
   // What rollouts drive. Its methods run on the control thread only.
   [[nodiscard]] VersionHost& version_host();
-  // Runs a task on the control thread and returns when it has run; on that thread itself, at once.
-  void call_on_control(const std::function<void()>& task);
-  // `tick` runs on the control thread every RolloutController::kTickInterval from now on. Once.
+  // `tick` runs on the control thread every RolloutController::kTickInterval from now on; none: no
+  // more.
   void run_on_control(std::function<void()> tick);
+  // Runs `task` on the control thread and waits for it; there at once. Not at all after the end.
+  void call_on_control(const std::function<void()>& task);
 
   // Readiness goes off; everything else goes on, so that those who send requests can look
   // elsewhere.

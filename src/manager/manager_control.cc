@@ -113,7 +113,7 @@ ManagerControl::~ManagerControl() {
     current = std::make_shared<const Directory>();
   };
   loop->run(let_go);
-  loaders.reset();
+  loaders->stop();
   loop->run(let_go);
   // How long a request's last owner may take to let go of its lease after its engine has ended it.
   constexpr std::chrono::seconds kLeaseReturnTimeout{5};
@@ -382,6 +382,7 @@ void ManagerControl::look() {
   }
   // Listings and requests see the outcome before whoever asked for it is told.
   if (list_changed || !changed_models.empty()) publish();
+  for (auto& [ready, lease] : std::exchange(answers, {})) ready(std::move(lease));
   settle_pending();
   const bool wanted = lifecycle.wants_idle();
   if (wanted == idle_wanted) return;
@@ -502,7 +503,8 @@ void ManagerControl::grant(const GrantTicket& action) {
   requests_waited.fetch_add(1);
   metrics.cold_start_wait.observe(to_seconds(now() - waiter.began));
   changed_models.insert(waiter.model);
-  waiter.ready(Lease(record.served, record.use, waiter.keep_alive));
+  answers.emplace_back(std::move(waiter.ready),
+                       Lease(record.served, record.use, waiter.keep_alive));
 }
 
 void ManagerControl::refuse(RefuseTicket& action) {
@@ -513,7 +515,7 @@ void ManagerControl::refuse(RefuseTicket& action) {
   changed_models.insert(waiter.model);
   Status status = std::move(action.status);
   if (action.failed != 0) status = public_failure(action.failed, status);
-  waiter.ready(std::move(status).with_where("model"));
+  answers.emplace_back(std::move(waiter.ready), std::move(status).with_where("model"));
 }
 
 // Clients hear why, but not where files lie.

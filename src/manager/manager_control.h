@@ -130,6 +130,8 @@ struct ManagerControl {
   routing::RoutingTable routing;
   std::unordered_map<ModelManager::WaitId, Waiter> waiters;
   std::vector<Pending> pending;
+  // For those who waited; given after the next publication, which shows why.
+  std::vector<std::pair<UniqueFunction<void(Result<Lease>)>, Result<Lease>>> answers;
   std::set<std::string> changed_models;
   bool list_changed = false;
   bool has_ended = false;

@@ -15,6 +15,8 @@
 namespace inferneo::manager {
 namespace {
 
+const Actor kRolloutActor{.principal = "rollout"};
+
 const VersionEntry* find_entry(const Directory& directory,
                                std::string_view name,
                                std::string_view version) {
@@ -90,6 +92,7 @@ void GoldenRun::submit() {
     request.prompt = served_->tokenizer->encode(prompt.prompt);
     request.sampling.temperature = 0;
     request.sampling.max_tokens = prompt.max_tokens;
+    request.is_probe = true;
     const auto id = served_->engine->submit(request, std::make_shared<Sink>(shared_from_this()));
     if (id.has_value()) return;
     count(id.error().message());
@@ -270,7 +273,11 @@ void ManagerVersionHost::release(std::string_view name, std::string_view version
 
 Status ManagerVersionHost::publish_split(const routing::Split& split) {
   const auto directory = control_.directory();
-  for (const std::string& version : {split.stable, split.candidate}) {
+  const std::pair<std::string, std::int32_t> shares[] = {
+      {split.stable, routing::kWholeShare - split.candidate_share},
+      {split.candidate, split.candidate_share}};
+  for (const auto& [version, share] : shares) {
+    if (share == 0) continue;
     const VersionEntry* entry = find_entry(*directory, split.name, version);
     if (entry == nullptr) return unknown_version(*directory, split.name, version);
     if (entry->served == nullptr) {
@@ -292,6 +299,12 @@ Status ManagerVersionHost::set_live(std::string_view name, std::string_view vers
   if (find_entry(*directory, name, version) == nullptr) {
     return unknown_version(*directory, name, version);
   }
+  // On record first: what a restart finds is what was decided.
+  if (Catalog* const catalog = control_.options.catalog;
+      catalog != nullptr && !catalog->snapshot()->versions(name).empty() &&
+      catalog->snapshot()->live_version(name) != version) {
+    RETURN_IF_ERROR(catalog->set_live_version(name, version, kRolloutActor));
+  }
   change([this, name = std::string(name), version = std::string(version)] {
     control_.routing = control_.routing.without(name);
     control_.list_changed = true;
@@ -306,8 +319,8 @@ Status ManagerVersionHost::set_live(std::string_view name, std::string_view vers
 observe::Outcomes ManagerVersionHost::outcomes(std::string_view name, std::string_view version) {
   const auto directory = control_.directory();
   const VersionEntry* entry = find_entry(*directory, name, version);
-  if (entry == nullptr || entry->info.metrics == nullptr) return {};
-  return entry->info.metrics->outcomes.read(control_.now());
+  if (entry == nullptr || entry->served == nullptr) return {};
+  return entry->served->metrics->outcomes.read(control_.now());
 }
 
 Status ManagerVersionHost::start_golden(std::string_view name,

@@ -14,15 +14,7 @@ TaskThreads::TaskThreads(const std::string& name, int count) {
   }
 }
 
-TaskThreads::~TaskThreads() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-    tasks_.clear();
-  }
-  changed_.notify_all();
-  threads_.clear();
-}
+TaskThreads::~TaskThreads() { stop(); }
 
 bool TaskThreads::post(Task& task) {
   {
@@ -46,6 +38,15 @@ void TaskThreads::finish() {
   }
   changed_.notify_all();
   threads_.clear();
+}
+
+void TaskThreads::stop() {
+  std::deque<Task> dropped;  // destroyed outside the lock: they may own what calls us
+  {
+    const std::lock_guard lock(mutex_);
+    dropped.swap(tasks_);
+  }
+  finish();
 }
 
 void TaskThreads::run(const std::string& name) {

@@ -30,8 +30,10 @@ class TaskThreads {
   bool post(Task&& task) { return post(task); }
   // Tasks being carried out or waiting.
   [[nodiscard]] std::size_t count() const;
-  // Carries out what waits and takes nothing more.
+  // Both take nothing more and wait for the threads; the first carries out what is waiting, the
+  // second drops it.
   void finish();
+  void stop();
 
  private:
   void run(const std::string& name);

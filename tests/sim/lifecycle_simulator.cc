@@ -461,7 +461,7 @@ void World::act() {
 }
 
 LifecycleResult World::run() {
-  constexpr std::uint64_t kEventCount = 300;
+  constexpr std::uint64_t kEventCount = 200;
   // Bound: far above what any world of this size needs; reaching it means that nothing moves.
   constexpr std::uint64_t kStepCountMax = 20'000;
   std::uint64_t events = 0;

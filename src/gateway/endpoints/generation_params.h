@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "base/clock.h"
 #include "gateway/endpoints/field.h"
 #include "manager/manager.h"
 #include "request/sampling_params.h"
@@ -16,6 +17,7 @@ namespace inferneo::gateway::endpoints {
 
 struct GenerationParams {
   std::string model;  // empty: the only one served
+  std::optional<Duration> keep_alive;
   // What the request says; the members below are filled in by resolve_sampling.
   request::SamplingParams sampling;
   std::optional<float> temperature;
