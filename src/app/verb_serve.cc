@@ -10,8 +10,8 @@
 #include "app/batch_storage.h"
 #include "app/config_sources.h"
 #include "app/exposure.h"
-#include "app/model_host.h"
 #include "app/program.h"
+#include "app/serving_host.h"
 #include "app/signal_watch.h"
 #include "app/startup_gate.h"
 #include "app/succession.h"
@@ -81,17 +81,24 @@ Status check_named_models(const Config& config, const std::vector<ModelSpec>& sp
 }
 
 // Everything that can be found wrong without loading a model.
-Result<std::vector<ModelSpec>> check_settings(const ServeFlags& flags, const Config& config) {
+Result<std::vector<ModelSpec>> check_settings(const ServeFlags& flags,
+                                              const Config& config,
+                                              const std::string& catalog) {
   RETURN_IF_ERROR(check_exposure(config));
   RETURN_IF_ERROR(endpoints::check_reply_formats(
       {.tools = config.tool_format, .reasoning = config.reasoning_format}));
   std::vector<std::string> texts = config.models;
-  if (texts.empty() && !flags.default_model.empty()) texts.push_back(flags.default_model);
-  if (texts.empty()) {
+  if (texts.empty() && catalog.empty() && !flags.default_model.empty()) {
+    texts.push_back(flags.default_model);
+  }
+  if (texts.empty() && catalog.empty()) {
     return invalid_argument("no model to serve")
-        .with_hint("name one: `inferneo serve /models/llama`, or `models:` in the configuration");
+        .with_hint(
+            "name one: `inferneo serve /models/llama`, or `models:` in the configuration; or "
+            "register one: `inferneo models register NAME=PATH`");
   }
   ASSIGN_OR_RETURN(std::vector<ModelSpec> specs, parse_model_specs(texts));
+  if (specs.empty()) return specs;
   RETURN_IF_ERROR(check_named_models(config, specs));
   return specs;
 }
@@ -112,10 +119,12 @@ std::string settings_text(const Config& config) {
 // Loads on a thread of its own, so that main keeps listening to signals. Returns when all models
 // that are not to be loaded lazily are loaded, or one has failed; ends the process when it is to
 // stop.
-Status load_models(ModelHost& host,
-                   const std::vector<ModelSpec>& specs,
+Status load_models(ServingHost& serving,
+                   std::vector<ModelSpec>& specs,
                    const Config& config,
                    SignalWatch& signals) {
+  RETURN_IF_ERROR(serving.record(specs));
+  ModelHost& host = serving.host();
   Status status;
   std::atomic<bool> done{false};
   std::jthread loader([&] {
@@ -136,7 +145,8 @@ Status load_models(ModelHost& host,
     std::_Exit(kExitOk);
   }
   loader.join();
-  return status;
+  RETURN_IF_ERROR(status);
+  return serving.begin();
 }
 
 void note_reload() {
@@ -202,78 +212,132 @@ void drain(manager::ModelManager& manager,
                                 : "stopped: the remaining requests were cancelled");
 }
 
-Result<int> serve(const ServeFlags& flags, const Config& config) {
-  const TimePoint started = std::chrono::steady_clock::now();
-  const Result<std::vector<ModelSpec>> specs = check_settings(flags, config);
-  if (!specs.has_value()) {
-    print_failure(specs.error());
-    return kExitUsage;
+endpoints::ManagementUse management_use(const Config& config) {
+  switch (management_policy(config)) {
+    case ManagementPolicy::kOn:
+      return endpoints::ManagementUse::kOn;
+    case ManagementPolicy::kReadOnly:
+      return endpoints::ManagementUse::kReadOnly;
+    case ManagementPolicy::kOff:
+      break;
   }
-  SignalWatch signals;
-  observe::ServerMetrics metrics;
-  ASSIGN_OR_RETURN(
-      const std::unique_ptr<ModelHost> host,
-      ModelHost::create(config, {.metrics = &metrics, .events = nullptr, .catalog = nullptr}));
-  if (flags.check_config) {
-    std::fputs(settings_text(config).c_str(), stdout);
-    return kExitOk;
-  }
-  BatchStorage storage(config);
-  endpoints::Services services = {
-      .manager = &host->manager(),
-      .server_metrics = &metrics,
-      .clock = &host->clock(),
-      .reply_formats = {.tools = config.tool_format, .reasoning = config.reasoning_format}};
-  storage.offer(services);
-  StartupGate gate(endpoints::make_dispatcher(services));
-  ASSIGN_OR_RETURN(std::optional<Predecessor> predecessor,
-                   find_predecessor(flags.takeover, config));
-  http::ServerOptions options = server_options(config);
-  std::unique_ptr<http::Server> server;
-  // A successor accepts when it can serve; until then the other process does.
-  if (!predecessor) {
-    ASSIGN_OR_RETURN(server, http::Server::start(options, gate, metrics));
-  }
-  RETURN_IF_ERROR(load_models(*host, *specs, config, signals));
-  gate.open();
-  if (predecessor) {
-    options.listener_fd = predecessor->take_listener();
-    ASSIGN_OR_RETURN(server, http::Server::start(options, gate, metrics));
-    if (const Status left = predecessor->finish(); !left.ok()) {
-      log::warning("serve", left.message());
-    }
-  }
-  storage.start(gate);
+  return endpoints::ManagementUse::kOff;
+}
+
+// Models and their record. A store that was found by itself and holds nothing is left alone: then
+// the models are those that the line names.
+Result<std::unique_ptr<ServingHost>> open_models(const ServeFlags& flags,
+                                                 const Config& config,
+                                                 const std::string& catalog,
+                                                 observe::ServerMetrics& metrics,
+                                                 std::vector<ModelSpec>& specs) {
+  ASSIGN_OR_RETURN(std::unique_ptr<ServingHost> serving,
+                   ServingHost::create(config, catalog, &metrics));
+  const bool is_empty = specs.empty() && serving->catalog().snapshot()->models().empty();
+  if (!is_empty || config.catalog != "auto") return serving;
+  serving.reset();
+  ASSIGN_OR_RETURN(specs, check_settings(flags, config, {}));
+  return ServingHost::create(config, {}, &metrics);
+}
+
+// Accepts connections; those of the predecessor, once it has been told to leave.
+Result<std::unique_ptr<http::Server>> take_over(Predecessor& predecessor,
+                                                http::ServerOptions options,
+                                                http::Dispatcher& dispatcher,
+                                                observe::ServerMetrics& metrics) {
+  options.listener_fd = predecessor.take_listener();
+  ASSIGN_OR_RETURN(std::unique_ptr<http::Server> server,
+                   http::Server::start(options, dispatcher, metrics));
+  if (const Status left = predecessor.finish(); !left.ok()) log::warning("serve", left.message());
+  return server;
+}
+
+// Until a signal asks for the end or a successor has taken over; then in the order of the path.
+void serve_until_stopped(ServingHost& serving,
+                         BatchStorage& storage,
+                         http::Server& server,
+                         SignalWatch& signals,
+                         const Config& config) {
   std::atomic<bool> succeeded{false};
   const std::unique_ptr<Successors> successors =
-      await_successors(str(config.host, ":", server->port()), *server, signals, succeeded, {});
-  const std::string url = base_url(config.host, server->port());
-  const auto models = host->manager().list();
-  const Duration start_time = std::chrono::steady_clock::now() - started;
-  const std::size_t waiting = specs->size() - std::min(specs->size(), models.size());
-  std::fputs(banner(url, models, waiting, host->device().thread_count(), start_time).c_str(),
-             stdout);
-  std::fflush(stdout);
-  log::info("serve", str("ready on ", url));
-
+      await_successors(str(config.host, ":", server.port()), server, signals, succeeded, [&] {
+        storage.stop();
+        serving.catalog().release();
+      });
   const Signal signal = wait_for_end(signals, succeeded);
   // Nobody balances load over a server that is stopped by hand.
   const std::chrono::milliseconds notice(signal == Signal::kInterrupt ? 0
                                                                       : config.shutdown_notice_ms);
   std::chrono::seconds limit(config.drain_timeout_s);
   if (succeeded) {
-    finish_connections(*server, signals, limit);
-  } else if (!give_notice(host->manager(), signals, notice)) {
+    finish_connections(server, signals, limit);
+  } else if (!give_notice(serving.manager(), signals, notice)) {
     limit = std::min(limit, kImpatientDrainTimeout);
   }
+  serving.events().publish({.kind = std::string(manager::kServerStopping)});
   storage.stop();
-  drain(host->manager(), *server, signals, limit);
-  if (host->manager().is_loading()) {
-    log::info("serve", "a model is still being loaded; not waiting for it");
-    log::flush();
-    // Why: a load cannot be interrupted, no request is left, and nothing needs saving.
-    std::_Exit(kExitOk);
+  drain(serving.manager(), server, signals, limit);
+  if (!serving.manager().is_loading()) return;
+  log::info("serve", "a model is still being loaded; not waiting for it");
+  log::flush();
+  // Why: a load cannot be interrupted, no request is left, and nothing needs saving.
+  std::_Exit(kExitOk);
+}
+
+Result<int> serve(const ServeFlags& flags, const Config& config) {
+  const TimePoint started = std::chrono::steady_clock::now();
+  const std::string catalog = choose_catalog(config, !config.models.empty(), false);
+  Result<std::vector<ModelSpec>> specs = check_settings(flags, config, catalog);
+  if (!specs.has_value()) {
+    print_failure(specs.error());
+    return kExitUsage;
   }
+  SignalWatch signals;
+  if (flags.check_config) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<ModelHost> host, ModelHost::create(config));
+    std::fputs(settings_text(config).c_str(), stdout);
+    return kExitOk;
+  }
+  observe::ServerMetrics metrics;
+  // Before the catalog is opened: the predecessor lets go of it.
+  ASSIGN_OR_RETURN(std::optional<Predecessor> predecessor,
+                   find_predecessor(flags.takeover, config));
+  ASSIGN_OR_RETURN(const std::unique_ptr<ServingHost> serving,
+                   open_models(flags, config, catalog, metrics, *specs));
+  ModelHost& host = serving->host();
+  BatchStorage storage(config);
+  endpoints::Services services = {
+      .manager = &host.manager(),
+      .server_metrics = &metrics,
+      .clock = &host.clock(),
+      .reply_formats = {.tools = config.tool_format, .reasoning = config.reasoning_format}};
+  services.admin = &serving->admin();
+  services.management = management_use(config);
+  storage.offer(services);
+  StartupGate gate(endpoints::make_dispatcher(services));
+  std::unique_ptr<http::Server> server;
+  // A successor accepts when it can serve; until then the other process does.
+  if (!predecessor) {
+    ASSIGN_OR_RETURN(server, http::Server::start(server_options(config), gate, metrics));
+  }
+  RETURN_IF_ERROR(load_models(*serving, *specs, config, signals));
+  gate.open();
+  if (predecessor) {
+    ASSIGN_OR_RETURN(server, take_over(*predecessor, server_options(config), gate, metrics));
+  }
+  RETURN_IF_ERROR(
+      serving->catalog().set_owner_url(base_url(connectable(config.host), server->port())));
+  storage.start(gate);
+  const std::string url = base_url(config.host, server->port());
+  const auto models = host.manager().list();
+  const Duration start_time = std::chrono::steady_clock::now() - started;
+  const std::size_t registered = host.manager().versions().size();
+  const std::size_t waiting = registered - std::min(registered, models.size());
+  std::fputs(banner(url, models, waiting, host.device().thread_count(), start_time).c_str(),
+             stdout);
+  std::fflush(stdout);
+  log::info("serve", str("ready on ", url));
+  serve_until_stopped(*serving, storage, *server, signals, config);
   return kExitOk;
 }
 
