@@ -35,6 +35,7 @@ struct FakeServiceOptions {
   bool with_tokenizer = true;
   bool with_template = true;
   std::string name = "starter";
+  gateway::endpoints::ReplyFormatChoice reply_formats = {};
 };
 
 class FakeService {
@@ -61,7 +62,10 @@ class FakeService {
                          served->model, served->tokenizer, engine_options, clock_, *served->metrics)
                          .value();
     EXPECT_TRUE(manager_.add(std::move(served)).ok());
-    services_ = {.manager = &manager_, .server_metrics = &server_metrics_, .clock = &clock_};
+    services_ = {.manager = &manager_,
+                 .server_metrics = &server_metrics_,
+                 .clock = &clock_,
+                 .reply_formats = options.reply_formats};
     dispatcher_ = gateway::endpoints::make_dispatcher(services_);
   }
 

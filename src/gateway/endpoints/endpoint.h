@@ -28,8 +28,8 @@ struct Services {
   observe::ServerMetrics* server_metrics = nullptr;
   const Clock* clock = nullptr;
   ReplyFormatChoice reply_formats = {};
-  StreamPinger* pinger = nullptr;      // set by make_dispatcher; null means no pings
-  ResponseStore* responses = nullptr;  // set by make_dispatcher
+  StreamPinger* pinger = nullptr;  // set by make_dispatcher; null means no pings
+  std::shared_ptr<ResponseStore> responses = nullptr;  // set by make_dispatcher
 };
 
 struct Endpoint {
