@@ -43,7 +43,7 @@ struct Services {
   batch::Files* files = nullptr;       // null: files and batches are not served
   batch::Batches* batches = nullptr;   // with files
   StreamPinger* pinger = nullptr;      // set by make_dispatcher; null means no pings
-  ResponseStore* responses = nullptr;  // set by make_dispatcher
+  std::shared_ptr<ResponseStore> responses = nullptr;  // set by make_dispatcher
   // Set by make_dispatcher, for endpoints that run requests of their own.
   http::Dispatcher* dispatcher = nullptr;
   manager::ModelAdmin* admin = nullptr;  // null: there is no management API
