@@ -103,6 +103,8 @@ constexpr std::string_view kObjects[] = {"logit_bias",
                                          "options",
                                          "thinking",
                                          "cache_control",
+                                         "output_config",
+                                         "output_format",
                                          "reasoning"};
 constexpr std::string_view kLists[] = {"messages",
                                        "tools",

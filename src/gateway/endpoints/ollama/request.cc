@@ -165,6 +165,23 @@ Status bind_think(Value& value, CommonRequest& request) {
   return ok_status();
 }
 
+// "json", a JSON schema, or nothing.
+Status bind_format(Value& value, CommonRequest& request) {
+  StructuredOutput& structured = request.chat.structured;
+  const std::string* name = value.as_string();
+  if (name != nullptr && name->empty()) return ok_status();
+  if (name != nullptr && *name == "json") {
+    structured.kind = StructuredOutput::Kind::kJsonObject;
+  } else if (value.as_dict() != nullptr) {
+    structured.kind = StructuredOutput::Kind::kJsonSchema;
+    structured.schema = std::move(value);
+  } else {
+    return wrong_value("\"json\" or a JSON schema", value);
+  }
+  structured.field = "format";
+  return ok_status();
+}
+
 constexpr auto kWorks = FieldUse::kWorks;
 
 constexpr Field<CommonRequest> kModelFields[] = {
@@ -191,6 +208,7 @@ constexpr Field<CommonRequest> kCommonFields[] = {
     kModelFields[2],
     {{"think", kWorks, "let the model reason before it answers: true, false or a level"},
      bind_think},
+    {{"format", kWorks, "\"json\", or a JSON schema that the answer keeps to"}, bind_format},
 };
 
 Result<Value> translate_call(const Value& call, std::size_t index, const std::string& where) {
