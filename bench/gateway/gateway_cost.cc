@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "base/check.h"
 #include "base/str.h"
 #include "gateway/endpoints/answer.h"
 #include "gateway/endpoints/endpoint.h"

@@ -89,10 +89,10 @@ constexpr std::string_view kBooleans[] = {"stream",
                                           "verbose",
                                           "exclude_input_in_output",
                                           "include_reasoning",
+                                          "enable_thinking",
                                           "separate_reasoning",
                                           "background",
-                                          "force",
-                                          "guided_json_object"};
+                                          "force"};
 constexpr std::string_view kObjects[] = {"logit_bias",
                                          "stream_options",
                                          "prompt_cache_options",

@@ -196,8 +196,8 @@ constexpr Field<CommonRequest> kModelFields[] = {
       "repeat_last_n, and what tells how an engine is run (num_gpu, num_thread, use_mmap, ...)"},
      bind_options},
     {{"keep_alive",
-      kWorks,
-      "how long the model stays in memory: seconds, or a duration such as \"5m\"; -1 for ever"},
+      FieldUse::kNoEffect,
+      "a duration such as \"5m\", seconds, or -1 for ever; models stay in memory"},
      bind_keep_alive},
 };
 
@@ -319,7 +319,9 @@ Result<double> parse_seconds(std::string_view text) {
   while (!text.empty()) {
     double number = 0;
     const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (parsed.ec != std::errc()) return unit_seconds(text = "");
+    // Not every number that a text may spell is a duration: "inf", "nan", "-5" after the sign.
+    const bool begins = text.front() == '.' || (text.front() >= '0' && text.front() <= '9');
+    if (!begins || parsed.ec != std::errc()) return unit_seconds(text = "");
     text.remove_prefix(static_cast<std::size_t>(parsed.ptr - text.data()));
     // A number alone is one of seconds.
     double unit = 1;
