@@ -95,7 +95,16 @@ class Batches(unittest.TestCase):
             self.assertEqual(server.request("GET", f"/v1/files/{file['id']}/content").body, b"{}\n")
             self.assertTrue(server.request("DELETE", f"/v1/files/{file['id']}").json()["deleted"])
             self.assertEqual(server.request("GET", f"/v1/files/{file['id']}").status, 404)
-        self.assertEqual(list(pathlib.Path(self.folder.name, "files").iterdir()), [])
+        left = [path.name for path in pathlib.Path(self.folder.name, "files").iterdir()]
+        self.assertEqual(left, [".lock"])
+
+    def test_a_directory_has_one_server(self):
+        with self.serve() as server:
+            file = upload(server, form("{}\n")).json()
+            with self.serve() as second:
+                reply = second.request("GET", "/v1/files")
+                self.assertEqual(reply.status, 503)
+            self.assertEqual(server.request("GET", f"/v1/files/{file['id']}").status, 200)
 
     def test_bad_uploads_are_refused_by_name(self):
         with self.serve("--files-bytes-max", "100") as server:

@@ -97,6 +97,41 @@ Status bind_thinking(Value& value, Binding& request) {
   return ok_status();
 }
 
+// Spec: {"type": "json_schema", "schema": {...}}.
+Status bind_format_object(Value& value, Binding& request, const std::string& where) {
+  const Value* type = value.as_dict() != nullptr ? value.find("type") : nullptr;
+  const Value* schema = type != nullptr ? value.find("schema") : nullptr;
+  if (schema == nullptr || schema->as_dict() == nullptr || type->as_string() == nullptr ||
+      *type->as_string() != "json_schema") {
+    return invalid_argument("must be {\"type\": \"json_schema\", \"schema\": {...}}")
+        .with_where(where);
+  }
+  StructuredOutput& structured = request.chat.structured;
+  structured.kind = StructuredOutput::Kind::kJsonSchema;
+  structured.field = where;
+  structured.schema = *schema;
+  return ok_status();
+}
+
+Status bind_output_format(Value& value, Binding& request) {
+  return bind_format_object(value, request, "output_format");
+}
+
+// Spec: {"format": ..., "effort": ...}; how hard a model tries cannot be chosen.
+Status bind_output_config(Value& value, Binding& request) {
+  Value::Dict* config = value.as_dict();
+  if (config == nullptr) return wrong_value("an object", value);
+  for (auto& [name, member] : *config) {
+    if (member.is_null() || name == "effort") continue;
+    if (name != "format") {
+      return invalid_argument("is not a field of output_config")
+          .with_where(str("output_config.", printable(name)));
+    }
+    RETURN_IF_ERROR(bind_format_object(member, request, "output_config.format"));
+  }
+  return ok_status();
+}
+
 Status accept_anything(Value&, Binding&) { return ok_status(); }
 Status accept_object(Value& value, Binding&) {
   return value.as_dict() != nullptr ? ok_status() : wrong_value("an object", value);
@@ -148,8 +183,11 @@ constexpr Field<Binding> kFields[] = {
     {{"inference_geo", kNoEffect, "the server is where it is"}, accept_string},
     {{"betas", kNoEffect, "names of features to try; the ones served need no name"},
      accept_anything},
-    {{"output_config", kRefused, "use tools with strict for answers of a given form"}, nullptr},
-    {{"output_format", kRefused, "use tools with strict for answers of a given form"}, nullptr},
+    {{"output_config",
+      kWorks,
+      "{format: {type: json_schema, schema}}: the form of the answer; effort has no effect"},
+     bind_output_config},
+    {{"output_format", kWorks, "the older name of output_config.format"}, bind_output_format},
     {{"container", kRefused, "the server runs no code"}, nullptr},
     {{"mcp_servers", kRefused, "the server does not reach the network"}, nullptr},
     {{"context_management", kRefused, "the conversation is taken as it is sent"}, nullptr},

@@ -1,11 +1,17 @@
 #include "gateway/endpoints/batch/files.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <utility>
 
 #include "base/atomic_file.h"
+#include "base/error_text.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mapped_file.h"
@@ -93,8 +99,26 @@ Result<std::unique_ptr<Files>> Files::open(const std::string& directory, std::ui
                   str("cannot use the directory ", directory, ": ", error.message()));
   }
   std::unique_ptr<Files> files(new Files(directory, bytes_max));
+  RETURN_IF_ERROR(files->lock());
   files->load();
   return files;
+}
+
+Files::~Files() {
+  if (lock_fd_ >= 0) ::close(lock_fd_);
+}
+
+// Why: two servers would remove each other's files in the making and run the same batches. The
+// system gives the lock back when the process ends, however it ends.
+Status Files::lock() {
+  const std::string name = str(directory_, "/.lock");
+  lock_fd_ = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock_fd_ < 0) {
+    return Status(StatusCode::kPermissionDenied,
+                  str("cannot open ", name, ": ", error_text(errno)));
+  }
+  if (::flock(lock_fd_, LOCK_EX | LOCK_NB) == 0) return ok_status();
+  return Status(StatusCode::kFailedPrecondition, str(directory_, " is used by another server"));
 }
 
 std::string Files::path(std::string_view id) const { return str(directory_, "/", id); }

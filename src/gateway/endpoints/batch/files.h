@@ -34,8 +34,13 @@ std::int64_t unix_now();
 class Files {
  public:
   // Makes the directory, reads what is there, and removes what a crash left behind. `bytes_max`
-  // bounds all files together. Failures: permission_denied, resource_exhausted, internal.
+  // bounds all files together. Failures: permission_denied, failed_precondition when another server
+  // uses the directory.
   static Result<std::unique_ptr<Files>> open(const std::string& directory, std::uint64_t bytes_max);
+
+  ~Files();
+  Files(const Files&) = delete;
+  Files& operator=(const Files&) = delete;
 
   // Failures: resource_exhausted (count, bytes, disk).
   Result<FileRecord> add(FileRecord record, std::string_view content);
@@ -57,12 +62,14 @@ class Files {
  private:
   Files(std::string directory, std::uint64_t bytes_max)
       : directory_(std::move(directory)), bytes_max_(bytes_max) {}
+  Status lock();
   void load();
   Status check_room(std::uint64_t bytes) const;
   Result<FileRecord> enter(FileRecord record);
 
   const std::string directory_;
   const std::uint64_t bytes_max_;
+  int lock_fd_ = -1;  // of a file that is locked as long as the directory is used
   mutable std::mutex mutex_;
   std::map<std::string, FileRecord, std::less<>> records_;
   std::uint64_t bytes_ = 0;

@@ -165,6 +165,23 @@ Status bind_think(Value& value, CommonRequest& request) {
   return ok_status();
 }
 
+// "json", a JSON schema, or nothing.
+Status bind_format(Value& value, CommonRequest& request) {
+  StructuredOutput& structured = request.chat.structured;
+  const std::string* name = value.as_string();
+  if (name != nullptr && name->empty()) return ok_status();
+  if (name != nullptr && *name == "json") {
+    structured.kind = StructuredOutput::Kind::kJsonObject;
+  } else if (value.as_dict() != nullptr) {
+    structured.kind = StructuredOutput::Kind::kJsonSchema;
+    structured.schema = std::move(value);
+  } else {
+    return wrong_value("\"json\" or a JSON schema", value);
+  }
+  structured.field = "format";
+  return ok_status();
+}
+
 constexpr auto kWorks = FieldUse::kWorks;
 
 constexpr Field<CommonRequest> kModelFields[] = {
@@ -179,8 +196,8 @@ constexpr Field<CommonRequest> kModelFields[] = {
       "repeat_last_n, and what tells how an engine is run (num_gpu, num_thread, use_mmap, ...)"},
      bind_options},
     {{"keep_alive",
-      kWorks,
-      "how long the model stays in memory: seconds, or a duration such as \"5m\"; -1 for ever"},
+      FieldUse::kNoEffect,
+      "a duration such as \"5m\", seconds, or -1 for ever; models stay in memory"},
      bind_keep_alive},
 };
 
@@ -191,6 +208,7 @@ constexpr Field<CommonRequest> kCommonFields[] = {
     kModelFields[2],
     {{"think", kWorks, "let the model reason before it answers: true, false or a level"},
      bind_think},
+    {{"format", kWorks, "\"json\", or a JSON schema that the answer keeps to"}, bind_format},
 };
 
 Result<Value> translate_call(const Value& call, std::size_t index, const std::string& where) {
@@ -301,7 +319,9 @@ Result<double> parse_seconds(std::string_view text) {
   while (!text.empty()) {
     double number = 0;
     const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (parsed.ec != std::errc()) return unit_seconds(text = "");
+    // Not every number that a text may spell is a duration: "inf", "nan", "-5" after the sign.
+    const bool begins = text.front() == '.' || (text.front() >= '0' && text.front() <= '9');
+    if (!begins || parsed.ec != std::errc()) return unit_seconds(text = "");
     text.remove_prefix(static_cast<std::size_t>(parsed.ptr - text.data()));
     // A number alone is one of seconds.
     double unit = 1;
