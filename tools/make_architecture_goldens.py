@@ -8,7 +8,8 @@ changes of it in "variants". Weights are not stored: each element follows from t
 and its place (element() below), in the reference and in the test alike, and is exact in every type.
 Goldens list the tensors of a saved model with their shapes, and for each prompt the ids, the logits
 of the last position, and 32 greedy tokens, computed in float32 with eager attention and without a
-cache. A prompt whose two best logits come nearer than MARGIN_MIN on its greedy path is replaced by
+cache; of a model without logits, its hidden states at the first and the last position, or the scores
+of its classes. A prompt whose two best logits come nearer than MARGIN_MIN on its greedy path is replaced by
 another, so that every engine with small errors must give the same tokens.
 """
 import json
@@ -21,7 +22,8 @@ import numpy
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import (AutoConfig, AutoModel, AutoModelForCausalLM,
+                          AutoModelForSequenceClassification)
 from transformers.models.deepseek_v2.modeling_deepseek_v2 import DeepseekV2Moe
 from transformers.utils import logging
 
@@ -73,10 +75,17 @@ def make_tensor(seed_name, name, shape):
     return torch.from_numpy(values + numpy.float32(offset)).reshape(shape)
 
 
-def saved_shapes(config, folder):
+def model_class(config):
+    if config["architectures"][0].endswith("ForSequenceClassification"):
+        return AutoModelForSequenceClassification
+    return AutoModel if config["architectures"][0].endswith("Model") and \
+        not config["architectures"][0].endswith("LMHeadModel") else AutoModelForCausalLM
+
+
+def saved_shapes(model_type, config, folder):
     """Names and shapes as a saved model has them."""
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+    model = model_type.from_config(config, attn_implementation="eager")
     model.save_pretrained(folder, safe_serialization=True)
     with safe_open(folder / "model.safetensors", "pt") as file:
         return {name: list(file.get_slice(name).get_shape()) for name in file.keys()}
@@ -86,7 +95,7 @@ def load(config, seed_name, shapes, folder):
     save_file({name: make_tensor(seed_name, name, shape) for name, shape in shapes.items()},
               folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(config))
-    model, report = AutoModelForCausalLM.from_pretrained(
+    model, report = model_class(config).from_pretrained(
         folder, attn_implementation="eager", dtype=torch.float32, output_loading_info=True)
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[kind]:
@@ -110,6 +119,14 @@ def run(model, prompt):
     return first, ids[len(prompt):], margin
 
 
+def find_vectors(model, seed_name, length, vocab):
+    seed = numpy.random.default_rng(name_seed(f"{seed_name}/{length}"))
+    prompt = [int(token) for token in seed.integers(3, vocab, length)]
+    result = model(input_ids=torch.tensor([prompt]))
+    rows = result.logits if "logits" in result else result.last_hidden_state[0, [0, -1]]
+    return {"ids": prompt, "rows": [[float(f"{value:.8g}") for value in row] for row in rows.tolist()]}
+
+
 def find_prompt(model, seed_name, length, vocab):
     for attempt in range(ATTEMPTS_MAX):
         seed = numpy.random.default_rng(name_seed(f"{seed_name}/{length}/{attempt}"))
@@ -124,10 +141,12 @@ def find_prompt(model, seed_name, length, vocab):
 def make_goldens(seed_name, config):
     with tempfile.TemporaryDirectory() as saved, tempfile.TemporaryDirectory() as loaded:
         (pathlib.Path(loaded) / "config.json").write_text(json.dumps(config))
-        shapes = saved_shapes(AutoConfig.from_pretrained(loaded), pathlib.Path(saved))
+        kind = model_class(config)
+        shapes = saved_shapes(kind, AutoConfig.from_pretrained(loaded), pathlib.Path(saved))
         model = load(config, seed_name, shapes, pathlib.Path(loaded))
+        find = find_prompt if kind is AutoModelForCausalLM else find_vectors
         with torch.no_grad():
-            prompts = [find_prompt(model, seed_name, length, config["vocab_size"])
+            prompts = [find(model, seed_name, length, config["vocab_size"])
                        for length in PROMPT_LENGTHS]
         weights = [[name, *scale_of(name, shape), *shape] for name, shape in sorted(shapes.items())]
         return {"weights": weights, "prompts": prompts}
@@ -155,7 +174,7 @@ def main():
         for name, changes in spec["variants"].items():
             try:
                 goldens[name] = make_goldens(f"{family}/{name}", {**spec["base"], **changes})
-                print(family, name, [prompt["margin"] for prompt in goldens[name]["prompts"]], flush=True)
+                print(family, name, [prompt.get("margin") for prompt in goldens[name]["prompts"]], flush=True)
             except Exception as error:  # the other variants are still of use
                 failed.append(f"{family}/{name}: {error!r}")
                 print(failed[-1], flush=True)

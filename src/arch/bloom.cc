@@ -42,7 +42,7 @@ Result<BuiltModel> build_bloom(const formats::ModelMeta& meta,
   plan.is_gated = false;
   plan.slopes = alibi_slopes(plan.heads);
   plan.names = kNames;
-  plan.optional_prefix = "transformer.";
+  plan.prefix = "transformer.";
   return build_decoder(plan, weights, arithmetic);
 }
 

@@ -28,8 +28,9 @@ struct NormPlan {
 };
 
 struct LayerPlan {
-  std::int32_t rope = 0;    // index in DecoderPlan::ropes, graph::kNone for no positions
-  std::int64_t window = 0;  // keys that a token sees, 0 for all
+  bool has_attention_norm = true;  // where the plan has one
+  std::int32_t rope = 0;           // index in DecoderPlan::ropes, graph::kNone for no positions
+  std::int64_t window = 0;         // keys that a token sees, 0 for all
   bool has_experts = false;
   float attention_scale = 0;  // 0 for 1 / sqrt(head_dim)
 };
@@ -63,6 +64,21 @@ struct MoePlan {
   float clamp = 0;              // see ExpertsOp
   std::int64_t shared_ffn = 0;  // of an expert that all tokens go through, 0 for none
   bool has_shared_gate = false;
+};
+
+// What comes after the last layer.
+enum class Ending : std::uint8_t { kLogits, kHidden, kClasses };
+
+// The head of a classifier: classifier(norm(activation(dense(hidden)))), of which all but the last
+// may be missing.
+struct ClassPlan {
+  std::int64_t count = 0;
+  bool has_dense = false;
+  bool dense_bias = false;
+  bool is_tanh = false;  // the activation, else `activation`
+  graph::Activation activation = graph::Activation::kGelu;
+  bool has_norm = false;
+  bool has_bias = true;  // of the last linear
 };
 
 // Low-rank queries, keys and values (DeepSeek). The cache holds the latent vector and the rotated
@@ -117,7 +133,12 @@ struct DecoderPlan {
   graph::Activation activation = graph::Activation::kSilu;
   std::optional<MoePlan> moe;
 
+  Ending ending = Ending::kLogits;
+  ClassPlan classes;
+  VectorRows vector_rows = VectorRows::kLast;
+
   bool has_embedding_norm = false;
+  std::int64_t token_type_count = 0;  // rows of a table of which the first is added to all tokens
   float embedding_scale = 1;
   // Learned positions: row of the first one, and rows of the table.
   std::optional<std::int64_t> position_offset;
@@ -130,7 +151,9 @@ struct DecoderPlan {
   bool has_transposed_matrices = false;  // [in][out]
   std::span<const WeightName> names;     // what a Hugging Face file spells differently
   std::span<const WeightName> names_in_gguf;
-  std::string_view optional_prefix;
+  // Of names in Hugging Face files, and what stands there in its place; see WeightReader.
+  std::string_view prefix = "model.";
+  std::span<const std::string_view> other_prefixes;
   // Weights that are passed over.
   std::span<const std::string_view> ignored;
 };
@@ -147,8 +170,9 @@ struct DecoderDefaults {
   std::int64_t context_tokens_max = 0;  // 0: it must be given
 };
 
-// Sizes, activation, window-less layers and the rope that the configuration asks for.
-// Failures: invalid_argument naming the hyperparameter, unsupported (activation, rope type).
+// Sizes, activation, window-less layers and the rope that the configuration asks for, and the
+// ending that the name of the class says ("..Model", "..ForSequenceClassification"). Failures:
+// invalid_argument naming the hyperparameter, unsupported (activation, rope type).
 Result<DecoderPlan> plan_decoder(const formats::ModelMeta& meta,
                                  const DecoderDefaults& defaults = {});
 

@@ -129,10 +129,14 @@ void DecoderLayer::add_shared(ValueId out, ValueId in) {
     builder_.linear_add(out, hidden, down);
     return;
   }
-  const TensorView* row = &weights_.take(role("shared_gate.weight"), {1, plan_.hidden});
+  // GGUF files hold the one row as a vector.
+  const tensor::Shape shape =
+      plan_.is_gguf ? tensor::Shape({plan_.hidden}) : tensor::Shape({1, plan_.hidden});
+  TensorView row = weights_.take(role("shared_gate.weight"), shape);
+  row.shape = {1, plan_.hidden};
   if (!weights_.status().ok()) return;
   const ValueId shared = builder_.linear(hidden, {down}).front();
-  builder_.gate_rows(shared, builder_.linear(in, {{*row}}).front());
+  builder_.gate_rows(shared, builder_.linear(in, {{row}}).front());
   builder_.add(out, shared);
 }
 

@@ -32,28 +32,51 @@ ValueId DecoderLayer::latent_query(ValueId in) {
   return builder_.linear(normed, {expand}).front();
 }
 
+// The matrices of each head that bring its query to the latent space, and from there to its value.
+// GGUF files of today hold the first ones apart, transposed.
+DecoderLayer::LatentHeads DecoderLayer::latent_heads() {
+  const LatentPlan& latent = *plan_.latent;
+  const std::int64_t rank = latent.rank;
+  const std::int64_t nope = latent.nope_dim;
+  const std::int64_t value = latent.value_dim;
+  LatentHeads heads;
+  if (weights_.has(role("k_b.weight"))) {
+    const TensorView& keys = weights_.take(role("k_b.weight"), {plan_.heads, rank, nope});
+    const TensorView& values = weights_.take(role("v_b.weight"), {plan_.heads, value, rank});
+    if (!weights_.status().ok()) return heads;
+    for (std::int64_t head = 0; head < plan_.heads; ++head) {
+      heads.to_latent.emplace_back(slice(keys, head * rank * nope, {rank, nope}));
+      heads.to_value.emplace_back(slice(values, head * rank * value, {value, rank}));
+    }
+    return heads;
+  }
+  const Weight expand = take(role("kv_b"), plan_.heads * (nope + value), rank, false);
+  if (tensor::is_quantized(expand.matrix.view.dtype)) {
+    weights_.fail(unsupported("kv_b is quantised as a whole; convert the model again, so that the "
+                              "file holds k_b and v_b"));
+  }
+  if (!weights_.status().ok()) return heads;
+  for (std::int64_t head = 0; head < plan_.heads; ++head) {
+    const std::int64_t begin = head * (nope + value);
+    Weight keys = take_rows(expand, begin, nope);
+    keys.matrix = {keys.matrix.view, 1, rank};
+    keys.matrix.view.shape = {rank, nope};
+    heads.to_latent.push_back(keys);
+    heads.to_value.push_back(take_rows(expand, begin + nope, value));
+  }
+  return heads;
+}
+
 ValueId DecoderLayer::attend_latent(ValueId in) {
   const LatentPlan& latent = *plan_.latent;
   const std::int64_t rank = latent.rank;
   const std::int64_t rope = latent.rope_dim;
   const std::int64_t row = rope + rank;
-  const std::int64_t head_rows = latent.nope_dim + latent.value_dim;
   const ValueId query = latent_query(in);
   const Weight compress = take(role("kv_a"), rank + rope, plan_.hidden, plan_.qkv_bias);
   const NormWeights vectors = take_norm(weights_, plan_.norm, role("kv_a_norm"), rank);
-  const Weight expand = take(role("kv_b"), plan_.heads * head_rows, rank, false);
+  const auto [to_latent, to_value] = latent_heads();
   if (!weights_.status().ok()) return in;
-
-  std::vector<Weight> to_latent;  // q_nope to the latent space: the key rows, transposed
-  std::vector<Weight> to_value;
-  for (std::int64_t head = 0; head < plan_.heads; ++head) {
-    Weight keys = take_rows(expand, head * head_rows, latent.nope_dim);
-    keys.matrix.view.shape = {rank, latent.nope_dim};
-    keys.matrix.row_stride = 1;
-    keys.matrix.column_stride = rank;
-    to_latent.push_back(keys);
-    to_value.push_back(take_rows(expand, head * head_rows + latent.nope_dim, latent.value_dim));
-  }
 
   const std::array<Weight, 2> parts = {take_rows(compress, 0, rank),
                                        take_rows(compress, rank, rope)};

@@ -51,11 +51,12 @@ std::string DecoderLayer::role(std::string_view name) const {
 }
 
 bool DecoderLayer::is_last() const {
-  return static_cast<std::size_t>(layer_) + 1 == plan_.layers.size() && !plan_.is_bidirectional;
+  return static_cast<std::size_t>(layer_) + 1 == plan_.layers.size();
 }
 
 Status DecoderLayer::add(ValueId& sum) {
-  const ValueId attended = plan_.has_attention_norm ? norm(sum, "attention_norm") : sum;
+  const bool has_norm = plan_.has_attention_norm && here_.has_attention_norm;
+  const ValueId attended = has_norm ? norm(sum, "attention_norm") : sum;
   ValueId mixed = plan_.latent ? attend_latent(attended) : attend(attended);
   if (!weights_.status().ok()) return weights_.status();
   ValueId ffn_in = attended;

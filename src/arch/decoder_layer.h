@@ -60,6 +60,11 @@ class DecoderLayer {
   ValueId attend(ValueId in);
   ValueId attend_latent(ValueId in);
   ValueId latent_query(ValueId in);
+  struct LatentHeads {
+    std::vector<Weight> to_latent;
+    std::vector<Weight> to_value;
+  };
+  LatentHeads latent_heads();
 
   void feed_forward(ValueId& sum, ValueId in);
   ValueId hidden_of(ValueId in);

@@ -29,6 +29,18 @@ Status plan_head_dim(const ModelMeta& meta, std::int64_t fallback, DecoderPlan& 
   return ok_status();
 }
 
+void plan_ending(const ModelMeta& meta, DecoderPlan& plan) {
+  const std::string& name = meta.architecture;
+  if (name.ends_with("ForSequenceClassification")) {
+    plan.ending = Ending::kClasses;
+    // Spec: PretrainedConfig, whose default is two labels.
+    plan.classes.count = meta.variant.label_count.value_or(2);
+    plan.classes.has_bias = false;
+  } else if (name.ends_with("Model") && !name.ends_with("LMHeadModel")) {
+    plan.ending = Ending::kHidden;
+  }
+}
+
 }  // namespace
 
 Result<DecoderPlan> plan_decoder(const ModelMeta& meta, const DecoderDefaults& defaults) {
@@ -49,6 +61,7 @@ Result<DecoderPlan> plan_decoder(const ModelMeta& meta, const DecoderDefaults& d
       find_activation(meta.activation.empty() ? defaults.activation : meta.activation));
   plan.norm.eps = static_cast<float>(meta.norm_eps.value_or(defaults.norm_eps));
   plan.is_tied = meta.tie_embeddings.value_or(defaults.is_tied);
+  plan_ending(meta, plan);
   plan.layers.resize(static_cast<std::size_t>(meta.layer_count));
   if (!defaults.has_rope) {
     for (LayerPlan& layer : plan.layers) layer.rope = graph::kNone;

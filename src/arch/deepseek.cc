@@ -59,11 +59,13 @@ Status plan_latent(const formats::ModelMeta& meta, DecoderPlan& plan) {
 Status plan_groups(const formats::ModelMeta& meta, graph::Routing& routing, std::int64_t experts) {
   routing.group_count = meta.moe.group_count.value_or(1);
   routing.chosen_group_count = meta.moe.chosen_group_count.value_or(1);
-  if (experts % routing.group_count != 0) {
+  if (experts % routing.group_count != 0 || routing.group_count > graph::kExpertGroupCountMax) {
     return invalid_argument(str("n_group is ",
                                 routing.group_count,
                                 ", but must divide the number of experts, ",
-                                experts))
+                                experts,
+                                ", and be at most ",
+                                graph::kExpertGroupCountMax))
         .with_where("n_group");
   }
   return ok_status();
@@ -95,8 +97,8 @@ Status plan_third_routing(const formats::ModelMeta& meta, DecoderPlan& plan) {
 Result<BuiltModel> build_deepseek(const formats::ModelMeta& meta,
                                   const tensor::WeightMap& weights,
                                   const graph::Arithmetic& arithmetic) {
-  const bool is_third =
-      meta.architecture == "DeepseekV3ForCausalLM" || meta.model_type == "deepseek_v3";
+  const bool is_third = meta.architecture == "DeepseekV3ForCausalLM" ||
+                        meta.model_type == "deepseek_v3" || meta.moe.scoring == "sigmoid";
   DecoderDefaults defaults;
   defaults.head_dim = meta.latent.rope_dim.value_or(64);
   ASSIGN_OR_RETURN(DecoderPlan plan, plan_decoder(meta, defaults));

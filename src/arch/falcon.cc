@@ -7,6 +7,11 @@
 namespace inferneo::arch {
 namespace {
 
+// The first of the two norms is that of the feed-forward layer there.
+constexpr WeightName kTwoNormGgufNames[] = {
+    {"layer.*.attention_norm", "blk.*.attn_norm_2"},
+    {"layer.*.ffn_norm", "blk.*.attn_norm"},
+};
 constexpr WeightName kTwoNormNames[] = {
     {"layer.*.attention_norm", "transformer.h.*.ln_attn"},
     {"layer.*.ffn_norm", "transformer.h.*.ln_mlp"},
@@ -45,7 +50,8 @@ Result<BuiltModel> build_falcon(const formats::ModelMeta& meta,
   ASSIGN_OR_RETURN(DecoderPlan plan, plan_decoder(meta, defaults));
   plan.norm.kind = graph::NormKind::kLayer;
   plan.norm.has_bias = true;
-  const bool is_later = meta.variant.grouped_heads.value_or(false);
+  const bool has_two_in_gguf = weights.find("blk.0.attn_norm_2.weight") != nullptr;
+  const bool is_later = meta.variant.grouped_heads.value_or(has_two_in_gguf);
   const bool shares_keys = meta.variant.multi_query.value_or(true);
   if (!is_later && !plan.is_gguf) plan.kv_heads = shares_keys ? 1 : plan.heads;
   plan.qkv = QkvForm::kGrouped;
@@ -54,6 +60,7 @@ Result<BuiltModel> build_falcon(const formats::ModelMeta& meta,
   plan.is_parallel = is_later || meta.variant.parallel_residual.value_or(true);
   const bool has_two = is_later && meta.variant.parallel_norm_count.value_or(2) == 2;
   plan.has_ffn_norm = !plan.is_parallel || has_two;
+  if (has_two && plan.is_gguf) plan.names_in_gguf = kTwoNormGgufNames;
   plan.names = has_two ? std::span<const WeightName>(kTwoNormNames) : kNames;
   return build_decoder(plan, weights, arithmetic);
 }

@@ -16,7 +16,8 @@ Result<BuiltModel> build_gemma(const formats::ModelMeta& meta,
   return build_decoder(plan, weights, arithmetic);
 }
 
-constexpr std::array<std::string_view, 1> kClassNames = {"GemmaForCausalLM"};
+constexpr std::array<std::string_view, 3> kClassNames = {
+    "GemmaForCausalLM", "GemmaModel", "GemmaForSequenceClassification"};
 constexpr std::array<std::string_view, 1> kModelTypes = {"gemma"};
 constexpr std::array<std::string_view, 1> kGgufNames = {"gemma"};
 

@@ -19,7 +19,8 @@ Result<BuiltModel> build_gemma2(const formats::ModelMeta& meta,
   return build_decoder(plan, weights, arithmetic);
 }
 
-constexpr std::array<std::string_view, 1> kClassNames = {"Gemma2ForCausalLM"};
+constexpr std::array<std::string_view, 3> kClassNames = {
+    "Gemma2ForCausalLM", "Gemma2Model", "Gemma2ForSequenceClassification"};
 constexpr std::array<std::string_view, 1> kModelTypes = {"gemma2"};
 constexpr std::array<std::string_view, 1> kGgufNames = {"gemma2"};
 

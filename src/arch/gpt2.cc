@@ -41,7 +41,7 @@ Result<BuiltModel> build_gpt2(const formats::ModelMeta& meta,
   plan.position_offset = 0;
   plan.position_rows = plan.context_tokens_max;
   plan.names = kNames;
-  plan.optional_prefix = "transformer.";
+  plan.prefix = "transformer.";
   plan.ignored = kIgnored;
   plan.qkv = QkvForm::kConcatenated;
   plan.has_transposed_matrices = true;

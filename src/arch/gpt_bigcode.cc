@@ -40,7 +40,7 @@ Result<BuiltModel> build_gpt_bigcode(const formats::ModelMeta& meta,
   plan.position_offset = 0;
   plan.position_rows = plan.context_tokens_max;
   plan.names = kNames;
-  plan.optional_prefix = "transformer.";
+  plan.prefix = "transformer.";
   plan.ignored = kIgnored;
   plan.qkv = QkvForm::kGrouped;
   if (!plan.is_gguf) plan.kv_heads = meta.variant.multi_query.value_or(true) ? 1 : plan.heads;

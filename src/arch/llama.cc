@@ -24,7 +24,8 @@ Result<BuiltModel> build_llama(const formats::ModelMeta& meta,
   return build_decoder(plan, weights, arithmetic);
 }
 
-constexpr std::array<std::string_view, 1> kClassNames = {"LlamaForCausalLM"};
+constexpr std::array<std::string_view, 3> kClassNames = {
+    "LlamaForCausalLM", "LlamaModel", "LlamaForSequenceClassification"};
 constexpr std::array<std::string_view, 1> kModelTypes = {"llama"};
 constexpr std::array<std::string_view, 1> kGgufNames = {"llama"};
 

@@ -347,7 +347,7 @@ std::vector<Broken> broken_models() {
       {"unknown",
        [](ModelMeta& meta, WeightMap&) { meta.architecture = "Whisper"; },
        kUnsupported,
-       "LlamaForCausalLM MistralForCausalLM"},
+       "LlamaForCausalLM LlamaModel LlamaForSequenceClassification"},
       {"no_name",
        [](ModelMeta& meta, WeightMap&) { meta.architecture.clear(); },
        kInvalid,

@@ -15,7 +15,8 @@ Result<BuiltModel> build_mistral(const formats::ModelMeta& meta,
   return build_decoder(plan, weights, arithmetic);
 }
 
-constexpr std::array<std::string_view, 1> kClassNames = {"MistralForCausalLM"};
+constexpr std::array<std::string_view, 3> kClassNames = {
+    "MistralForCausalLM", "MistralModel", "MistralForSequenceClassification"};
 constexpr std::array<std::string_view, 1> kModelTypes = {"mistral"};
 
 }  // namespace

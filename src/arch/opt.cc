@@ -51,7 +51,7 @@ Result<BuiltModel> build_opt(const formats::ModelMeta& meta,
   plan.position_offset = 2;
   plan.position_rows = plan.context_tokens_max + 2;
   plan.names = kNames;
-  plan.optional_prefix = "model.";
+  plan.prefix = "model.";
   if (!meta.variant.norm_before.value_or(true)) {
     plan.has_attention_norm = plan.has_ffn_norm = plan.has_final_norm = false;
     plan.has_attention_post_norm = plan.has_ffn_post_norm = plan.norms_sums = true;

@@ -19,7 +19,8 @@ Result<BuiltModel> build_phi3(const formats::ModelMeta& meta,
   return build_decoder(plan, weights, arithmetic);
 }
 
-constexpr std::array<std::string_view, 1> kClassNames = {"Phi3ForCausalLM"};
+constexpr std::array<std::string_view, 3> kClassNames = {
+    "Phi3ForCausalLM", "Phi3Model", "Phi3ForSequenceClassification"};
 constexpr std::array<std::string_view, 1> kModelTypes = {"phi3"};
 constexpr std::array<std::string_view, 1> kGgufNames = {"phi3"};
 

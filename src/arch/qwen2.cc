@@ -17,7 +17,8 @@ Result<BuiltModel> build_qwen2(const formats::ModelMeta& meta,
   return build_decoder(plan, weights, arithmetic);
 }
 
-constexpr std::array<std::string_view, 1> kClassNames = {"Qwen2ForCausalLM"};
+constexpr std::array<std::string_view, 3> kClassNames = {
+    "Qwen2ForCausalLM", "Qwen2Model", "Qwen2ForSequenceClassification"};
 constexpr std::array<std::string_view, 1> kModelTypes = {"qwen2"};
 constexpr std::array<std::string_view, 1> kGgufNames = {"qwen2"};
 

@@ -20,7 +20,8 @@ Result<BuiltModel> build_qwen3(const formats::ModelMeta& meta,
   return build_decoder(plan, weights, arithmetic);
 }
 
-constexpr std::array<std::string_view, 1> kClassNames = {"Qwen3ForCausalLM"};
+constexpr std::array<std::string_view, 3> kClassNames = {
+    "Qwen3ForCausalLM", "Qwen3Model", "Qwen3ForSequenceClassification"};
 constexpr std::array<std::string_view, 1> kModelTypes = {"qwen3"};
 constexpr std::array<std::string_view, 1> kGgufNames = {"qwen3"};
 

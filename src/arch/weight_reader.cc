@@ -68,31 +68,49 @@ std::string fill_in(std::string_view pattern, const Match& found) {
 
 }  // namespace
 
-void WeightReader::allow_missing_prefix(std::string_view prefix) {
-  const auto first = weights_.entries().lower_bound(prefix);
-  const bool is_there = first != weights_.entries().end() && first->first.starts_with(prefix);
-  missing_prefix_ = is_there ? "" : std::string(prefix);
+void WeightReader::allow_other_prefix(std::string_view prefix,
+                                      std::span<const std::string_view> others) {
+  const auto is_there = [&](std::string_view candidate) {
+    const auto first = weights_.entries().lower_bound(candidate);
+    return first != weights_.entries().end() && first->first.starts_with(candidate);
+  };
+  prefix_.clear();
+  if (is_there(prefix)) return;
+  prefix_ = prefix;
+  const auto found = std::find_if(others.begin(), others.end(), is_there);
+  prefix_in_file_ = found == others.end() ? std::string() : std::string(*found);
 }
 
-std::string WeightReader::without_prefix(std::string name) const {
-  if (!missing_prefix_.empty() && name.starts_with(missing_prefix_)) {
-    name.erase(0, missing_prefix_.size());
+std::string WeightReader::with_prefix_of_file(std::string name) const {
+  if (!prefix_.empty() && name.starts_with(prefix_)) {
+    name.replace(0, prefix_.size(), prefix_in_file_);
   }
   return name;
 }
 
 std::string WeightReader::name_in_file(std::string_view role) const {
+  std::string name = spelled_as_today(role);
+  // Files that come from TensorFlow call the vectors of norms so.
+  for (const auto& [today, then] : {std::pair(".weight", ".gamma"), {".bias", ".beta"}}) {
+    if (!name.ends_with(today) || weights_.find(name) != nullptr) continue;
+    std::string old = str(name.substr(0, name.size() - std::string_view(today).size()), then);
+    if (weights_.find(old) != nullptr) return old;
+  }
+  return name;
+}
+
+std::string WeightReader::spelled_as_today(std::string_view role) const {
   for (const std::span<const WeightName> names : {own_, shared_}) {
     for (const WeightName& known : names) {
       const std::optional<Match> found = match(role, known.role);
-      if (found) return without_prefix(fill_in(known.in_file, *found));
+      if (found) return with_prefix_of_file(fill_in(known.in_file, *found));
     }
   }
-  return without_prefix(std::string(role));
+  return with_prefix_of_file(std::string(role));
 }
 
 void WeightReader::ignore(std::string_view pattern) {
-  const std::string bare = without_prefix(std::string(pattern));
+  const std::string bare = with_prefix_of_file(std::string(pattern));
   for (const auto& [name, view] : weights_.entries()) {
     const std::optional<Match> found = match(name, bare);
     if (found && found->rest.empty()) taken_.insert(name);

@@ -26,9 +26,10 @@ class WeightReader {
                std::string_view asked_by)
       : weights_(weights), own_(own), shared_(shared), asked_by_(asked_by) {}
 
-  // Files of the bare model lack the prefix that its weights have within a model with a head.
-  // Without a weight that begins with it, names lose it.
-  void allow_missing_prefix(std::string_view prefix);
+  // Names that begin with `prefix` begin with the first of `others` in its place, or with nothing,
+  // if no weight begins with it: files of the bare model lack the prefix that its weights have
+  // within a model with a head.
+  void allow_other_prefix(std::string_view prefix, std::span<const std::string_view> others = {});
 
   [[nodiscard]] bool has(std::string_view role) const { return find(role) != nullptr; }
   // Null when there is none.
@@ -41,20 +42,23 @@ class WeightReader {
   // Passes over weights that programs of the past stored and that are not needed; each `*` stands
   // for a number.
   void ignore(std::string_view pattern);
+  // Keeps a failure that the caller has found, unless there is an earlier one.
+  void fail(Status status);
   [[nodiscard]] const Status& status() const { return status_; }
   // The first failure; corrupt_data naming a weight that was not taken.
   Status finish();
 
  private:
-  void fail(Status status);
   [[nodiscard]] std::string name_in_file(std::string_view role) const;
-  [[nodiscard]] std::string without_prefix(std::string name) const;
+  [[nodiscard]] std::string spelled_as_today(std::string_view role) const;
+  [[nodiscard]] std::string with_prefix_of_file(std::string name) const;
 
   const tensor::WeightMap& weights_;
   std::span<const WeightName> own_;
   std::span<const WeightName> shared_;
   std::string_view asked_by_;
-  std::string missing_prefix_;
+  std::string prefix_;          // in names
+  std::string prefix_in_file_;  // in its place
   std::set<std::string, std::less<>> taken_;
   Status status_;
 };

@@ -476,7 +476,7 @@ Status read_variant(const Members& config, ModelMeta& meta) {
   return read_rows(members, kVariantNumbers, variant);
 }
 
-constexpr std::int64_t kExpertCountMax = 65536;
+constexpr std::int64_t kExpertCountMax = 8192;
 const IntegerRow<MoeMeta> kMoeIntegers[] = {
     {{"num_local_experts", "num_experts", "n_routed_experts"},
      &MoeMeta::expert_count,

@@ -152,6 +152,8 @@ struct GatherRowsOp {
   ValueId out = kNone;
 };
 
+inline constexpr std::int64_t kExpertGroupCountMax = 64;
+
 // How a router chooses experts.
 struct Routing {
   enum class Scoring : std::uint8_t {
@@ -165,7 +167,7 @@ struct Routing {
   float scale = 1;            // of the weights
   // Experts stand in groups, of which only the best count. A group is as good as the sum of its
   // two best experts, or as its best one.
-  std::int64_t group_count = 1;
+  std::int64_t group_count = 1;  // at most kExpertGroupCountMax
   std::int64_t chosen_group_count = 1;
   bool sums_two_best = false;
   ConstantId correction = kNone;  // added to scores for the choice alone. Shape: [experts]

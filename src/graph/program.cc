@@ -327,7 +327,9 @@ ValueId ProgramBuilder::route(ValueId logits,
                               const tensor::TensorView* correction) {
   const std::int64_t experts = value(logits).width;
   expect(routing.chosen_count > 0 && routing.chosen_count <= experts, "chosen experts");
-  expect(routing.group_count > 0 && experts % routing.group_count == 0, "groups of experts");
+  expect(routing.group_count > 0 && routing.group_count <= kExpertGroupCountMax &&
+             experts % routing.group_count == 0,
+         "groups of experts");
   if (correction != nullptr) routing.correction = add_constant(*correction, experts);
   const ValueId out = make_value(logits, 2 * routing.chosen_count);
   add_op(RouteOp{logits, routing, out});

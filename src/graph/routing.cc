@@ -39,44 +39,44 @@ float group_score(const Routing& routing,
   return routing.sums_two_best ? best + second : best;
 }
 
-// Whether the group of an expert is among the chosen: fewer than that many are better.
-bool is_group_open(const Routing& routing,
-                   const Scores& score,
-                   std::int64_t group,
-                   std::int64_t group_size) noexcept {
-  const auto score_of = [&](std::int64_t g) {
-    return group_score(routing, score, g * group_size, (g + 1) * group_size);
-  };
-  const float own = score_of(group);
-  std::int64_t better = 0;
+// The chosen groups, one bit each: those than which fewer are better.
+std::uint64_t open_groups(const Routing& routing,
+                          const Scores& score,
+                          std::int64_t group_size) noexcept {
+  float scores[kExpertGroupCountMax];
   for (std::int64_t g = 0; g < routing.group_count; ++g) {
-    const float other = score_of(g);
-    better += other > own || (other == own && g < group) ? 1 : 0;
+    scores[g] = group_score(routing, score, g * group_size, (g + 1) * group_size);
   }
-  return better < routing.chosen_group_count;
+  std::uint64_t open = 0;
+  for (std::int64_t g = 0; g < routing.group_count; ++g) {
+    std::int64_t better = 0;
+    for (std::int64_t other = 0; other < routing.group_count; ++other) {
+      better += scores[other] > scores[g] || (scores[other] == scores[g] && other < g) ? 1 : 0;
+    }
+    if (better < routing.chosen_group_count) open |= std::uint64_t{1} << g;
+  }
+  return open;
 }
 
-// The best expert that stands after the last chosen one in order of score, then number.
-std::int64_t next_best(const Routing& routing,
-                       const Scores& score,
+bool is_chosen(const float* chosen, std::int64_t count, std::int64_t expert) noexcept {
+  return std::find(chosen, chosen + count, static_cast<float>(expert)) != chosen + count;
+}
+
+// The best expert of the open groups that is not among the chosen.
+std::int64_t next_best(const Scores& score,
+                       std::uint64_t open,
+                       std::int64_t group_size,
                        std::int64_t expert_count,
                        const float* chosen,
                        std::int64_t chosen_count) noexcept {
-  const std::int64_t group_size = expert_count / routing.group_count;
   std::int64_t best = -1;
-  for (std::int64_t group = 0; group < routing.group_count; ++group) {
-    if (routing.group_count > 1 && !is_group_open(routing, score, group, group_size)) continue;
-    for (std::int64_t i = group * group_size; i < (group + 1) * group_size; ++i) {
-      const bool is_taken =
-          std::find(chosen, chosen + chosen_count, static_cast<float>(i)) != chosen + chosen_count;
-      if (!is_taken && (best < 0 || score(i) > score(best))) best = i;
-    }
+  for (std::int64_t i = 0; i < expert_count; ++i) {
+    if ((open >> (i / group_size) & 1) == 0 || is_chosen(chosen, chosen_count, i)) continue;
+    if (best < 0 || score(i) > score(best)) best = i;
   }
   // Why: fewer open experts than are chosen, or scores that are no numbers; any will do, once.
   for (std::int64_t i = 0; best < 0; ++i) {
-    if (std::find(chosen, chosen + chosen_count, static_cast<float>(i)) == chosen + chosen_count) {
-      best = i;
-    }
+    if (!is_chosen(chosen, chosen_count, i)) best = i;
   }
   return best;
 }
@@ -95,9 +95,11 @@ void choose_experts(const Routing& routing,
   }
   const Scores score{logits, correction};
   const std::int64_t count = routing.chosen_count;
+  const std::int64_t group_size = expert_count / routing.group_count;
+  const std::uint64_t open = routing.group_count > 1 ? open_groups(routing, score, group_size) : 1;
   float* weights = out + count;
   for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t expert = next_best(routing, score, expert_count, out, i);
+    const std::int64_t expert = next_best(score, open, group_size, expert_count, out, i);
     out[i] = static_cast<float>(expert);
     weights[i] = logits[expert];
   }

@@ -14,6 +14,7 @@
 #include "base/manual_clock.h"
 #include "engine/engine_core.h"
 #include "golden_models.h"
+#include "runtimes/native/native_runtime.h"
 #include "runtimes/native/token_logits.h"
 
 namespace inferneo {
@@ -29,8 +30,18 @@ using tensor::DType;
 using testing::GoldenModel;
 using testing::GoldenPrompt;
 
+// Those with logits, and those that give vectors.
+std::vector<GoldenModel> golden_models_that(bool generate) {
+  std::vector<GoldenModel> models = testing::read_golden_models();
+  std::erase_if(models, [&](const GoldenModel& model) { return model.generates() != generate; });
+  return models;
+}
 const std::vector<GoldenModel>& golden_models() {
-  static const std::vector<GoldenModel> models = testing::read_golden_models();
+  static const std::vector<GoldenModel> models = golden_models_that(true);
+  return models;
+}
+const std::vector<GoldenModel>& vector_models() {
+  static const std::vector<GoldenModel> models = golden_models_that(false);
   return models;
 }
 
@@ -66,9 +77,11 @@ struct Comparison {
 };
 
 // Follows the golden continuation, so that one early difference does not hide the later ones.
-Comparison compare(const runtime::Model& model, const GoldenModel& golden, double tolerance) {
+Comparison compare(const runtime::Model& model,
+                   const std::vector<GoldenPrompt>& prompts,
+                   double tolerance) {
   Comparison result;
-  for (const GoldenPrompt& prompt : golden.prompts) {
+  for (const GoldenPrompt& prompt : prompts) {
     const auto room = static_cast<std::int32_t>(prompt.ids.size() + prompt.greedy.size());
     SequenceRunner sequence = SequenceRunner::create(model, room).value();
     std::vector<float> logits = sequence.append(prompt.ids).value();
@@ -96,7 +109,7 @@ TEST_P(Architecture, f32_equals_the_reference) {
   const auto model =
       testing::load_golden_model(golden(), DType::kF32, {Arithmetic::kF32, {}, {}}, *device);
   ASSERT_TRUE(model.has_value()) << model.status().to_string();
-  const Comparison found = compare(**model, golden(), bound);
+  const Comparison found = compare(**model, golden().prompts, bound);
   std::printf("%s %s: logits differ by %.1e, %d tokens excused\n",
               golden().family.c_str(),
               golden().variant.c_str(),
@@ -117,7 +130,7 @@ TEST_P(Architecture, packed_matrices_are_near_the_reference) {
     const auto model =
         testing::load_golden_model(golden(), dtype, {Arithmetic::kBf16, {}, {}}, *device);
     ASSERT_TRUE(model.has_value()) << model.status().to_string();
-    const Comparison found = compare(**model, golden(), bound);
+    const Comparison found = compare(**model, golden().prompts, bound);
     EXPECT_LT(found.logits, bound) << tensor::dtype_name(dtype);
     EXPECT_LE(found.wrong_tokens, chooses ? 8 : 0) << tensor::dtype_name(dtype);
   }
@@ -224,8 +237,91 @@ TEST_P(Architecture, tokens_are_the_same_after_preemption) {
   EXPECT_EQ(driver.tokens(victim), longer.greedy);
 }
 
-std::string test_name(const ::testing::TestParamInfo<std::size_t>& info) {
-  const GoldenModel& golden = golden_models()[info.param];
+class VectorModel : public ::testing::TestWithParam<std::size_t> {
+ protected:
+  [[nodiscard]] static const GoldenModel& golden() { return vector_models()[GetParam()]; }
+};
+
+// The first and the last row of each prompt, all prompts in one step. Shape: [prompts][2]
+std::vector<std::vector<std::vector<float>>> run_at_once(const runtime::Model& model,
+                                                         const std::vector<GoldenPrompt>& prompts) {
+  constexpr std::int32_t kBlocks = 8;
+  const auto count = static_cast<std::int32_t>(prompts.size());
+  runtime::RunnerOptions options;
+  options.kv_block_count = kBlocks * count;
+  options.step_token_count_max = 16 * kBlocks * count;
+  options.sequence_count_max = count;
+  options.logit_row_count_max = 2 * count;
+  const auto runner = model.make_runner(options).value();
+  std::vector<kv::BlockId> blocks(static_cast<std::size_t>(kBlocks * count));
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    blocks[blocks.size() - 1 - i] = static_cast<kv::BlockId>(i);
+  }
+  std::vector<TokenId> ids;
+  std::vector<std::int32_t> rows;
+  std::vector<runtime::StepSequence> sequences;
+  for (const GoldenPrompt& prompt : prompts) {
+    const auto begin = static_cast<std::int32_t>(ids.size());
+    const auto length = static_cast<std::int32_t>(prompt.ids.size());
+    ids.insert(ids.end(), prompt.ids.begin(), prompt.ids.end());
+    rows.insert(rows.end(), {begin, begin + length - 1});
+    const std::size_t first = sequences.size() * kBlocks;
+    sequences.push_back({begin, length, 0, std::span(blocks).subspan(first, kBlocks)});
+  }
+  const auto result = runner->wait(runner->submit({ids, sequences, {}, rows}));
+  const auto width = static_cast<std::size_t>(model.info().vectors.hidden_size);
+  std::vector<std::vector<std::vector<float>>> vectors;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    const float* at = result.hidden.data() + 2 * i * width;
+    vectors.push_back({{at, at + width}, {at + width, at + 2 * width}});
+  }
+  return vectors;
+}
+
+TEST_P(VectorModel, rows_equal_the_reference_alone_and_in_a_batch) {
+  constexpr double bound = 2e-5;
+  const auto device = make_device();
+  const auto model =
+      testing::load_golden_model(golden(), DType::kF32, {Arithmetic::kF32, {}, {}}, *device);
+  ASSERT_TRUE(model.has_value()) << model.status().to_string();
+  const runtime::ModelInfo& info = (*model)->info();
+  EXPECT_FALSE(info.generates);
+  const auto together = run_at_once(**model, golden().prompts);
+  for (std::size_t i = 0; i < together.size(); ++i) {
+    const GoldenPrompt& prompt = golden().prompts[i];
+    EXPECT_EQ(together[i], run_at_once(**model, {prompt}).front()) << "a batch changed bits";
+    if (info.vectors.class_count == 0) {
+      EXPECT_LT(relative_difference(together[i][0], prompt.rows[0]), bound);
+      EXPECT_LT(relative_difference(together[i][1], prompt.rows[1]), bound);
+    } else {
+      ASSERT_EQ(static_cast<std::size_t>(info.vectors.class_count), prompt.rows[0].size());
+      const bool is_first = info.vectors.pooling == request::Pooling::kCls;
+      EXPECT_LT(relative_difference(together[i][is_first ? 0 : 1], prompt.rows[0]), bound);
+    }
+  }
+}
+
+const std::vector<testing::GoldenFile>& golden_files() {
+  static const std::vector<testing::GoldenFile> files = testing::read_golden_files();
+  return files;
+}
+
+class GgufArchitecture : public ::testing::TestWithParam<std::size_t> {};
+
+// Names of weights and keys, orders of rows, and what converters change.
+TEST_P(GgufArchitecture, f32_equals_the_reference) {
+  const testing::GoldenFile& golden = golden_files()[GetParam()];
+  const double bound = golden.family == "deepseek" ? 2e-4 : 2e-5;
+  const auto device = make_device();
+  const auto model =
+      runtimes::native::make_runtime(*device)->load(golden.path, {Arithmetic::kF32, {}, {}}, {});
+  ASSERT_TRUE(model.has_value()) << model.status().to_string();
+  const Comparison found = compare(**model, golden.prompts, bound);
+  EXPECT_LT(found.logits, bound);
+  EXPECT_EQ(found.wrong_tokens, 0);
+}
+
+std::string test_name(const GoldenModel& golden) {
   std::string name = golden.family + "_" + golden.variant;
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
@@ -234,7 +330,15 @@ std::string test_name(const ::testing::TestParamInfo<std::size_t>& info) {
 INSTANTIATE_TEST_SUITE_P(Tiny,
                          Architecture,
                          ::testing::Range(std::size_t{0}, golden_models().size()),
-                         test_name);
+                         [](const auto& each) { return test_name(golden_models()[each.param]); });
+INSTANTIATE_TEST_SUITE_P(Tiny,
+                         GgufArchitecture,
+                         ::testing::Range(std::size_t{0}, golden_files().size()),
+                         [](const auto& each) { return golden_files()[each.param].family; });
+INSTANTIATE_TEST_SUITE_P(Tiny,
+                         VectorModel,
+                         ::testing::Range(std::size_t{0}, vector_models().size()),
+                         [](const auto& each) { return test_name(vector_models()[each.param]); });
 
 }  // namespace
 }  // namespace inferneo

@@ -30,6 +30,15 @@ GoldenWeight read_weight(const json& row) {
   return weight;
 }
 
+GoldenPrompt read_prompt(const json& prompt) {
+  if (prompt.contains("rows")) return {prompt["ids"], {}, {}, prompt["rows"]};
+  return {prompt["ids"], prompt["greedy"], prompt["logits"], {}};
+}
+
+std::filesystem::path golden_root() {
+  return std::string(INFERNEO_SOURCE_DIR) + "/tests/architectures";
+}
+
 GoldenModel read_model(const std::string& family,
                        const std::string& variant,
                        json config,
@@ -38,9 +47,7 @@ GoldenModel read_model(const std::string& family,
   for (const auto& [key, value] : changes.items()) config[key] = value;
   GoldenModel model{family, variant, config.dump(), {}, {}};
   for (const json& row : golden["weights"]) model.weights.push_back(read_weight(row));
-  for (const json& prompt : golden["prompts"]) {
-    model.prompts.push_back({prompt["ids"], prompt["greedy"], prompt["logits"]});
-  }
+  for (const json& prompt : golden["prompts"]) model.prompts.push_back(read_prompt(prompt));
   return model;
 }
 
@@ -73,9 +80,8 @@ std::vector<float> elements(const std::string& name,
 }  // namespace
 
 std::vector<GoldenModel> read_golden_models() {
-  const std::filesystem::path root = std::string(INFERNEO_SOURCE_DIR) + "/tests/architectures";
   std::vector<GoldenModel> models;
-  for (const auto& entry : std::filesystem::directory_iterator(root)) {
+  for (const auto& entry : std::filesystem::directory_iterator(golden_root())) {
     if (!entry.is_directory()) continue;
     const json spec = read_json(entry.path() / "variants.json");
     const json goldens = read_json(entry.path() / "goldens.json");
@@ -88,6 +94,23 @@ std::vector<GoldenModel> read_golden_models() {
     return std::pair(a.family, a.variant) < std::pair(b.family, b.variant);
   });
   return models;
+}
+
+std::vector<GoldenFile> read_golden_files() {
+  std::vector<GoldenFile> files;
+  for (const auto& entry : std::filesystem::directory_iterator(golden_root())) {
+    const std::filesystem::path path = entry.path() / "model.gguf";
+    if (!std::filesystem::exists(path)) continue;
+    GoldenFile file{entry.path().filename(), path, {}};
+    for (const json& prompt : read_json(entry.path() / "gguf.json").at("prompts")) {
+      file.prompts.push_back(read_prompt(prompt));
+    }
+    files.push_back(std::move(file));
+  }
+  std::sort(files.begin(), files.end(), [](const GoldenFile& a, const GoldenFile& b) {
+    return a.family < b.family;
+  });
+  return files;
 }
 
 Result<std::shared_ptr<const runtime::Model>> load_golden_model(const GoldenModel& golden,

@@ -72,26 +72,34 @@ runtime::GenerationDefaults generation_defaults(const formats::GenerationMeta& m
   return defaults;
 }
 
-runtime::VectorInfo vector_info(const formats::PoolingMeta& meta, const graph::Program& program) {
+// What the files say goes before what the architecture does.
+request::Pooling pooling_of(formats::PoolingMeta::Kind stated, arch::VectorRows rows) {
+  using Kind = formats::PoolingMeta::Kind;
   using request::Pooling;
+  switch (stated) {
+    case Kind::kLast:
+      return Pooling::kLast;
+    case Kind::kMean:
+      return Pooling::kMean;
+    case Kind::kCls:
+      return Pooling::kCls;
+    case Kind::kUnknown:
+      break;
+  }
+  if (rows == arch::VectorRows::kFirst) return Pooling::kCls;
+  return rows == arch::VectorRows::kAll ? Pooling::kMean : Pooling::kLast;
+}
+
+runtime::VectorInfo vector_info(const formats::PoolingMeta& meta, const arch::BuiltModel& built) {
+  const graph::Program& program = built.program;
   runtime::VectorInfo info;
   if (program.hidden == graph::kNone) return info;
   const std::int64_t width = program.values[static_cast<std::size_t>(program.hidden)].width;
   info.hidden_size = static_cast<std::int32_t>(width);
-  switch (meta.kind) {
-    case formats::PoolingMeta::Kind::kUnknown:
-      break;
-    case formats::PoolingMeta::Kind::kLast:
-      info.pooling = Pooling::kLast;
-      break;
-    case formats::PoolingMeta::Kind::kMean:
-      info.pooling = Pooling::kMean;
-      break;
-    case formats::PoolingMeta::Kind::kCls:
-      info.pooling = Pooling::kCls;
-      break;
-  }
-  info.normalize = meta.normalize.value_or(true);
+  info.class_count = static_cast<std::int32_t>(built.class_count);
+  info.pooling = pooling_of(meta.kind, built.vector_rows);
+  info.normalize = built.class_count == 0 && meta.normalize.value_or(true);
+  info.bidirectional = program.attention.is_bidirectional;
   return info;
 }
 
@@ -192,7 +200,7 @@ runtime::ModelInfo make_info(const formats::ModelMeta& meta,
   info.bos_token_id = meta.bos_token_id;
   info.generation = generation_defaults(meta.generation);
   info.generates = plan.built.program.logits != graph::kNone;
-  info.vectors = vector_info(meta.pooling, plan.built.program);
+  info.vectors = vector_info(meta.pooling, plan.built);
   info.memory = plan.memory;
   return info;
 }

@@ -144,7 +144,9 @@ class ImageMaker {
              const WeightStore& store,
              device::CpuDevice& device,
              runtime::Progress& progress)
-      : plan_(plan), store_(store), device_(device), progress_(progress) {}
+      : plan_(plan), store_(store), device_(device), progress_(progress) {
+    for (const TensorView& view : views_in_place(plan)) kept_.insert(view.data);
+  }
 
   Result<WeightImage> make(const runtime::PackedCacheOptions& options) {
     const auto start = std::chrono::steady_clock::now();
@@ -235,10 +237,9 @@ class ImageMaker {
     // Why: what lies between the rows belongs to matrices that are still to be packed.
     if (!source.is_plain()) return;
     const TensorView& view = source.view;
-    const std::vector<TensorView> kept = views_in_place(plan_);
-    const bool is_kept = std::any_of(
-        kept.begin(), kept.end(), [&](const TensorView& other) { return other.data == view.data; });
-    if (!is_kept || !place_of(store_, view).empty()) advise(bytes_of(view), MADV_DONTNEED);
+    if (!kept_.contains(view.data) || !place_of(store_, view).empty()) {
+      advise(bytes_of(view), MADV_DONTNEED);
+    }
   }
 
   Status pack_all() {
@@ -314,6 +315,7 @@ class ImageMaker {
   const WeightStore& store_;
   device::CpuDevice& device_;
   runtime::Progress& progress_;
+  std::set<const std::byte*> kept_;  // where weights are read in place
   std::optional<PackedCache> cache_;
   std::string identity_;  // of the sources, for the cache
   bool settled_ = false;
