@@ -9,6 +9,7 @@
 #include "app/progress_line.h"
 #include "base/str.h"
 #include "manager/catalog_record.h"
+#include "manager/model_files.h"
 #include "manager/model_settings.h"
 #include "runtimes/native/native_runtime.h"
 
@@ -61,6 +62,17 @@ manager::ModelOptions model_options(const Config& config) {
   return options;
 }
 
+// Models that were named for this start alone have no recorded files.
+std::function<Status()> verification(const manager::ModelRecord& record, const Config& config) {
+  if (record.files.empty()) return {};
+  manager::DigestCheck check = manager::DigestCheck::kChanged;
+  if (config.verify_files == "always") check = manager::DigestCheck::kAlways;
+  if (config.verify_files == "never") check = manager::DigestCheck::kNever;
+  return [record, check, root = config.model_root] {
+    return manager::verify_model_files(record, root, check);
+  };
+}
+
 manager::ManagerOptions ModelHost::manager_options(const HostServices& services) const {
   manager::ManagerOptions options;
   options.memory_budget_bytes = static_cast<std::uint64_t>(config_.memory_budget_mib) << 20;
@@ -80,6 +92,7 @@ manager::ManagerOptions ModelHost::manager_options(const HostServices& services)
   options.options_of = [this](const manager::ModelRecord& record) -> Result<manager::ModelOptions> {
     manager::ModelOptions result = model_options(manager::with_settings(config_, record.settings));
     result.path = record.path;
+    result.verify = verification(record, config_);
     return result;
   };
   return options;

@@ -9,8 +9,8 @@
 #include "app/banner.h"
 #include "app/config_sources.h"
 #include "app/exposure.h"
-#include "app/model_host.h"
 #include "app/program.h"
+#include "app/serving_host.h"
 #include "app/signal_watch.h"
 #include "app/startup_gate.h"
 #include "app/verb.h"
@@ -77,15 +77,22 @@ Status check_named_models(const Config& config, const std::vector<ModelSpec>& sp
 }
 
 // Everything that can be found wrong without loading a model.
-Result<std::vector<ModelSpec>> check_settings(const ServeFlags& flags, const Config& config) {
+Result<std::vector<ModelSpec>> check_settings(const ServeFlags& flags,
+                                              const Config& config,
+                                              const std::string& catalog) {
   RETURN_IF_ERROR(check_exposure(config));
   std::vector<std::string> texts = config.models;
-  if (texts.empty() && !flags.default_model.empty()) texts.push_back(flags.default_model);
-  if (texts.empty()) {
+  if (texts.empty() && catalog.empty() && !flags.default_model.empty()) {
+    texts.push_back(flags.default_model);
+  }
+  if (texts.empty() && catalog.empty()) {
     return invalid_argument("no model to serve")
-        .with_hint("name one: `inferneo serve /models/llama`, or `models:` in the configuration");
+        .with_hint(
+            "name one: `inferneo serve /models/llama`, or `models:` in the configuration; or "
+            "register one: `inferneo models register NAME=PATH`");
   }
   ASSIGN_OR_RETURN(std::vector<ModelSpec> specs, parse_model_specs(texts));
+  if (specs.empty()) return specs;
   RETURN_IF_ERROR(check_named_models(config, specs));
   return specs;
 }
@@ -106,10 +113,12 @@ std::string settings_text(const Config& config) {
 // Loads on a thread of its own, so that main keeps listening to signals. Returns when all models
 // that are not to be loaded lazily are loaded, or one has failed; ends the process when it is to
 // stop.
-Status load_models(ModelHost& host,
-                   const std::vector<ModelSpec>& specs,
+Status load_models(ServingHost& serving,
+                   std::vector<ModelSpec>& specs,
                    const Config& config,
                    SignalWatch& signals) {
+  RETURN_IF_ERROR(serving.record(specs));
+  ModelHost& host = serving.host();
   Status status;
   std::atomic<bool> done{false};
   std::jthread loader([&] {
@@ -130,7 +139,8 @@ Status load_models(ModelHost& host,
     std::_Exit(kExitOk);
   }
   loader.join();
-  return status;
+  RETURN_IF_ERROR(status);
+  return serving.begin();
 }
 
 void note_reload() {
@@ -193,54 +203,96 @@ void drain(manager::ModelManager& manager,
                                 : "stopped: the remaining requests were cancelled");
 }
 
-Result<int> serve(const ServeFlags& flags, const Config& config) {
-  const TimePoint started = std::chrono::steady_clock::now();
-  const Result<std::vector<ModelSpec>> specs = check_settings(flags, config);
-  if (!specs.has_value()) {
-    print_failure(specs.error());
-    return kExitUsage;
+endpoints::ManagementUse management_use(const Config& config) {
+  switch (management_policy(config)) {
+    case ManagementPolicy::kOn:
+      return endpoints::ManagementUse::kOn;
+    case ManagementPolicy::kReadOnly:
+      return endpoints::ManagementUse::kReadOnly;
+    case ManagementPolicy::kOff:
+      break;
   }
-  SignalWatch signals;
-  observe::ServerMetrics metrics;
-  ASSIGN_OR_RETURN(
-      const std::unique_ptr<ModelHost> host,
-      ModelHost::create(config, {.metrics = &metrics, .events = nullptr, .catalog = nullptr}));
-  if (flags.check_config) {
-    std::fputs(settings_text(config).c_str(), stdout);
-    return kExitOk;
-  }
-  const endpoints::Services services = {
-      .manager = &host->manager(), .server_metrics = &metrics, .clock = &host->clock()};
-  StartupGate gate(endpoints::make_dispatcher(services));
-  ASSIGN_OR_RETURN(const std::unique_ptr<http::Server> server,
-                   http::Server::start(server_options(config), gate, metrics));
+  return endpoints::ManagementUse::kOff;
+}
 
-  RETURN_IF_ERROR(load_models(*host, *specs, config, signals));
-  gate.open();
-  const std::string url = base_url(config.host, server->port());
-  const auto models = host->manager().list();
-  const Duration start_time = std::chrono::steady_clock::now() - started;
-  const std::size_t waiting = specs->size() - std::min(specs->size(), models.size());
-  std::fputs(banner(url, models, waiting, host->device().thread_count(), start_time).c_str(),
-             stdout);
-  std::fflush(stdout);
-  log::info("serve", str("ready on ", url));
+// Models and their record. A store that was found by itself and holds nothing is left alone: then
+// the models are those that the line names.
+Result<std::unique_ptr<ServingHost>> open_models(const ServeFlags& flags,
+                                                 const Config& config,
+                                                 const std::string& catalog,
+                                                 observe::ServerMetrics& metrics,
+                                                 std::vector<ModelSpec>& specs) {
+  ASSIGN_OR_RETURN(std::unique_ptr<ServingHost> serving,
+                   ServingHost::create(config, catalog, &metrics));
+  const bool is_empty = specs.empty() && serving->catalog().snapshot()->models().empty();
+  if (!is_empty || config.catalog != "auto") return serving;
+  serving.reset();
+  ASSIGN_OR_RETURN(specs, check_settings(flags, config, {}));
+  return ServingHost::create(config, {}, &metrics);
+}
 
+// Until a signal asks for the end; then in the order of the path.
+void serve_until_stopped(ServingHost& serving,
+                         http::Server& server,
+                         SignalWatch& signals,
+                         const Config& config) {
   const Signal signal = wait_for_stop(signals);
   // Nobody balances load over a server that is stopped by hand.
   const std::chrono::milliseconds notice(signal == Signal::kInterrupt ? 0
                                                                       : config.shutdown_notice_ms);
   std::chrono::seconds limit(config.drain_timeout_s);
-  if (!give_notice(host->manager(), signals, notice)) {
+  if (!give_notice(serving.manager(), signals, notice)) {
     limit = std::min(limit, kImpatientDrainTimeout);
   }
-  drain(host->manager(), *server, signals, limit);
-  if (host->manager().is_loading()) {
-    log::info("serve", "a model is still being loaded; not waiting for it");
-    log::flush();
-    // Why: a load cannot be interrupted, no request is left, and nothing needs saving.
-    std::_Exit(kExitOk);
+  serving.events().publish({.kind = std::string(manager::kServerStopping)});
+  drain(serving.manager(), server, signals, limit);
+  if (!serving.manager().is_loading()) return;
+  log::info("serve", "a model is still being loaded; not waiting for it");
+  log::flush();
+  // Why: a load cannot be interrupted, no request is left, and nothing needs saving.
+  std::_Exit(kExitOk);
+}
+
+Result<int> serve(const ServeFlags& flags, const Config& config) {
+  const TimePoint started = std::chrono::steady_clock::now();
+  const std::string catalog = choose_catalog(config, !config.models.empty(), false);
+  Result<std::vector<ModelSpec>> specs = check_settings(flags, config, catalog);
+  if (!specs.has_value()) {
+    print_failure(specs.error());
+    return kExitUsage;
   }
+  SignalWatch signals;
+  if (flags.check_config) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<ModelHost> host, ModelHost::create(config));
+    std::fputs(settings_text(config).c_str(), stdout);
+    return kExitOk;
+  }
+  observe::ServerMetrics metrics;
+  ASSIGN_OR_RETURN(const std::unique_ptr<ServingHost> serving,
+                   open_models(flags, config, catalog, metrics, *specs));
+  ModelHost& host = serving->host();
+  endpoints::Services services = {
+      .manager = &host.manager(), .server_metrics = &metrics, .clock = &host.clock()};
+  services.admin = &serving->admin();
+  services.management = management_use(config);
+  StartupGate gate(endpoints::make_dispatcher(services));
+  ASSIGN_OR_RETURN(const std::unique_ptr<http::Server> server,
+                   http::Server::start(server_options(config), gate, metrics));
+  RETURN_IF_ERROR(
+      serving->catalog().set_owner_url(base_url(connectable(config.host), server->port())));
+
+  RETURN_IF_ERROR(load_models(*serving, *specs, config, signals));
+  gate.open();
+  const std::string url = base_url(config.host, server->port());
+  const auto models = host.manager().list();
+  const Duration start_time = std::chrono::steady_clock::now() - started;
+  const std::size_t registered = host.manager().versions().size();
+  const std::size_t waiting = registered - std::min(registered, models.size());
+  std::fputs(banner(url, models, waiting, host.device().thread_count(), start_time).c_str(),
+             stdout);
+  std::fflush(stdout);
+  log::info("serve", str("ready on ", url));
+  serve_until_stopped(*serving, *server, signals, config);
   return kExitOk;
 }
 
@@ -266,6 +318,7 @@ const Verb kServeVerb = {
     .examples =
         "  inferneo serve /models/llama\n"
         "  inferneo serve small=/models/llama-1b big=/models/llama-8b --port 9000\n"
+        "  inferneo serve                              # what `inferneo models register` recorded\n"
         "  inferneo serve --config inferneo.yaml --check-config\n"
         "  curl http://127.0.0.1:8000/v1/models\n"
         "\n"

@@ -109,6 +109,11 @@ inline constexpr std::size_t kCatalogStateSizeMax = 1024 * 1024;
 inline constexpr std::size_t kAuditRecordCountMax = 10'000;
 // Of one text of an audit record (before, after, message); more is cut with a note.
 inline constexpr std::size_t kAuditTextSizeMax = 16 * 1024;
+// Management requests that may wait for the one before; more are answered 503.
+inline constexpr std::size_t kAdminTaskCountMax = 256;
+// Watchers of events at a time, and bytes that may wait for one before it is dropped with a note.
+inline constexpr std::size_t kEventWatcherCountMax = 64;
+inline constexpr std::size_t kEventWaitingSizeMax = 256 * 1024;
 // Events that a watcher who comes back can still get. Why: a hundred loads with their progress.
 inline constexpr std::size_t kEventKeptCountMax = 1024;
 // Files of one model's directory. Why: the largest published checkpoints have some 200 shards.

@@ -10,11 +10,15 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/unique_function.h"
 
 namespace inferneo::manager {
+
+// The last event of a server: those who watch are to look elsewhere.
+inline constexpr std::string_view kServerStopping = "server_stopping";
 
 struct Event {
   std::uint64_t id = 0;  // filled in by publish: 1, 2, ...

@@ -50,6 +50,9 @@ struct ModelOptions {
   bool pinned = false;           // never evicted, never unloaded for being idle
   // How long it stays in memory without a request; none: as ManagerOptions says.
   std::optional<Duration> keep_alive;
+  // Before each load, on its thread: that the files are still those that were registered. None:
+  // they are taken as they are.
+  std::function<Status()> verify;
 };
 
 struct ManagerOptions {
@@ -86,7 +89,8 @@ struct VersionInfo {
   bool held = false;    // by a rollout
   bool served = false;  // requests may ask for it (version policy)
   std::int64_t created_unix_seconds = 0;
-  std::int32_t context_tokens_max = 0;  // 0 until it was loaded once
+  std::int64_t loaded_unix_seconds = 0;  // of the last load that succeeded; 0: none yet
+  std::int32_t context_tokens_max = 0;   // 0 until it was loaded once
   // Bytes. Planned before the load; reserved of the budget now; measured: growth of the process's
   // resident memory over the last load, 0 when other loads ran beside it.
   std::uint64_t planned_bytes = 0;

@@ -460,6 +460,7 @@ void ManagerControl::finish_read(VersionId id,
   }
   const ModelLoader::Bytes bytes = ModelLoader::bytes_of(**served, record.options);
   record.measured_bytes = measured;
+  record.loaded_unix_seconds = unix_milliseconds_now() / 1000;
   record.context_tokens_max = (*served)->context_tokens_max;
   record.served = with_unloader(id, std::shared_ptr<ServedModel>(*std::move(served)));
   record.use->call_when_idle(idle_wanted);
@@ -716,6 +717,7 @@ std::shared_ptr<const VersionEntry> ManagerControl::entry_of(VersionId id) const
   info.held = view.held;
   info.served = view.served;
   info.created_unix_seconds = record.created_unix_seconds;
+  info.loaded_unix_seconds = record.loaded_unix_seconds;
   info.context_tokens_max = record.context_tokens_max;
   info.planned_bytes = view.sizes.fixed_bytes + view.sizes.kv_floor_bytes;
   info.reserved_bytes = view.reserved_bytes;

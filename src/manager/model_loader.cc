@@ -128,6 +128,7 @@ Result<const runtime::Runtime*> ModelLoader::runtime_for(const std::string& path
 
 Result<VersionSizes> ModelLoader::plan(const ModelOptions& options,
                                        std::uint64_t budget_bytes) const {
+  if (options.verify) RETURN_IF_ERROR(options.verify());
   ASSIGN_OR_RETURN(const runtime::Runtime* runtime, runtime_for(options.path));
   ASSIGN_OR_RETURN(const runtime::MemoryPlan plan, runtime->plan(options.path, options.load));
   return size_version(plan, pool_request(options, budget_bytes));

@@ -88,6 +88,7 @@ void GoldenRun::submit() {
   for (; at_ < prompts_.size() && !stopped_.load(); ++at_) {
     const GoldenPrompt& prompt = prompts_[at_];
     request::GenerateRequest request;
+    request.is_probe = true;
     request.prompt = served_->tokenizer->encode(prompt.prompt);
     request.sampling.temperature = 0;
     request.sampling.max_tokens = prompt.max_tokens;

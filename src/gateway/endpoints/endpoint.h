@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -16,9 +17,16 @@
 #include "gateway/http/server.h"
 #include "manager/manager.h"
 
+namespace inferneo::manager {
+class ModelAdmin;
+}  // namespace inferneo::manager
+
 namespace inferneo::gateway::endpoints {
 
 class StreamPinger;
+
+// What clients may do under /api/v1/model_serving.
+enum class ManagementUse : std::uint8_t { kOff, kReadOnly, kOn };
 
 // What handlers may use; outlives every exchange.
 struct Services {
@@ -26,6 +34,8 @@ struct Services {
   observe::ServerMetrics* server_metrics = nullptr;
   const Clock* clock = nullptr;
   StreamPinger* pinger = nullptr;  // set by make_dispatcher; null means no pings
+  manager::ModelAdmin* admin = nullptr;  // null: there is no management API
+  ManagementUse management = ManagementUse::kOff;
 };
 
 struct Endpoint {

@@ -18,6 +18,7 @@ class Handle final : public Exchange {
   void respond(Response response) override { state_->respond(std::move(response)); }
   void start_stream(Response head) override { state_->start_stream(std::move(head)); }
   bool write(std::string_view bytes) override { return state_->write(bytes); }
+  [[nodiscard]] std::size_t waiting_size() const override { return state_->waiting_size(); }
   void end_stream() override { state_->end_stream(); }
   void on_disconnect(UniqueFunction<void()> callback) override {
     state_->on_disconnect(std::move(callback));
@@ -91,6 +92,11 @@ bool ExchangeState::write(std::string_view bytes) {
   stream_bytes_.append(bytes);
   wake_locked();
   return true;
+}
+
+std::size_t ExchangeState::waiting_size() {
+  const std::scoped_lock lock(mutex_);
+  return stream_bytes_.size() + unsent_;
 }
 
 void ExchangeState::end_stream() {

@@ -43,6 +43,7 @@ class ExchangeState {
   void respond(Response response);
   void start_stream(Response head);
   bool write(std::string_view bytes);
+  [[nodiscard]] std::size_t waiting_size();
   void end_stream();
   void on_disconnect(UniqueFunction<void()> callback);
   void resume(UniqueFunction<void()> task);

@@ -34,6 +34,8 @@ class Exchange {
   virtual void start_stream(Response head) = 0;
   // False when the client is gone or reads too slowly (then the stream is over). Never blocks.
   virtual bool write(std::string_view bytes) = 0;
+  // Bytes of the stream that the client has not taken yet, for who wants to give up earlier.
+  [[nodiscard]] virtual std::size_t waiting_size() const { return 0; }
   // Ends the body; the connection may be kept alive.
   virtual void end_stream() = 0;
 
