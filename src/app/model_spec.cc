@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/limits.h"
 #include "base/str.h"
 #include "formats/gguf.h"
 
@@ -11,7 +12,7 @@ namespace inferneo::app {
 namespace {
 
 // Bound: names become metric labels and log fields.
-constexpr std::size_t kNameSizeMax = 256;
+constexpr std::size_t kNameSizeMax = limits::kModelNameSizeMax + 1 + limits::kModelVersionSizeMax;
 
 Status check_name(std::string_view name) {
   const bool printable_ascii =
@@ -19,7 +20,9 @@ Status check_name(std::string_view name) {
   if (!name.empty() && name.size() <= kNameSizeMax && printable_ascii) return ok_status();
   return {StatusCode::kInvalidArgument,
           str("'", printable(name), "' cannot be the name of a model"),
-          "names are 1 to 256 printable characters without spaces; write NAME=PATH to choose one"};
+          str("names are 1 to ",
+              limits::kModelNameSizeMax,
+              " printable characters without spaces; write NAME=PATH to choose one")};
 }
 
 namespace fs = std::filesystem;
@@ -63,15 +66,17 @@ Result<std::string> gguf_name(const fs::path& path) {
   ASSIGN_OR_RETURN(const formats::GgufFile file, formats::GgufFile::open(path.string()));
   const auto stated = file.metadata().text("general.name");
   std::string name;
-  if (stated && stated->has_value()) name = std::string(**stated).substr(0, kNameSizeMax);
+  if (stated && stated->has_value())
+    name = std::string(**stated).substr(0, limits::kModelNameSizeMax);
   if (name.empty()) {
     name = path.stem().string();
     if (name.size() > 15 && name.substr(name.size() - 9, 4) == "-of-") {
       name.resize(name.size() - 15);
     }
   }
+  // A colon would begin a version, and slashes must have something on both sides.
   std::ranges::replace_if(
-      name, [](char c) { return c <= ' ' || c >= 0x7f || c == '"'; }, '-');
+      name, [](char c) { return c <= ' ' || c >= 0x7f || c == '"' || c == ':' || c == '/'; }, '-');
   return name;
 }
 

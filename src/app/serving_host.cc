@@ -84,6 +84,7 @@ Result<std::unique_ptr<ServingHost>> ServingHost::create(const Config& config,
 // Why this order: tasks of the administrator use the manager, and what the manager calls at its end
 // hands tasks to the administrator, which then drops them.
 ServingHost::~ServingHost() {
+  if (host_ != nullptr) host_->manager().run_on_control({});
   if (admin_ != nullptr) admin_->stop();
   host_.reset();
 }

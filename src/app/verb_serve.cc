@@ -366,6 +366,7 @@ const Verb kServeVerb = {
     .examples =
         "  inferneo serve /models/llama\n"
         "  inferneo serve small=/models/llama-1b big=/models/llama-8b --port 9000\n"
+        "  inferneo serve                              # what `inferneo models register` recorded\n"
         "  inferneo serve --config inferneo.yaml --check-config\n"
         "  curl http://127.0.0.1:8000/v1/models\n"
         "\n"
