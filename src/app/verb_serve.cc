@@ -13,6 +13,7 @@
 #include "app/serving_host.h"
 #include "app/signal_watch.h"
 #include "app/startup_gate.h"
+#include "app/succession.h"
 #include "app/verb.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -34,6 +35,7 @@ constexpr std::chrono::milliseconds kPollInterval{20};
 
 struct ServeFlags {
   bool check_config = false;
+  bool takeover = false;
   std::string default_model;
 };
 
@@ -160,11 +162,14 @@ Signal wait_for_stop(SignalWatch& signals, Duration limit) {
   }
 }
 
-Signal wait_for_stop(SignalWatch& signals) {
-  for (;;) {
-    const Signal signal = wait_for_stop(signals, std::chrono::hours(1));
-    if (signal != Signal::kNone) return signal;
+// Until a signal asks to stop, or a successor has taken over (kWake).
+Signal wait_for_end(SignalWatch& signals, const std::atomic<bool>& succeeded) {
+  while (!succeeded.load(std::memory_order_acquire)) {
+    const Signal signal = signals.wait(std::chrono::hours(1));
+    if (asks_to_stop(signal)) return signal;
+    if (signal == Signal::kReload) note_reload();
   }
+  return Signal::kWake;
 }
 
 // Readiness goes off while requests are still served, so that balancers stop sending before the
@@ -231,17 +236,27 @@ Result<std::unique_ptr<ServingHost>> open_models(const ServeFlags& flags,
   return ServingHost::create(config, {}, &metrics);
 }
 
-// Until a signal asks for the end; then in the order of the path.
+// Until a signal or a successor asks for the end; then in the order of the path.
 void serve_until_stopped(ServingHost& serving,
                          http::Server& server,
                          SignalWatch& signals,
                          const Config& config) {
-  const Signal signal = wait_for_stop(signals);
+  std::atomic<bool> succeeded{false};
+  // Only one process may hold the catalog, and it decides about rollouts.
+  const std::unique_ptr<Successors> successors = await_successors(
+      str(config.host, ":", server.port()), server, signals, succeeded, [&serving] {
+        serving.manager().run_on_control({});
+        serving.catalog().release();
+      });
+  const Signal signal = wait_for_end(signals, succeeded);
   // Nobody balances load over a server that is stopped by hand.
   const std::chrono::milliseconds notice(signal == Signal::kInterrupt ? 0
                                                                       : config.shutdown_notice_ms);
   std::chrono::seconds limit(config.drain_timeout_s);
-  if (!give_notice(serving.manager(), signals, notice)) {
+  if (succeeded) {
+    serving.events().publish({.kind = std::string(manager::kServerStopping)});
+    finish_connections(server, signals, limit);
+  } else if (!give_notice(serving.manager(), signals, notice)) {
     limit = std::min(limit, kImpatientDrainTimeout);
   }
   serving.events().publish({.kind = std::string(manager::kServerStopping)});
@@ -267,6 +282,9 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
     std::fputs(settings_text(config).c_str(), stdout);
     return kExitOk;
   }
+  // First, since it lets go of the catalog.
+  ASSIGN_OR_RETURN(std::optional<Predecessor> predecessor,
+                   find_predecessor(flags.takeover, config));
   observe::ServerMetrics metrics;
   ASSIGN_OR_RETURN(const std::unique_ptr<ServingHost> serving,
                    open_models(flags, config, catalog, metrics, *specs));
@@ -276,13 +294,25 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
   services.admin = &serving->admin();
   services.management = management_use(config);
   StartupGate gate(endpoints::make_dispatcher(services));
-  ASSIGN_OR_RETURN(const std::unique_ptr<http::Server> server,
-                   http::Server::start(server_options(config), gate, metrics));
+  http::ServerOptions options = server_options(config);
+  std::unique_ptr<http::Server> server;
+  // A successor accepts when it can serve; until then the other process does.
+  if (!predecessor) {
+    ASSIGN_OR_RETURN(server, http::Server::start(options, gate, metrics));
+    options.port = server->port();
+  }
   RETURN_IF_ERROR(
-      serving->catalog().set_owner_url(base_url(connectable(config.host), server->port())));
+      serving->catalog().set_owner_url(base_url(connectable(config.host), options.port)));
 
   RETURN_IF_ERROR(load_models(*serving, *specs, config, signals));
   gate.open();
+  if (predecessor) {
+    options.listener_fd = predecessor->take_listener();
+    ASSIGN_OR_RETURN(server, http::Server::start(options, gate, metrics));
+    if (const Status left = predecessor->finish(); !left.ok()) {
+      log::warning("serve", left.message());
+    }
+  }
   const std::string url = base_url(config.host, server->port());
   const auto models = host.manager().list();
   const Duration start_time = std::chrono::steady_clock::now() - started;
@@ -301,6 +331,9 @@ VerbBody declare(CLI::App& command) {
   command.add_flag("--check-config",
                    flags->check_config,
                    "Check flags, environment and file, print the settings, and exit (0 or 2)");
+  command.add_flag("--takeover",
+                   flags->takeover,
+                   "Replace the server that runs on this port without refusing a request");
   command
       .add_option(
           "--default-model", flags->default_model, "Model to serve when nothing else names one")
@@ -323,7 +356,12 @@ const Verb kServeVerb = {
         "\n"
         "SIGTERM drains: readiness goes off, requests are still accepted for shutdown_notice_ms\n"
         "(not after Ctrl-C), running ones finish (up to drain_timeout_s), then the program exits\n"
-        "0; a second signal shortens that to 2 s.",
+        "0; a second signal shortens that to 2 s.\n"
+        "\n"
+        "serve --takeover restarts in place: the new process loads its models while the running "
+        "one\n"
+        "serves, then takes over its socket; the old one finishes its requests and exits 0. Both\n"
+        "hold their models in memory meanwhile.",
     .config = ConfigUse::kAll,
     .declare = declare};
 

@@ -47,6 +47,8 @@ class ConnectionHost {
   virtual observe::ServerMetrics& metrics() = 0;
   [[nodiscard]] virtual const std::shared_ptr<BodyBudget>& body_budget() const = 0;
   [[nodiscard]] virtual bool is_stopping() const = 0;
+  // Whether each connection is to end with its next answer; true while stopping, too.
+  [[nodiscard]] virtual bool is_leaving() const = 0;
   // Gives the exchange to a front thread; false when their queue is full.
   virtual bool submit(std::shared_ptr<Exchange>& exchange) = 0;
   // Runs what a handler had to wait for on a front thread, ahead of new requests.

@@ -9,10 +9,14 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <fcntl.h>
 #include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -23,6 +27,7 @@
 #include <unordered_set>
 
 #include "base/bounded_queue.h"
+#include "base/error_text.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/thread.h"
@@ -110,9 +115,13 @@ class HttpServer final : public Server, public ConnectionHost {
   ~HttpServer() override;
 
   Status listen();
+  Status inherit(const tcp::endpoint& wanted);
   void run();
 
   [[nodiscard]] std::uint16_t port() const override { return port_; }
+  [[nodiscard]] Result<int> duplicate_listener() const override;
+  void leave() override;
+  bool wait_no_connections(Duration timeout) override;
   void stop_accepting() override;
   bool wait_idle(Duration timeout) override;
 
@@ -124,6 +133,7 @@ class HttpServer final : public Server, public ConnectionHost {
     return body_budget_;
   }
   [[nodiscard]] bool is_stopping() const override { return is_stopping_.load(); }
+  [[nodiscard]] bool is_leaving() const override { return is_leaving_.load(); }
   bool submit(std::shared_ptr<Exchange>& exchange) override {
     return front_queue_.try_push(exchange);
   }
@@ -160,6 +170,7 @@ class HttpServer final : public Server, public ConnectionHost {
   int next_io_ = 0;
   bool was_accept_failure_logged_ = false;
   std::atomic<bool> is_stopping_{false};
+  std::atomic<bool> is_leaving_{false};
 
   BoundedQueue<std::shared_ptr<Exchange>> front_queue_;
   std::mutex resumed_mutex_;
@@ -169,6 +180,7 @@ class HttpServer final : public Server, public ConnectionHost {
 
   std::mutex count_mutex_;
   std::condition_variable became_idle_;
+  std::condition_variable last_connection_closed_;
   std::size_t exchange_count_ = 0;
   std::size_t connection_count_ = 0;
   std::unordered_map<std::string, std::size_t> connection_count_by_address_;
@@ -206,8 +218,40 @@ void HttpServer::on_each_io(const Task& task) {
   }
 }
 
+// An inherited socket must be what the options ask for: a client that knows the address must find
+// this server there.
+Status HttpServer::inherit(const tcp::endpoint& wanted) {
+  const int fd = options_.listener_fd;
+  int is_listening = 0;
+  socklen_t size = sizeof(is_listening);
+  boost::system::error_code error;
+  const bool is_socket = ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &size) == 0;
+  if (is_socket && is_listening != 0) {
+    acceptor_->assign(wanted.protocol(), fd, error);
+    if (!error) {
+      const tcp::endpoint bound = acceptor_->local_endpoint(error);
+      if (!error && bound == wanted) {
+        port_ = bound.port();
+        return {};
+      }
+      return failed_precondition(str("the inherited socket listens on ",
+                                     bound.address().to_string(),
+                                     ":",
+                                     bound.port(),
+                                     ", not on ",
+                                     options_.host,
+                                     ":",
+                                     options_.port))
+          .with_hint("start with the host and port of the process that is to be replaced");
+    }
+  }
+  ::close(fd);
+  return invalid_argument("the inherited descriptor is not a listening socket");
+}
+
 Status HttpServer::listen() {
   ASSIGN_OR_RETURN(const tcp::endpoint endpoint, resolve(options_.host, options_.port));
+  if (options_.listener_fd >= 0) return inherit(endpoint);
   const std::string name = str(options_.host, ":", options_.port);
   boost::system::error_code error;
   acceptor_->open(endpoint.protocol(), error);
@@ -385,6 +429,7 @@ void HttpServer::closed(Connection& connection) {
   metrics_.connections.set(static_cast<double>(connection_count_));
   const auto found = connection_count_by_address_.find(connection.remote_address());
   if (--found->second == 0) connection_count_by_address_.erase(found);
+  if (connection_count_ == 0) last_connection_closed_.notify_all();
 }
 
 void HttpServer::exchange_began() {
@@ -400,7 +445,31 @@ void HttpServer::exchange_ended() {
   if (exchange_count_ == 0) became_idle_.notify_all();
 }
 
+void HttpServer::leave() {
+  is_leaving_ = true;
+  on_each_io([this](IoThread& io) {
+    if (&io != io_[0].get()) return;
+    boost::system::error_code ignored;
+    acceptor_->close(ignored);
+    accept_timer_->cancel();
+  });
+}
+
+bool HttpServer::wait_no_connections(Duration timeout) {
+  std::unique_lock lock(count_mutex_);
+  return last_connection_closed_.wait_for(lock, timeout, [this] { return connection_count_ == 0; });
+}
+
+Result<int> HttpServer::duplicate_listener() const {
+  const int copy = ::fcntl(acceptor_->native_handle(), F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) {
+    return resource_exhausted(str("cannot duplicate the listening socket: ", error_text(errno)));
+  }
+  return copy;
+}
+
 void HttpServer::stop_accepting() {
+  is_leaving_ = true;
   is_stopping_ = true;
   on_each_io([this](IoThread& io) {
     if (&io == io_[0].get()) {

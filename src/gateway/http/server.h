@@ -69,6 +69,9 @@ class Dispatcher {
 struct ServerOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8000;  // 0 means any free port
+  // A socket that listens on that address already, inherited from another process; -1: none. The
+  // server owns it from start() on, also when start() fails.
+  int listener_fd = -1;
   int io_thread_count = 1;
   int front_thread_count = 2;
   std::size_t front_queue_size = 1024;  // full: 503 with Retry-After
@@ -97,6 +100,15 @@ class Server {
   virtual ~Server() = default;
 
   [[nodiscard]] virtual std::uint16_t port() const = 0;
+  // A second descriptor of the listening socket, for another process to inherit; owned by the
+  // caller. Not after stop_accepting() or leave(). Failures: resource_exhausted.
+  [[nodiscard]] virtual Result<int> duplicate_listener() const = 0;
+  // Accepts no more, because another process does on the same socket. Connections stay: each is
+  // closed with its next answer, which says so, and none while its client may be sending. That is
+  // what stop_accepting() cannot promise to a client whose connection was idle.
+  virtual void leave() = 0;
+  // Blocks until no connection is left or the timeout has passed; true when none is left.
+  virtual bool wait_no_connections(Duration timeout) = 0;
   // Stops accepting; idle keep-alive connections are closed, exchanges in progress go on.
   virtual void stop_accepting() = 0;
   // Blocks until no exchange is in progress or the timeout has passed; true when none is left.
