@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/str.h"
+#include "gateway/endpoints/exchange_subject.h"
 #include "gateway/endpoints/stream_pinger.h"
 
 namespace inferneo::gateway::endpoints {
@@ -87,8 +88,9 @@ void with_model(const Services& services,
                 const std::string& model,
                 UseLease use,
                 const ModelWait& wait) {
+  const ExchangeSubject subject(exchange->request());
   const LeaseRequest request{
-      .model = model, .keep_alive = wait.keep_alive, .deadline = {}, .subject = nullptr};
+      .model = model, .keep_alive = wait.keep_alive, .deadline = {}, .subject = &subject};
   Result<std::optional<Lease>> lease = services.manager->try_acquire(request);
   if (!lease.has_value()) {
     use(std::move(lease).error());
