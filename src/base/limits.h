@@ -93,6 +93,17 @@ inline constexpr std::int32_t kStepTokenCountMax = 512;
 inline constexpr std::chrono::milliseconds kStepTimeTarget{40};
 inline constexpr std::int32_t kWaitingRequestCountMax = 4 * kRunningSequenceCountMax;
 
+// Rollouts. Why: a record is saved whole with each step and stays far below a megabyte; a rollout
+// has about five events a stage, and someone who looks at one a day finds a year of them.
+inline constexpr std::size_t kRolloutEventCountMax = 200;
+inline constexpr std::size_t kRolloutStageCountMax = 20;
+inline constexpr std::size_t kRolloutKeptCountMax = 400;
+inline constexpr std::size_t kGoldenPromptCountMax = 64;
+inline constexpr std::size_t kGoldenPromptSizeMax = 16 * 1024;
+inline constexpr std::int32_t kGoldenPromptTokensMax = 1024;
+inline constexpr std::size_t kWebhookCountMax = 16;
+inline constexpr std::size_t kWebhookUrlSizeMax = 2048;
+
 // Requests of one model that may wait while it is loaded: as many as may wait for its engine then.
 inline constexpr std::int32_t kModelWaitingRequestCountMax = kWaitingRequestCountMax;
 // Why five minutes: a model of 100 GB takes about that long from a disk of 400 MB/s.
@@ -122,17 +133,6 @@ inline constexpr std::size_t kModelFileCountMax = 4096;
 // A stream that waits for its model begins after this, to say how far the load is. Why not at once:
 // until then a failure can still be answered with its own status.
 inline constexpr std::chrono::seconds kLoadProgressDelay{2};
-
-// Rollouts. Why: a record is saved whole with each step and stays far below a megabyte; a rollout
-// has about five events a stage, and someone who looks at one a day finds a year of them.
-inline constexpr std::size_t kRolloutEventCountMax = 200;
-inline constexpr std::size_t kRolloutStageCountMax = 20;
-inline constexpr std::size_t kRolloutKeptCountMax = 400;
-inline constexpr std::size_t kGoldenPromptCountMax = 64;
-inline constexpr std::size_t kGoldenPromptSizeMax = 16 * 1024;
-inline constexpr std::int32_t kGoldenPromptTokensMax = 1024;
-inline constexpr std::size_t kWebhookCountMax = 16;
-inline constexpr std::size_t kWebhookUrlSizeMax = 2048;
 
 // Shutdown. Why 5 s of notice: balancers look at readiness every second or two, and act on the
 // second or third failure.

@@ -47,9 +47,15 @@ constexpr std::uint64_t kStallRequests = 3;
 // Looks further apart than this: this process itself stood still, so waiting proves nothing.
 constexpr milliseconds kLookGapMax{1000};
 
+// What does not divide goes on to the next bucket, so that a thin tail stays.
 void halve_down_to(LatencyCounts& counts, std::uint64_t total_max) {
   while (counts.total() > total_max) {
-    for (std::uint64_t& bucket : counts.buckets) bucket /= 2;
+    std::uint64_t rest = 0;
+    for (std::uint64_t& bucket : counts.buckets) {
+      const std::uint64_t values = bucket + rest;
+      bucket = values / 2;
+      rest = values % 2;
+    }
   }
 }
 

@@ -22,6 +22,22 @@ std::span<const std::byte> bytes_of(const std::string& text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
+// Ended rollouts beyond the bound go, the oldest first; `remove` is told their ids.
+template <typename Remove>
+void forget_oldest(std::vector<RolloutRecord>& records, const Remove& remove) {
+  std::sort(
+      records.begin(), records.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  std::size_t excess = records.size() > limits::kRolloutKeptCountMax
+                           ? records.size() - limits::kRolloutKeptCountMax
+                           : 0;
+  std::erase_if(records, [&](const RolloutRecord& record) {
+    if (excess == 0 || !is_terminal(record.phase)) return false;
+    --excess;
+    remove(record.id);
+    return true;
+  });
+}
+
 }  // namespace
 
 Status MemoryRolloutStore::save(const RolloutRecord& record) {
@@ -69,16 +85,8 @@ Result<std::vector<RolloutRecord>> FileRolloutStore::load() {
     records.push_back(*std::move(record));
   }
   if (error) return permission_denied(str("cannot read '", directory_, "': ", error.message()));
-  std::sort(
-      records.begin(), records.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
-  std::size_t excess = records.size() > limits::kRolloutKeptCountMax
-                           ? records.size() - limits::kRolloutKeptCountMax
-                           : 0;
-  std::erase_if(records, [&](const RolloutRecord& record) {
-    if (excess == 0 || !is_terminal(record.phase)) return false;
-    --excess;
-    std::filesystem::remove(str(directory_, "/", kPrefix, record.id, kSuffix), error);
-    return true;
+  forget_oldest(records, [&](std::int64_t id) {
+    std::filesystem::remove(str(directory_, "/", kPrefix, id, kSuffix), error);
   });
   return records;
 }

@@ -1,6 +1,5 @@
-// Where rollouts are kept when the catalog does not do it: in memory for tests and programs without
-// a disk, or one small file a rollout.
-// Thread: as RolloutStore.
+// Where rollouts are kept: in the catalog, in memory for programs that keep nothing, or in one
+// small file a rollout. Thread: as RolloutStore.
 #pragma once
 
 #include <map>
