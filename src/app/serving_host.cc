@@ -61,6 +61,7 @@ Result<std::unique_ptr<ServingHost>> ServingHost::create(const Config& config,
   rollouts.store = serving->rollout_store_.get();
   rollouts.clock = &serving->host_->clock();
   rollouts.unix_ms = unix_ms;
+  rollouts.hooks = &serving->webhooks_;
   rollouts.observer = serving->rollout_news_.get();
   rollouts.on_control = [&manager](const std::function<void()>& task) {
     manager.call_on_control(task);

@@ -10,6 +10,7 @@
 
 #include "app/model_host.h"
 #include "app/model_spec.h"
+#include "app/webhook_sender.h"
 #include "base/config.h"
 #include "base/result.h"
 #include "manager/catalog.h"
@@ -54,6 +55,7 @@ class ServingHost {
   std::unique_ptr<manager::Catalog> catalog_;
   std::unique_ptr<manager::CatalogRolloutStore> rollout_store_;
   std::unique_ptr<manager::RolloutNews> rollout_news_;
+  WebhookSender webhooks_;
   std::unique_ptr<manager::RolloutController> rollouts_;
   std::unique_ptr<manager::ModelAdmin> admin_;
   std::unique_ptr<ModelHost> host_;

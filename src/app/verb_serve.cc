@@ -259,9 +259,11 @@ void serve_until_stopped(ServingHost& serving,
                          SignalWatch& signals,
                          const Config& config) {
   std::atomic<bool> succeeded{false};
-  const std::unique_ptr<Successors> successors =
-      await_successors(str(config.host, ":", server.port()), server, signals, succeeded, [&] {
+  // Only one process may hold the catalog, and it decides about rollouts.
+  const std::unique_ptr<Successors> successors = await_successors(
+      str(config.host, ":", server.port()), server, signals, succeeded, [&] {
         storage.stop();
+        serving.manager().run_on_control({});
         serving.catalog().release();
       });
   const Signal signal = wait_for_end(signals, succeeded);
@@ -269,12 +271,11 @@ void serve_until_stopped(ServingHost& serving,
   const std::chrono::milliseconds notice(signal == Signal::kInterrupt ? 0
                                                                       : config.shutdown_notice_ms);
   std::chrono::seconds limit(config.drain_timeout_s);
-  if (succeeded) {
-    finish_connections(server, signals, limit);
-  } else if (!give_notice(serving.manager(), signals, notice)) {
+  if (!succeeded && !give_notice(serving.manager(), signals, notice)) {
     limit = std::min(limit, kImpatientDrainTimeout);
   }
   serving.events().publish({.kind = std::string(manager::kServerStopping)});
+  if (succeeded) finish_connections(server, signals, limit);
   storage.stop();
   drain(serving.manager(), server, signals, limit);
   if (!serving.manager().is_loading()) return;
@@ -298,10 +299,10 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
     std::fputs(settings_text(config).c_str(), stdout);
     return kExitOk;
   }
-  observe::ServerMetrics metrics;
-  // Before the catalog is opened: the predecessor lets go of it.
+  // First, since it lets go of the catalog.
   ASSIGN_OR_RETURN(std::optional<Predecessor> predecessor,
                    find_predecessor(flags.takeover, config));
+  observe::ServerMetrics metrics;
   ASSIGN_OR_RETURN(const std::unique_ptr<ServingHost> serving,
                    open_models(flags, config, catalog, metrics, *specs));
   ModelHost& host = serving->host();
@@ -315,18 +316,20 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
   services.management = management_use(config);
   storage.offer(services);
   StartupGate gate(endpoints::make_dispatcher(services));
+  http::ServerOptions options = server_options(config);
   std::unique_ptr<http::Server> server;
   // A successor accepts when it can serve; until then the other process does.
   if (!predecessor) {
-    ASSIGN_OR_RETURN(server, http::Server::start(server_options(config), gate, metrics));
+    ASSIGN_OR_RETURN(server, http::Server::start(options, gate, metrics));
+    options.port = server->port();
   }
+  RETURN_IF_ERROR(
+      serving->catalog().set_owner_url(base_url(connectable(config.host), options.port)));
   RETURN_IF_ERROR(load_models(*serving, *specs, config, signals));
   gate.open();
   if (predecessor) {
-    ASSIGN_OR_RETURN(server, take_over(*predecessor, server_options(config), gate, metrics));
+    ASSIGN_OR_RETURN(server, take_over(*predecessor, options, gate, metrics));
   }
-  RETURN_IF_ERROR(
-      serving->catalog().set_owner_url(base_url(connectable(config.host), server->port())));
   storage.start(gate);
   const std::string url = base_url(config.host, server->port());
   const auto models = host.manager().list();

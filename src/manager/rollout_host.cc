@@ -92,6 +92,8 @@ void GoldenRun::submit() {
     request.prompt = served_->tokenizer->encode(prompt.prompt);
     request.sampling.temperature = 0;
     request.sampling.max_tokens = prompt.max_tokens;
+    // A model of chats may have nothing to add to a raw text.
+    request.sampling.ignore_eos = prompt.expected.empty();
     request.is_probe = true;
     const auto id = served_->engine->submit(request, std::make_shared<Sink>(shared_from_this()));
     if (id.has_value()) return;

@@ -125,12 +125,12 @@ TEST(RolloutRecord, damage_is_found_wherever_it_is) {
     EXPECT_EQ(decode_rollout(good.substr(0, size)).error().code(), StatusCode::kCorruptData);
   }
   const std::pair<std::string, std::string> changes[] = {
-      {R"("phase": "extended")", R"("phase": "flying")"},
-      {R"("stage": 0)", R"("stage": 2)"},
-      {R"("stage": 0)", R"("stage": 4294967296)"},
-      {R"("id": 12)", R"("id": "12")"},
-      {R"("outcome": "aborted")", R"("outcome": "loading")"},
-      {R"("salt": "1)", R"("salt": "x)"},
+      {R"("phase":"extended")", R"("phase":"flying")"},
+      {R"("stage":0)", R"("stage":2)"},
+      {R"("stage":0)", R"("stage":4294967296)"},
+      {R"("id":12)", R"("id":"12")"},
+      {R"("outcome":"aborted")", R"("outcome":"loading")"},
+      {R"("salt":"1)", R"("salt":"x)"},
       {R"("name")", R"("nome")"}};
   for (const auto& [from, to] : changes) {
     std::string bad = good;

@@ -6,8 +6,11 @@ clients ask for (default 0.5).
 import http.client
 import json
 import os
+import pathlib
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -90,6 +93,8 @@ class Load:
                 with self.lock:
                     self.failures.append(repr(error))
                 connection = None
+        if connection is not None:
+            connection.close()
 
 
 def capacity(server, seconds=2.0):
@@ -143,15 +148,18 @@ class Restart(unittest.TestCase):
         self.assertGreater(load.answered, COUNT)
 
     def test_a_successor_that_cannot_start_leaves_the_running_server_alone(self):
-        broken = subprocess.run(
-            [self.server.command[0], "serve", "/nonexistent/model", "--port", str(self.server.port),
-             "--takeover"], capture_output=True, timeout=60, check=False)
-        self.assertNotEqual(broken.returncode, 0)
-        # One that is killed while it loads, too.
-        killed = Successor(self.server)
-        time.sleep(0.05)
-        killed.process.send_signal(signal.SIGKILL)
-        killed.wait()
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory, True)
+        cut = os.path.join(directory, "cut")
+        shutil.copytree(STARTER, cut)
+        for path in pathlib.Path(cut).glob("*.safetensors"):
+            os.truncate(path, path.stat().st_size // 2)
+        # The first fails before it asks for the socket, the second after it has it.
+        for model in (os.path.join(directory, "none"), cut):
+            broken = subprocess.run(
+                [self.server.command[0], "serve", model, "--port", str(self.server.port), "--takeover"],
+                capture_output=True, timeout=60, check=False)
+            self.assertNotEqual(broken.returncode, 0)
         self.assertEqual(self.server.request("POST", "/v1/completions", BODY).status, 200)
         self.assertIsNone(self.server.process.poll())
         self.assertEqual(self.succeed(), 0)

@@ -215,8 +215,8 @@ TEST_F(RolloutCommands, webhooks_are_called_around_stages_and_required_ones_deci
   EXPECT_EQ(record().phase, RolloutPhase::kCompleted) << record().reason;
   ASSERT_EQ(world.hooks.size(), 5U);
   EXPECT_EQ(world.hooks[0],
-            R"({"event": "before_stage", "rollout": 1, "name": "team/model", "stable": "1", )"
-            R"("candidate": "2", "percent": 50, "phase": "before_stage", "reason": ""})");
+            R"({"event":"before_stage","rollout":1,"name":"team/model","stable":"1",)"
+            R"("candidate":"2","percent":50,"phase":"before_stage","reason":""})");
   EXPECT_NE(world.hooks[1].find("after_stage"), std::string::npos);
   EXPECT_NE(world.hooks[4].find("\"end\""), std::string::npos);
   EXPECT_NE(world.hooks[4].find("completed"), std::string::npos);
