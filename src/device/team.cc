@@ -127,7 +127,7 @@ void Team::share(const Section& section, TimePoint start) noexcept {
 
 void Team::open_section(const Section& section) {
   section_ = section;
-  piece_size_min_ = static_cast<std::uint64_t>((section.unit_count / size_ + 7) / 8);
+  piece_size_min_ = static_cast<std::uint64_t>((section.unit_count / size_ + 31) / 32);
   for (int worker = 0; worker < size_; ++worker) {
     const auto begin = static_cast<std::uint64_t>(section.unit_count * worker / size_);
     const auto end = static_cast<std::uint64_t>(section.unit_count * (worker + 1) / size_);

@@ -12,7 +12,7 @@ constexpr int64_t kBlockPanels = 32;          // panels whose sums are held toge
 constexpr int64_t kPassBytes = 2 << 20;       // weights that several blocks of inputs read in turn
 constexpr int64_t kSums = 4 * kTile * kTile;  // of a product: two input tiles by two panels
 constexpr int64_t kSmallTiles = 2;            // input tiles that need no sums in memory
-constexpr int64_t kAheadBytes = 6144;         // distance of the prefetch into L2 (measured)
+constexpr int64_t kAheadBytes = 2304;         // distance of the prefetch of few rows (measured)
 
 // One product: input tiles `first` and `second` by weight tiles of panels a and b, adding to sums,
 // Shape [input tile][panel][16][16]. Tiles 0 to 3 hold them, 4 and 5 inputs, 6 and 7 weights.
@@ -126,7 +126,10 @@ static inline const char* chunk_tiles(const char* unit,
                                       char* buffer) {
   if (Weights::kInPlace) return unit;
   for (int64_t i = 0; i < step_count; i += kUnitSteps, unit += Weights::kUnitBytes) {
-    (void)Weights::tiles(unit, table, buffer + i * kTileBytes);
+    INFERNEO_UNROLL
+    for (int step = 0; step < kUnitSteps; ++step) {
+      Weights::tile(unit, step, table, buffer + (i + step) * kTileBytes);
+    }
   }
   return buffer;
 }
@@ -188,87 +191,113 @@ static inline void amx_chunk(const PackedLinearArgs& args,
   }
 }
 
-// Adds the products of a unit's steps to tiles 0 to 3: 4 / row_tiles panels by row_tiles tiles of
-// inputs.
-template <int row_tiles>
-static inline void small_products(const char* const (&weights)[4 / row_tiles],
-                                  const char* inputs,
-                                  int64_t input_size,
-                                  int64_t step_count) {
-  tile_memory_fence();
-  for (int64_t i = 0; i < step_count; ++i, inputs += kInputStepBytes) {
-    const int64_t at = i * kTileBytes;
-    INFERNEO_UNROLL
-    for (int part = 0; part < kInputParts; ++part) {
+// Adds the products of one step with weights of panel i to its row_tiles sums.
+template <int row_tiles, int i>
+static inline void small_product(const char* weights, const char* inputs, int64_t input_size) {
+  INFERNEO_UNROLL
+  for (int part = 0; part < kInputParts; ++part) {
+    if (i == 0 || kInputParts > 1) {
       _tile_loadd(4, inputs + part * kTileBytes, 64);
-      if (part == 0 || row_tiles == 1) _tile_loadd(6, weights[0] + at, 64);
-      tile_product<0, 4, 6>();
-      if (part == 0 || row_tiles == 1) _tile_loadd(7, weights[1] + at, 64);
-      tile_product<1, 4, 7>();
-      if constexpr (row_tiles == 2) {
-        _tile_loadd(5, inputs + input_size + part * kTileBytes, 64);
-        tile_product<2, 5, 6>();
-        tile_product<3, 5, 7>();
-      } else {
-        _tile_loadd(6, weights[2] + at, 64);
-        tile_product<2, 4, 6>();
-        _tile_loadd(7, weights[3] + at, 64);
-        tile_product<3, 4, 7>();
-      }
+      if (row_tiles == 2) _tile_loadd(5, inputs + input_size + part * kTileBytes, 64);
+    }
+    if (part == 0) tile_load<6 + i % 2>(weights);
+    if constexpr (row_tiles == 1) {
+      tile_product<i, 4, 6 + i % 2>();
+    } else {
+      tile_product<i, 4, 6 + i % 2>();
+      tile_product<2 + i, 5, 6 + i % 2>();
     }
   }
 }
 
+// A group of panels on their way through amx_small.
+template <int row_tiles>
+struct SmallGroup {
+  static constexpr int kPanels = 4 / row_tiles;
+  const char* units[kPanels];  // of the step to come
+  int64_t ahead;               // of a unit, the bytes to fetch
+  const char* inputs;
+  int64_t input_size;
+  char* buffer;  // [2][kPanels] tiles
+};
+
+// Unpacks step `step`, the half `half` of its unit, of panel i and the panels after it. The
+// products of a tile come one step after its unpacking, between that of others: tile loads must not
+// wait for stores, and vector and tile instructions run side by side only when they alternate.
+template <typename Weights, int row_tiles, int half, int i = 0>
+static inline void small_step(const SmallGroup<row_tiles>& group,
+                              bool has_previous,
+                              const __m512i& table) {
+  constexpr int kPanels = SmallGroup<row_tiles>::kPanels;
+  constexpr int64_t kHalfLines = (Weights::kUnitBytes / 64 + 1) / 2;
+  INFERNEO_UNROLL
+  for (int64_t line = half * kHalfLines; line < (half == 0 ? kHalfLines : Weights::kUnitBytes / 64);
+       ++line) {
+    _mm_prefetch(group.units[i] + group.ahead + line * 64, _MM_HINT_T0);
+  }
+  const char* unit = group.units[i];
+  if (Weights::kInPlace) {
+    small_product<row_tiles, i>(unit + half * kTileBytes, group.inputs, group.input_size);
+  } else {
+    char* out = group.buffer + (half * kPanels + i) * kTileBytes;
+    Weights::tile(unit, half, table, out);
+    tile_memory_fence();
+    if (has_previous) {
+      small_product<row_tiles, i>(
+          group.buffer + ((1 - half) * kPanels + i) * kTileBytes, group.inputs, group.input_size);
+      tile_memory_fence();
+    }
+  }
+  if constexpr (i + 1 < kPanels) {
+    small_step<Weights, row_tiles, half, i + 1>(group, has_previous, table);
+  }
+}
+
+// The last products of an unpacked group.
+template <int row_tiles, int i = 0>
+static inline void small_rest(const SmallGroup<row_tiles>& group, int half) {
+  constexpr int kPanels = SmallGroup<row_tiles>::kPanels;
+  small_product<row_tiles, i>(
+      group.buffer + (half * kPanels + i) * kTileBytes, group.inputs, group.input_size);
+  if constexpr (i + 1 < kPanels) small_rest<row_tiles, i + 1>(group, half);
+}
+
 // Few rows: the sums of all of them for 4 / row_tiles panels stay in tiles over all of k, while the
-// weights stream by once. A unit is unpacked while the products of the one before are under way:
-// tile loads must not wait for stores.
+// weights stream by once.
 template <typename Weights, int row_tiles>
 static inline void amx_small(const PackedLinearArgs& args, const __m512i& table, char* buffer) {
   constexpr int64_t kPanels = 4 / row_tiles;
-  constexpr int64_t kSlotBytes = kUnitSteps * kTileBytes;
   const int64_t panel_size = (int64_t)amx_panel_size<Weights>(args.k);
   const int64_t input_size = input_tile_size(args.k);
   const int64_t steps = steps_of(args.k);
-  const int64_t units = units_of(args.k);
   const int64_t panel_end = (args.n_end + kPanelOutputs - 1) / kPanelOutputs;
-  const int64_t ahead_units = at_most(units, kAheadBytes / Weights::kUnitBytes);
+  const int64_t far_steps =
+      steps - (kAheadBytes + Weights::kUnitBytes - 1) / Weights::kUnitBytes * kUnitSteps;
   alignas(64) float sums[kSums];
   for (int64_t n = args.n_begin / kPanelOutputs; n < panel_end; n += kPanels) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    const char* panels[kPanels];
+    SmallGroup<row_tiles> group;
     for (int64_t i = 0; i < kPanels; ++i) {
-      panels[i] = (const char*)args.panels + at_most(n + i, panel_end - 1) * panel_size + 64;
+      group.units[i] = (const char*)args.panels + at_most(n + i, panel_end - 1) * panel_size + 64;
     }
-    const char* ready[kPanels] = {};
-    for (int64_t unit = 0; unit <= units; ++unit) {
-      const char* weights[kPanels];
-      INFERNEO_UNROLL
-      for (int64_t i = 0; i < kPanels; ++i) {
-        weights[i] = ready[i];
-        if (unit == units) continue;
-        // Near the end of a panel the bytes to fetch ahead are those of its successor in turn.
-        const int64_t far = unit + ahead_units;
-        const char* ahead =
-            far < units ? panels[i] + far * Weights::kUnitBytes
-                        : panels[i] + kPanels * panel_size + (far - units) * Weights::kUnitBytes;
-        INFERNEO_UNROLL
-        for (int64_t line = 0; line < Weights::kUnitBytes; line += 64) {
-          _mm_prefetch(ahead + line, _MM_HINT_T1);
-        }
-        ready[i] = Weights::tiles(panels[i] + unit * Weights::kUnitBytes,
-                                  table,
-                                  buffer + (unit % 2 * kPanels + i) * kSlotBytes);
-      }
-      if (unit == 0) continue;
-      const int64_t step = (unit - 1) * kUnitSteps;
-      small_products<row_tiles>(weights,
-                                (const char*)args.inputs + 64 + step * kInputStepBytes,
-                                input_size,
-                                at_most(steps - step, kUnitSteps));
+    group.buffer = buffer;
+    group.input_size = input_size;
+    // Unpacked tiles meet their inputs a step later.
+    group.inputs = (const char*)args.inputs + 64 - (Weights::kInPlace ? 0 : kInputStepBytes);
+    for (int64_t step = 0; step < steps; step += kUnitSteps) {
+      // Near the end of a panel the bytes to fetch are those of its successor in turn.
+      group.ahead = kAheadBytes + (step < far_steps ? 0 : (kPanels - 1) * panel_size);
+      small_step<Weights, row_tiles, 0>(group, step > 0, table);
+      group.inputs += kInputStepBytes;
+      if (step + 1 == steps) break;
+      small_step<Weights, row_tiles, 1>(group, true, table);
+      group.inputs += kInputStepBytes;
+      for (int64_t i = 0; i < kPanels; ++i) group.units[i] += Weights::kUnitBytes;
     }
+    if (!Weights::kInPlace) small_rest<row_tiles>(group, (int)((steps - 1) % kUnitSteps));
     _tile_stored(0, sums, 64);
     _tile_stored(1, sums + 256, 64);
     _tile_stored(2, sums + 512, 64);

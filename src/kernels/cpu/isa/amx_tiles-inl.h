@@ -39,6 +39,12 @@ template <int sums, int a, int b>
                : "i"(((~b & 15) << 3) | 2), "i"(0xc0 | (sums << 3) | a));
 }
 
+// A tile from 16 rows of 64 bytes. Why not the intrinsic: GCC makes text of its argument.
+template <int tile>
+[[maybe_unused]] static inline void tile_load(const void* rows) {
+  asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(rows), "r"((int64_t)64), "i"(tile));
+}
+
 // Between vectors and tiles that touch the same memory. Why: the compiler does not know what tile
 // loads and stores touch.
 static inline void tile_memory_fence() { asm volatile("" ::: "memory"); }

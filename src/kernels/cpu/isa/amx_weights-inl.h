@@ -3,8 +3,8 @@
 constexpr int64_t kUnitSteps = 2;  // steps whose weights are unpacked together
 
 // Packed weights: panels of the outputs' inverse factors, [16] f32, then units of kUnitSteps steps.
-// A Weights type has the size of a unit, packs a panel, and gives the tiles of a unit,
-// [step][16 pairs of k][16 outputs][2], in place or unpacked into a buffer.
+// A Weights type has the size of a unit, packs a panel, and unpacks the tile of a step,
+// [16 pairs of k][16 outputs][2]; those that are kInPlace are units of tiles.
 
 static inline int64_t units_of(int64_t k) { return (steps_of(k) + kUnitSteps - 1) / kUnitSteps; }
 
@@ -64,8 +64,8 @@ struct HalfWeights {
     }
   }
 
-  static inline const char* tiles(const char* unit, const __m512i& /*table*/, char* /*buffer*/) {
-    return unit;
+  static inline void tile(const char* unit, int step, const __m512i& /*table*/, char* out) {
+    memcpy(out, unit + step * kTileBytes, kTileBytes);
   }
 };
 
@@ -179,13 +179,13 @@ struct CodeWeights {
     store_weights(out, element);
   }
 
-  static inline const char* tiles(const char* unit, const __m512i& table, char* buffer) {
+  // The tile of step `step` of a unit. Shape: out [16 pairs of k][16 outputs][2].
+  static inline void tile(const char* unit, int step, const __m512i& table, char* out) {
     constexpr int kRows = kTile / (int)kStepGroups;  // pairs of k that share scales
-    const uint16_t* scales = (const uint16_t*)unit;
-    const char* codes = unit + kCodesOffset;
-    char* out = buffer;
+    const uint16_t* scales = (const uint16_t*)unit + step * (int)kStepGroups * kTile;
+    const char* codes = unit + kCodesOffset + step * kStepBytes;
     INFERNEO_UNROLL
-    for (int g = 0; g < (int)kUnitGroups; ++g) {
+    for (int g = 0; g < (int)kStepGroups; ++g) {
       const __m512h scale = scales_of(scales + g * kTile);
       const __m512h min = has_min ? scales_of(scales + kScaleBytes / 2 + g * kTile) : scale;
       if constexpr (bits == 8) {
@@ -207,7 +207,6 @@ struct CodeWeights {
         }
       }
     }
-    return buffer;
   }
 };
 
