@@ -31,6 +31,12 @@ struct Script {
   std::optional<std::size_t> breaks_at;  // reports a fault here
 };
 
+Script script_of(const std::vector<std::vector<TokenId>>& words) {
+  Script script;
+  for (const std::vector<TokenId>& options : words) script.words.push_back({options});
+  return script;
+}
+
 class ScriptState final : public request::ConstraintState {
  public:
   explicit ScriptState(const Script& script) : script_(script), mask_(1) { fill(); }
@@ -145,7 +151,7 @@ class ConstraintTest : public ::testing::Test {
 };
 
 TEST_F(ConstraintTest, draws_only_what_is_allowed_and_ends_without_an_end_token) {
-  const ActiveRequest& request = add({{{{20}}, {{21, 22}}, {{23}}}});
+  const ActiveRequest& request = add(script_of({{20}, {21, 22}, {23}}));
   run();
   ASSERT_EQ(answer(request).shown.size(), 3U);
   EXPECT_EQ(answer(request).shown[0], 20);
@@ -254,7 +260,7 @@ TEST_F(ConstraintTest, a_fault_ends_its_request_only) {
   for (int i = 0; i < 20; ++i) broken.words.push_back({{20, 21}});
   broken.breaks_at = 4;
   const ActiveRequest& bad = add(broken);
-  const ActiveRequest& good = add({{{{30}}, {{31}}, {{32}}, {{33}}, {{34}}, {{35}}, {{36}}}});
+  const ActiveRequest& good = add(script_of({{30}, {31}, {32}, {33}, {34}, {35}, {36}}));
   run();
   EXPECT_EQ(bad.end_status.code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(bad.end_status.message(), "scripted: broken");

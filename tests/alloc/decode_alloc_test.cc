@@ -10,6 +10,8 @@
 #include "allocation_count.h"
 #include "engine/engine.h"
 #include "runtime/fake_runtime.h"
+#include "text/grammar/constraint_compiler.h"
+#include "text/json.h"
 
 namespace inferneo {
 namespace {
@@ -125,6 +127,44 @@ TEST(DecodeStep, allocates_nothing) {
   EXPECT_EQ(counts.decode_allocations.load(), 0U);
   // The counter works: admission does allocate.
   EXPECT_GT(counts.other_allocations.load(), 0U);
+}
+
+// With a schema: once positions like those of the answer were met, their masks are found and not
+// made.
+TEST(DecodeStep, allocates_nothing_with_a_schema_that_was_used_before) {
+  Counts counts;
+  const std::shared_ptr<const text::Tokenizer> tokenizer =
+      text::Tokenizer::load(std::string(INFERNEO_SOURCE_DIR) + "/models/starter").value();
+  runtime::FakeModelOptions fake;
+  fake.vocab_size = 4096;
+  fake.eos_token_id = 4090;
+  const auto model = std::make_shared<CountingModel>(fake, counts);
+  observe::ModelMetrics metrics;
+  const SteadyClock clock;
+  engine::EngineOptions options;
+  options.name = "alloc";
+  options.kv_block_count = 256;
+  auto engine = engine::Engine::create(model, tokenizer, options, clock, metrics);
+  ASSERT_TRUE(engine.has_value());
+  text::grammar::ConstraintCompiler compiler(tokenizer);
+  const text::Value schema =
+      text::parse_json(R"({"type":"array","items":{"type":"string","minLength":3,"maxLength":20},
+                           "minItems":200})")
+          .value();
+  const auto constraint = compiler.json_schema(schema, false, "").value();
+  std::uint64_t before = 0;
+  for (int round = 0; round < 2; ++round) {
+    before = counts.decode_allocations.load();
+    request::GenerateRequest request = make_request(1);
+    request.sampling.logprobs.reset();
+    request.constraint = constraint;
+    const auto sink = std::make_shared<WaitingSink>();
+    ASSERT_TRUE((*engine)->submit(request, sink).has_value());
+    sink->wait();
+  }
+  EXPECT_GT(counts.decode_steps.load(), 100U);
+  // The second answer is the first again, by its seed.
+  EXPECT_EQ(counts.decode_allocations.load() - before, 0U);
 }
 
 }  // namespace

@@ -175,7 +175,8 @@ class StructuredOutput(unittest.TestCase):
                                  "json": is_json}[case["check"]]
                         self.assertTrue(check(text), repr(text))
         print(f"{total} outputs of {len(grammars)} grammars match, {cut} cut by max_tokens")
-        self.assertGreater(total, 10 * cut)
+        # Recursion bounds nothing.
+        self.assertGreater(total, 4 * cut)
 
     def test_a_grammar_too_ambiguous_ends_its_own_request(self):
         grammar = "root ::= as \"b\"\nas ::= \"a\" | \"a\" as | \"a\" as as\n"

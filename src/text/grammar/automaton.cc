@@ -196,6 +196,7 @@ class Linker {
       RETURN_IF_ERROR(make_dfa(i));
     }
     drop_unproductive();
+    if (grammar_.expressions.budget().exhausted()) return Budget::failure();
     if (grammar_.root >= first_rule_ && dfas_[grammar_.root].empty()) {
       return invalid_argument(str(
           "matches no text at all: rule '", grammar_.rules[grammar_.root].name, "' has no end"));
@@ -275,6 +276,7 @@ class Linker {
     for (bool changed = true; changed;) {
       changed = false;
       for (std::size_t i = first_rule_; i < dfas_.size(); ++i) {
+        if (!grammar_.expressions.budget().spend(1)) return;
         if (!linked_[i]) continue;
         std::size_t dropped = 0;
         for (DfaState& state : dfas_[i].states) {
@@ -296,6 +298,7 @@ class Linker {
     for (bool grown = true; grown;) {
       grown = false;
       for (std::size_t i = first_rule_; i < dfas_.size(); ++i) {
+        if (!grammar_.expressions.budget().spend(1)) return false;
         if (!linked_[i] || ends[i] || !reaches_end(dfas_[i], ends)) continue;
         ends[i] = true;
         grown = true;

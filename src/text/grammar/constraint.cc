@@ -18,6 +18,8 @@ namespace {
 constexpr std::size_t kForcedSizeMax = 512;
 // Shorter forced text is not worth a step of its own.
 constexpr std::size_t kForcedTokensMin = 2;
+// Tells keys of texts that end the answer apart.
+constexpr char kSpecialMark = '\xFF';
 // Splits kept for one constraint.
 constexpr std::size_t kSplitCountMax = 256;
 
@@ -50,7 +52,8 @@ class GrammarConstraint final : public request::TokenConstraint {
                                                 bool whole) const;
 
   mutable MaskCache masks_;
-  mutable std::mutex splits_mutex_;  // guards the member below
+  mutable std::mutex splits_mutex_;  // guards the members below
+  mutable std::string split_key_;
   mutable std::unordered_map<std::string, std::shared_ptr<const std::vector<TokenId>>> splits_;
 };
 
@@ -169,9 +172,16 @@ std::shared_ptr<const std::vector<TokenId>> GrammarConstraint::split(const std::
                                                                      bool whole) const {
   const std::lock_guard lock(splits_mutex_);
   if (splits_.size() >= kSplitCountMax) splits_.clear();
-  const auto [found, added] = splits_.try_emplace(text + (whole ? "\xFF" : "") + next.to_string());
-  if (added) found->second = std::make_shared<std::vector<TokenId>>(make_split(text, next, whole));
-  return found->second;
+  // What is known is found without an allocation.
+  split_key_.assign(text);
+  split_key_ += whole ? kSpecialMark : '\0';
+  for (std::size_t byte = 0; byte < 256; ++byte) {
+    if (next.test(byte)) split_key_ += static_cast<char>(byte);
+  }
+  if (const auto found = splits_.find(split_key_); found != splits_.end()) return found->second;
+  auto made = std::make_shared<const std::vector<TokenId>>(make_split(text, next, whole));
+  splits_.emplace(split_key_, made);
+  return made;
 }
 
 // The tokenizer's own split of a text. The last tokens are left out where what comes behind could

@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
+#include "base/str.h"
 #include "text/grammar/constraint_compiler.h"
 #include "text/grammar/position.h"
 #include "text/json.h"
@@ -146,6 +148,104 @@ TEST(Constraint, starts_behind_a_mark) {
   const ConstraintPtr marked = compiler().json_object(true, "</think>").value();
   EXPECT_TRUE(allows_text(marked, "so <b></think{</think>{\"a\":1}"));
   EXPECT_FALSE(allows_text(marked, "so {\"a\":1}"));
+}
+
+ToolCallsShape hermes(const Value& parameters) {
+  ToolCallsShape shape;
+  shape.tools.push_back({"get_weather", &parameters, "tools[0].function.parameters"});
+  shape.tools.push_back({"get_time", nullptr, "tools[1].function.parameters"});
+  shape.call.begin = "<tool_call>\n{\"name\": \"";
+  shape.call.middle = "\", \"arguments\": ";
+  shape.call.end = "}\n</tool_call>";
+  shape.call.separator = "\n";
+  return shape;
+}
+
+TEST(Constraint, tool_calls_keep_to_their_schemas) {
+  const Value parameters =
+      parse_json(R"({"properties":{"city":{"type":"string"}},"required":["city"],
+                     "additionalProperties":false})")
+          .value();
+  const std::string call =
+      "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>";
+  const std::string time = "<tool_call>\n{\"name\": \"get_time\", \"arguments\": {}}\n</tool_call>";
+  const std::string wrong =
+      "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"town\": 1}}\n</tool_call>";
+  ToolCallsShape shape = hermes(parameters);
+  const ConstraintPtr required = compiler().tool_calls(shape, "").value();
+  EXPECT_TRUE(allows_text(required, call));
+  EXPECT_TRUE(allows_text(required, call + "\n" + time));
+  EXPECT_FALSE(allows_text(required, wrong));
+  EXPECT_FALSE(allows_text(required, "Hello"));
+  EXPECT_FALSE(allows_text(required, ""));
+  shape.call_count_max = 1;
+  EXPECT_FALSE(allows_text(compiler().tool_calls(shape, "").value(), call + "\n" + time));
+  shape.call_count_max = 0;
+  shape.text_allowed = true;
+  const ConstraintPtr automatic = compiler().tool_calls(shape, "").value();
+  EXPECT_TRUE(allows_text(automatic, ""));
+  EXPECT_TRUE(allows_text(automatic, "Hello <b> \xc3\xa4 {\"name\": 5}"));
+  EXPECT_TRUE(allows_text(automatic, "I will look.\n" + call + "\n" + time + " Done."));
+  EXPECT_FALSE(allows_text(automatic, "I will look.\n" + wrong));
+  EXPECT_FALSE(allows_text(automatic, "I will look.\n<tool_call> oops"));
+}
+
+TEST(Constraint, tool_calls_in_python_and_behind_special_tokens) {
+  const Value parameters =
+      parse_json(R"({"type":"object","properties":{"city":{"type":"string"},"on":{"type":"boolean"},
+                     "days":{"type":["integer","null"]}},"required":["city"]})")
+          .value();
+  ToolCallsShape shape;
+  shape.tools.push_back({"look", &parameters, "tools[0].function.parameters"});
+  shape.call.list_begin = "<|reserved_0|>[";
+  shape.call.middle = "(";
+  shape.call.end = ")";
+  shape.call.separator = ", ";
+  shape.call.list_end = "]";
+  shape.call.pythonic = true;
+  const ConstraintPtr calls = compiler().tool_calls(shape, "").value();
+  EXPECT_TRUE(allows_text(calls, R"(<|reserved_0|>[look(city="Rome", on=True, days=None)])"));
+  EXPECT_TRUE(allows_text(calls, R"(<|reserved_0|>[look(city="a"), look(city="b", days=3)])"));
+  EXPECT_FALSE(allows_text(calls, R"(<|reserved_0|>[look(on=True)])"));
+  EXPECT_FALSE(allows_text(calls, R"(<|reserved_0|>[look(city="a", on=true)])"));
+  EXPECT_FALSE(allows_text(calls, R"([look(city="a")])"));
+  shape.tools[0].parameters = nullptr;
+  const Value bad = parse_json(R"({"properties":{"a":{"not":{}}}})").value();
+  shape.tools[0].parameters = &bad;
+  EXPECT_EQ(compiler().tool_calls(shape, "").status().where(),
+            "tools[0].function.parameters#/properties/a/not");
+}
+
+TEST(Constraint, caches_are_bounded_and_equal_requests_share) {
+  ConstraintCompiler own(starter());
+  const ConstraintPtr first = own.regex("a+", "").value();
+  EXPECT_EQ(own.regex("a+", "").value(), first);
+  EXPECT_NE(own.regex("a+", "</x>").value(), first);
+  for (int i = 0; i < 500; ++i) {
+    const ConstraintPtr made = own.regex(str("b{", i, "}c*"), "").value();
+    (void)made->start()->mask();
+  }
+  EXPECT_LE(own.usage().size_bytes, limits::kGrammarCacheSizeMax);
+  EXPECT_GT(own.usage().count, 100U);
+}
+
+TEST(Constraint, hostile_grammars_are_refused_soon) {
+  // Each rule is known to end only when the next one is.
+  std::string chain = "root ::= a0\n";
+  for (int i = 0; i < 9000; ++i)
+    chain += str("a", i, " ::= \"x\" a", i + 1, " a", i + 1, " \"y\"\n");
+  chain += "a9000 ::= \"z\"\n";
+  const auto made = compiler().grammar(chain, "");
+  EXPECT_TRUE(made.has_value() || !made.error().message().empty());
+  std::string left = "root ::= a0\n";
+  for (int i = 0; i < 300; ++i) left += str("a", i, " ::= a", i + 1, " a", i + 1, " \"y\"{90}\n");
+  left += "a300 ::= \"z\"\n";
+  EXPECT_NE(compiler().grammar(left, "").status().message().find("begin with each other"),
+            std::string::npos);
+  EXPECT_FALSE(compiler().grammar("root ::= \"a\"" + std::string(50000, '*'), "").has_value());
+  std::string classes;
+  for (int i = 0; i < 5000; ++i) classes += "\\W\\D";
+  EXPECT_FALSE(compiler().regex(classes, "").has_value());
 }
 
 TEST(Constraint, forced_text_comes_in_the_usual_split) {

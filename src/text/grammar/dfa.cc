@@ -186,60 +186,118 @@ Dfa trim(Dfa dfa) {
   return result;
 }
 
-// Moore's refinement: classes split by where the edges lead until nothing changes.
-Dfa minimise(Dfa dfa, Budget& budget) {
-  const std::size_t count = dfa.states.size();
-  // Why a bound: the rounds grow with the states, and large automata gain little.
-  constexpr std::size_t kCountMax = 1000;
-  if (count < 2 || count > kCountMax) return dfa;
-  std::vector<std::uint32_t> group(count);
-  for (std::size_t i = 0; i < count; ++i) group[i] = dfa.states[i].final ? 1 : 0;
-  using Signature = std::vector<std::uint32_t>;
-  std::size_t group_count = 0;
-  for (;;) {
-    std::map<Signature, std::uint32_t> groups;
-    std::vector<std::uint32_t> next(count);
-    for (std::size_t i = 0; i < count; ++i) {
-      const DfaState& state = dfa.states[i];
-      if (!budget.spend(2 + state.edges.size() + state.calls.size())) return dfa;
-      Signature signature{group[i]};
-      for (const DfaEdge& edge : state.edges) {
-        const std::uint32_t target = group[edge.target];
-        // Edges that lead to one group and touch count as one.
-        if (signature.size() >= 3 && signature.back() == target &&
-            (signature[signature.size() - 2] & 0xffU) + 1 == edge.low) {
-          signature[signature.size() - 2] = (signature[signature.size() - 2] & 0xff00U) | edge.high;
-          continue;
-        }
-        signature.push_back(std::uint32_t{edge.low} << 8U | edge.high);
-        signature.push_back(target);
-      }
-      signature.push_back(kNone);
-      for (const DfaCall& call : state.calls) {
-        signature.push_back(call.rule);
-        signature.push_back(group[call.then]);
-      }
-      const auto id = static_cast<std::uint32_t>(groups.size());
-      next[i] = groups.try_emplace(std::move(signature), id).first->second;
+namespace {
+
+// Finds states that do the same: those whose edges are equal once their targets are. Targets come
+// first; where they are in a circle, one of its states stands for itself, so that not every pair of
+// equal states in circles is found. One look at each edge, whatever the shape.
+class Merger {
+ public:
+  explicit Merger(const Dfa& dfa)
+      : dfa_(dfa),
+        stands_for_(dfa.states.size(), kNone),
+        open_(dfa.states.size()),
+        sources_(dfa.states.size()) {
+    for (std::uint32_t i = 0; i < dfa.states.size(); ++i) {
+      visit_targets(i, [&](std::uint32_t target) {
+        sources_[target].push_back(i);
+        ++open_[i];
+      });
     }
-    group = std::move(next);
-    if (groups.size() == group_count) break;
-    group_count = groups.size();
   }
-  if (group_count == count) return dfa;
-  Dfa result;
-  result.states.resize(group_count);
-  std::vector<bool> filled(group_count);
-  for (std::size_t i = 0; i < count; ++i) {
-    if (filled[group[i]]) continue;
-    filled[group[i]] = true;
-    DfaState& state = result.states[group[i]];
-    state = std::move(dfa.states[i]);
-    for (DfaEdge& edge : state.edges) edge.target = group[edge.target];
-    for (DfaCall& call : state.calls) call.then = group[call.then];
+
+  // By state: the one that stands for it.
+  std::vector<std::uint32_t> merge() {
+    for (std::uint32_t i = 0; i < dfa_.states.size(); ++i) {
+      if (open_[i] == 0) ready_.push_back(i);
+    }
+    for (std::size_t i = dfa_.states.size(); i-- > 0;) {
+      settle_ready();
+      const auto state = static_cast<std::uint32_t>(i);
+      if (stands_for_[state] == kNone) settle(state, state);
+    }
+    settle_ready();
+    return std::move(stands_for_);
   }
-  // The group of the start comes first.
-  return trim(std::move(result));
+
+ private:
+  using Signature = std::vector<std::uint32_t>;
+  static constexpr std::uint32_t kItself = kNone - 1;
+
+  template <typename Visit>
+  void visit_targets(std::uint32_t state, const Visit& visit) const {
+    for (const DfaEdge& edge : dfa_.states[state].edges) {
+      if (edge.target != state) visit(edge.target);
+    }
+    for (const DfaCall& call : dfa_.states[state].calls) {
+      if (call.then != state) visit(call.then);
+    }
+  }
+
+  void settle_ready() {
+    while (!ready_.empty()) {
+      const std::uint32_t state = ready_.back();
+      ready_.pop_back();
+      if (stands_for_[state] != kNone) continue;
+      settle(state, known_.try_emplace(signature(state), state).first->second);
+    }
+  }
+
+  void settle(std::uint32_t state, std::uint32_t representative) {
+    stands_for_[state] = representative;
+    for (const std::uint32_t source : sources_[state]) {
+      if (--open_[source] == 0) ready_.push_back(source);
+    }
+  }
+
+  [[nodiscard]] Signature signature(std::uint32_t index) const {
+    const DfaState& state = dfa_.states[index];
+    const auto target_of = [&](std::uint32_t target) {
+      return target == index ? kItself : stands_for_[target];
+    };
+    Signature signature{state.final ? 1U : 0U};
+    for (const DfaEdge& edge : state.edges) {
+      const std::uint32_t target = target_of(edge.target);
+      // Edges to one state that touch count as one.
+      if (signature.size() >= 3 && signature.back() == target &&
+          (signature[signature.size() - 2] & 0xffU) + 1 == edge.low) {
+        std::uint32_t& range = signature[signature.size() - 2];
+        range = (range & 0xff00U) | edge.high;
+        continue;
+      }
+      signature.push_back(std::uint32_t{edge.low} << 8U | edge.high);
+      signature.push_back(target);
+    }
+    signature.push_back(kNone);
+    for (const DfaCall& call : state.calls) {
+      signature.push_back(call.rule);
+      signature.push_back(target_of(call.then));
+    }
+    return signature;
+  }
+
+  const Dfa& dfa_;
+  std::vector<std::uint32_t> stands_for_;
+  std::vector<std::uint32_t> open_;  // targets that are not settled
+  std::vector<std::vector<std::uint32_t>> sources_;
+  std::vector<std::uint32_t> ready_;
+  std::map<Signature, std::uint32_t> known_;
+};
+
+}  // namespace
+
+Dfa minimise(Dfa dfa, Budget& budget) {
+  std::size_t edge_count = 0;
+  for (const DfaState& state : dfa.states) edge_count += state.edges.size() + state.calls.size();
+  if (dfa.states.size() < 2 || !budget.spend(4 * (dfa.states.size() + edge_count))) return dfa;
+  const std::vector<std::uint32_t> stands_for = Merger(dfa).merge();
+  for (DfaState& state : dfa.states) {
+    for (DfaEdge& edge : state.edges) edge.target = stands_for[edge.target];
+    for (DfaCall& call : state.calls) call.then = stands_for[call.then];
+  }
+  // The start stays in front; what is not reached any more goes.
+  if (stands_for[0] != 0) dfa.states[0] = dfa.states[stands_for[0]];
+  return trim(std::move(dfa));
 }
 
 }  // namespace inferneo::text::grammar

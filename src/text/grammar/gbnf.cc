@@ -359,29 +359,37 @@ class GrammarReader {
   }
 
   Result<ExprId> repeated(ExprId inner) {
-    for (;;) {
-      if (lark_) {
-        const std::size_t mark = at_;
-        skip(false);
-        if (done() || peek() != '~') at_ = mark;
-      }
-      if (done()) return inner;
-      std::uint32_t min = 0;
-      std::uint32_t max = kRepeatForever;
-      if (take("*")) {
-      } else if (take("+")) {
-        min = 1;
-      } else if (take("?")) {
-        max = 1;
-      } else if (!lark_ && take("{")) {
-        RETURN_IF_ERROR(counts(",", "}", min, max));
-      } else if (lark_ && take("~")) {
-        RETURN_IF_ERROR(counts("..", "", min, max));
-      } else {
-        return inner;
-      }
-      inner = e_.repeat(inner, min, max);
+    std::uint32_t min = 0;
+    std::uint32_t max = kRepeatForever;
+    const std::size_t before = at_;
+    RETURN_IF_ERROR(quantifier(min, max));
+    if (at_ == before) return inner;
+    const std::size_t behind = at_;
+    std::uint32_t ignored = 0;
+    RETURN_IF_ERROR(quantifier(ignored, ignored));
+    // Why: nested repetitions say nothing that one cannot.
+    if (at_ != behind) return fail("two quantifiers in a row");
+    return e_.repeat(inner, min, max);
+  }
+
+  // Leaves everything as it is where none stands.
+  Status quantifier(std::uint32_t& min, std::uint32_t& max) {
+    if (lark_) {
+      const std::size_t mark = at_;
+      skip(false);
+      if (done() || peek() != '~') at_ = mark;
     }
+    if (done() || take("*")) return ok_status();
+    if (take("+")) {
+      min = 1;
+    } else if (take("?")) {
+      max = 1;
+    } else if (!lark_ && take("{")) {
+      return counts(",", "}", min, max);
+    } else if (lark_ && take("~")) {
+      return counts("..", "", min, max);
+    }
+    return ok_status();
   }
 
   Status counts(std::string_view between,

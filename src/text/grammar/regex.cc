@@ -245,7 +245,9 @@ class RegexParser {
     if (at_ + 1 >= pattern_.size()) return fail("ends with a backslash");
     const char kind = pattern_[at_ + 1];
     at_ += 2;
-    const auto whole = [&](CodePointSet chosen) -> Result<std::optional<char32_t>> {
+    const auto whole = [&](const CodePointSet& chosen) -> Result<std::optional<char32_t>> {
+      // The sets of Unicode have some hundred ranges.
+      if (kind != 'd' && kind != 'w' && kind != 's') (void)expressions_.budget().spend(2000);
       set.add(chosen);
       return std::optional<char32_t>();
     };
