@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "app/banner.h"
+#include "app/batch_storage.h"
 #include "app/config_sources.h"
 #include "app/exposure.h"
 #include "app/model_host.h"
@@ -183,17 +184,20 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
     return kExitOk;
   }
   observe::ServerMetrics metrics;
-  const endpoints::Services services = {
+  BatchStorage storage(config);
+  endpoints::Services services = {
       .manager = &host->manager(),
       .server_metrics = &metrics,
       .clock = &host->clock(),
       .reply_formats = {.tools = config.tool_format, .reasoning = config.reasoning_format}};
+  storage.offer(services);
   StartupGate gate(endpoints::make_dispatcher(services));
   ASSIGN_OR_RETURN(const std::unique_ptr<http::Server> server,
                    http::Server::start(server_options(config), gate, metrics));
 
   RETURN_IF_ERROR(load_models(*host, *specs, signals));
   gate.open();
+  storage.start(gate);
   const std::string url = base_url(config.host, server->port());
   const auto models = host->manager().list();
   const Duration start_time = std::chrono::steady_clock::now() - started;
@@ -209,6 +213,7 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
   if (!give_notice(host->manager(), signals, notice)) {
     limit = std::min(limit, kImpatientDrainTimeout);
   }
+  storage.stop();
   drain(host->manager(), *server, signals, limit);
   return kExitOk;
 }

@@ -50,6 +50,17 @@ inline constexpr std::size_t kStopTokenIdCountMax = 64;
 inline constexpr std::size_t kLogitBiasCountMax = 1024;
 inline constexpr std::int64_t kTopLogprobsMax = 20;
 inline constexpr std::size_t kErrorBodySizeMax = 2048;
+inline constexpr std::size_t kNameFieldSizeMax = 256;
+// Texts of one request for embeddings, or documents to rank. Why: what OpenAI accepts.
+inline constexpr std::size_t kVectorTextCountMax = 2048;
+
+// Batches on local storage. Why: a file of 64 MiB holds the 50,000 requests that clients put into a
+// batch at most, and four of them fit the bound of all bodies.
+inline constexpr std::size_t kBatchFileSizeMax = 64 * 1024 * 1024;
+inline constexpr std::size_t kBatchFileCountMax = 10'000;
+inline constexpr std::size_t kBatchLineCountMax = 50'000;
+inline constexpr std::uint64_t kBatchBytesMax = std::uint64_t{4} << 30;
+inline constexpr std::chrono::seconds kBatchWindow{std::chrono::hours(24)};
 
 // Stored answers of the Responses API, with the conversations that they continue. Why: a client
 // goes on within minutes; 64 MiB hold some ten thousand usual turns.

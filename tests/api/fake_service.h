@@ -62,10 +62,10 @@ class FakeService {
                          served->model, served->tokenizer, engine_options, clock_, *served->metrics)
                          .value();
     EXPECT_TRUE(manager_.add(std::move(served)).ok());
-    services_ = {.manager = &manager_,
-                 .server_metrics = &server_metrics_,
-                 .clock = &clock_,
-                 .reply_formats = options.reply_formats};
+    services_.manager = &manager_;
+    services_.server_metrics = &server_metrics_;
+    services_.clock = &clock_;
+    services_.reply_formats = options.reply_formats;
     dispatcher_ = gateway::endpoints::make_dispatcher(services_);
   }
 

@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -74,6 +75,11 @@ class Server:
         # Only the tests of the notice wait for it.
         if "--shutdown-notice-ms" not in arguments:
             arguments += ("--shutdown-notice-ms", "0")
+        # Not the directory of whoever runs the tests.
+        self.files = None
+        if "--files-dir" not in arguments:
+            self.files = tempfile.TemporaryDirectory()
+            arguments += ("--files-dir", self.files.name)
         self.command = [self.program, "serve", *models, "--port", str(self.port), *arguments]
 
     def __enter__(self):
@@ -102,6 +108,8 @@ class Server:
                 self.process.kill()
                 self.process.wait()
         self.log.close()
+        if self.files is not None:
+            self.files.cleanup()
         # A sanitizer that found something, a leak at the end too, ends the process with its own code.
         if self.process.returncode != 0:
             raise AssertionError(f"the server ended with {self.process.returncode}")

@@ -51,6 +51,7 @@ class TableDispatcher final : public http::Dispatcher {
   explicit TableDispatcher(const Services& services)
       : pinger_(*services.clock), services_(services) {
     services_.pinger = &pinger_;
+    services_.dispatcher = this;
     services_.responses = std::make_shared<ResponseStore>(
         ResponseStoreLimits{.count_max = limits::kResponseStoreCountMax,
                             .bytes_max = limits::kResponseStoreBytesMax,
@@ -88,17 +89,35 @@ class TableDispatcher final : public http::Dispatcher {
 
  private:
   // Why the type is demanded even though only JSON is read: a page in a browser can send any other
-  // type to this server without asking, and this one only with permission.
+  // type to this server without asking, and this one only with permission. Where other types are
+  // accepted, a page of another origin is refused instead: browsers name it.
   static Result<std::size_t> admit_body(const Endpoint& endpoint, const http::RequestHead& head) {
-    const bool any_type = endpoint.method != "POST" || endpoint.body_type.empty();
-    if (!any_type && !is_type(head.header("content-type"), endpoint.body_type)) {
+    if (endpoint.method != "POST") return endpoint.body_size_max;
+    const std::string_view type = head.header("content-type");
+    if (is_type(type, "application/json") &&
+        (endpoint.body_type.empty() || endpoint.body_type == "application/json")) {
+      return endpoint.body_size_max;
+    }
+    if (!endpoint.body_type.empty() && !is_type(type, endpoint.body_type)) {
       return unsupported(endpoint.body_type == "application/json"
                              ? "the body must be JSON"
                              : str("the body must be of the type ", endpoint.body_type))
           .with_where("content-type")
           .with_hint(str("send the header 'Content-Type: ", endpoint.body_type, "'"));
     }
+    if (is_foreign(head)) {
+      return Status(StatusCode::kPermissionDenied, "a page of another origin may send only JSON")
+          .with_where("origin");
+    }
     return endpoint.body_size_max;
+  }
+
+  // Spec: Fetch standard, the Origin header: sent by browsers with every POST.
+  static bool is_foreign(const http::RequestHead& head) {
+    const std::string_view origin = head.header("origin");
+    if (origin.empty()) return false;
+    const std::size_t scheme = origin.find("://");
+    return scheme == std::string_view::npos || origin.substr(scheme + 3) != head.header("host");
   }
 
   StreamPinger pinger_;

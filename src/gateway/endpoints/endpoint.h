@@ -21,6 +21,10 @@ namespace inferneo::gateway::endpoints {
 
 class ResponseStore;
 class StreamPinger;
+namespace batch {
+class Files;
+class Batches;
+}  // namespace batch
 
 // What handlers may use; outlives every exchange.
 struct Services {
@@ -28,8 +32,12 @@ struct Services {
   observe::ServerMetrics* server_metrics = nullptr;
   const Clock* clock = nullptr;
   ReplyFormatChoice reply_formats = {};
-  StreamPinger* pinger = nullptr;  // set by make_dispatcher; null means no pings
+  batch::Files* files = nullptr;      // null: files and batches are not served
+  batch::Batches* batches = nullptr;  // with files
+  StreamPinger* pinger = nullptr;     // set by make_dispatcher; null means no pings
   std::shared_ptr<ResponseStore> responses = nullptr;  // set by make_dispatcher
+  // Set by make_dispatcher, for endpoints that run requests of their own.
+  http::Dispatcher* dispatcher = nullptr;
 };
 
 struct Endpoint {

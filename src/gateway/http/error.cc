@@ -195,6 +195,16 @@ std::string message_of(const Status& status, const ErrorObject& error) {
 
 int http_status(StatusCode code) { return describe(code).status; }
 
+ErrorFacts error_facts(const Status& status) {
+  const ErrorObject error = describe(status);
+  const std::string message = utf8::sanitize(message_of(status, error));
+  return {.status = error.status,
+          .type = std::string(error.type),
+          .code = std::string(error.code),
+          .param = utf8::sanitize(error.param),
+          .message = std::string(cut(message, limits::kErrorBodySizeMax - 512))};
+}
+
 std::string error_json(const Status& status) {
   const ErrorObject error = describe(status);
   return render(error, message_of(status, error));

@@ -55,6 +55,16 @@ struct Response {
 Response error_response(const Status& status);
 // The same body for a failure that HTTP itself defines (404 route, 408, 413, 431).
 Response http_error(int status, std::string_view message);
+// The same facts for dialects that shape their errors themselves. `message` tells no details of our
+// own faults and is valid UTF-8; `param` and `code` may be empty.
+struct ErrorFacts {
+  int status = 500;
+  std::string type;
+  std::string code;
+  std::string param;
+  std::string message;
+};
+ErrorFacts error_facts(const Status& status);
 // The error object alone, as a mid-stream frame carries it.
 std::string error_json(const Status& status);
 int http_status(StatusCode code);

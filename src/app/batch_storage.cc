@@ -1,0 +1,55 @@
+#include "app/batch_storage.h"
+
+#include <cstdlib>
+#include <string>
+#include <utility>
+
+#include "base/log.h"
+#include "base/str.h"
+
+namespace inferneo::app {
+namespace {
+
+// Spec: XDG Base Directory, state of the user.
+std::string default_directory() {
+  if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state == '/') {
+    return str(state, "/inferneo");
+  }
+  const char* home = std::getenv("HOME");
+  return home != nullptr && *home == '/' ? str(home, "/.local/state/inferneo") : std::string();
+}
+
+}  // namespace
+
+BatchStorage::BatchStorage(const Config& config) {
+  namespace batch = gateway::endpoints::batch;
+  const std::string directory = config.files_dir.empty() ? default_directory() : config.files_dir;
+  const auto disable = [&](const Status& status) {
+    log::warning("batch", str("no files and batches: ", status.message()));
+    batches_.reset();
+    files_.reset();
+  };
+  if (directory.empty()) return disable(not_found("files_dir is empty and there is no HOME"));
+  auto files = batch::Files::open(str(directory, "/files"),
+                                  static_cast<std::uint64_t>(config.files_bytes_max));
+  if (!files.has_value()) return disable(files.error());
+  files_ = *std::move(files);
+  auto batches = batch::Batches::open(str(directory, "/batches"), *files_);
+  if (!batches.has_value()) return disable(batches.error());
+  batches_ = *std::move(batches);
+}
+
+void BatchStorage::offer(gateway::endpoints::Services& services) const {
+  services.files = files_.get();
+  services.batches = batches_.get();
+}
+
+void BatchStorage::start(gateway::http::Dispatcher& dispatcher) {
+  if (batches_ != nullptr) batches_->start(dispatcher);
+}
+
+void BatchStorage::stop() {
+  if (batches_ != nullptr) batches_->stop();
+}
+
+}  // namespace inferneo::app

@@ -1,0 +1,29 @@
+#include "base/base64.h"
+
+#include <gtest/gtest.h>
+
+#include <string_view>
+
+namespace inferneo {
+namespace {
+
+std::string encode(std::string_view text) {
+  std::string out;
+  append_base64(out, std::as_bytes(std::span(text)));
+  return out;
+}
+
+// Spec: RFC 4648 section 10.
+TEST(Base64, agrees_with_the_vectors_of_the_rfc) {
+  EXPECT_EQ(encode(""), "");
+  EXPECT_EQ(encode("f"), "Zg==");
+  EXPECT_EQ(encode("fo"), "Zm8=");
+  EXPECT_EQ(encode("foo"), "Zm9v");
+  EXPECT_EQ(encode("foob"), "Zm9vYg==");
+  EXPECT_EQ(encode("fooba"), "Zm9vYmE=");
+  EXPECT_EQ(encode("foobar"), "Zm9vYmFy");
+  EXPECT_EQ(encode("\xff\xfe\xfd"), "//79");
+}
+
+}  // namespace
+}  // namespace inferneo
