@@ -315,10 +315,10 @@ void add_benchmarks(Machine& machine, WeightPool& pool) {
     std::vector<float> y(2048);
     for (auto _ : state) table.rms_norm(x.data(), x.data(), 1e-5F, y.data(), 2048);
   });
-  add(prefix + "silu_mul/5632", [&table](benchmark::State& state) {
+  add(prefix + "activate/silu/5632", [&table](benchmark::State& state) {
     std::vector<float> x(5632, 0.5F);
     std::vector<float> y(5632);
-    for (auto _ : state) table.silu_mul(x.data(), x.data(), y.data(), 5632);
+    for (auto _ : state) table.activate(kernels::Activation::kSilu, x.data(), x.data(), y.data(), 5632);
   });
   add(prefix + "argmax/32000", [&table](benchmark::State& state) {
     std::vector<float> x(32000, 0.5F);

@@ -1,5 +1,8 @@
 // make_gguf --shape NAME --type NAME [--seed N] FILE.gguf
 // Writes a random model and prints its sizes as one JSON object.
+//
+// make_gguf --from OTHER.gguf --type NAME FILE.gguf
+// Writes the model of another file with matrices of an element type.
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -7,11 +10,17 @@
 
 #include "base/str.h"
 #include "random_llama.h"
+#include "requantize.h"
 
 namespace inferneo::bench {
 namespace {
 
+constexpr const char* kUse =
+    "use: make_gguf --shape NAME --type NAME [--seed N] FILE.gguf, or make_gguf --from OTHER.gguf "
+    "--type NAME FILE.gguf";
+
 struct Flags {
+  std::string from;  // empty: a random model
   std::string shape = "1.1b";
   std::string type = "q8_0";
   std::uint64_t seed = 1;
@@ -25,6 +34,8 @@ Result<Flags> parse_flags(int argc, char** argv) {
     const bool has_value = i + 1 < argc;
     if (argument == "--shape" && has_value) {
       flags.shape = argv[++i];
+    } else if (argument == "--from" && has_value) {
+      flags.from = argv[++i];
     } else if (argument == "--type" && has_value) {
       flags.type = argv[++i];
     } else if (argument == "--seed" && has_value) {
@@ -35,14 +46,11 @@ Result<Flags> parse_flags(int argc, char** argv) {
       return invalid_argument(str("unexpected argument '", printable(argument), "'"));
     }
   }
-  if (flags.path.empty()) {
-    return invalid_argument("use: make_gguf --shape NAME --type NAME [--seed N] FILE.gguf");
-  }
+  if (flags.path.empty()) return invalid_argument(kUse);
   return flags;
 }
 
-Status make(int argc, char** argv) {
-  ASSIGN_OR_RETURN(const Flags flags, parse_flags(argc, argv));
+Status make_random(const Flags& flags) {
   ASSIGN_OR_RETURN(const LlamaShape shape, llama_shape(flags.shape));
   ASSIGN_OR_RETURN(const TypeMix mix, TypeMix::create(flags.type));
   ASSIGN_OR_RETURN(const ModelSizes sizes, write_random_llama(flags.path, shape, mix, flags.seed));
@@ -60,6 +68,13 @@ Status make(int argc, char** argv) {
               sizes.kv_bytes_per_token,
               shape.vocab);
   return ok_status();
+}
+
+Status make(int argc, char** argv) {
+  ASSIGN_OR_RETURN(const Flags flags, parse_flags(argc, argv));
+  if (flags.from.empty()) return make_random(flags);
+  ASSIGN_OR_RETURN(const tensor::DType dtype, matrix_type(flags.type));
+  return requantize(flags.from, flags.path, dtype);
 }
 
 }  // namespace

@@ -305,7 +305,30 @@ class Peer {
     return run_time;
   }
 
+  // Writes the logits of every position of a sequence. Shape: f32 [ids][vocab].
+  bool write_logits(const std::string& path, const std::vector<std::int32_t>& ids) {
+    lib_.memory_clear(lib_.get_memory(context_), false);
+    std::ofstream file(path, std::ios::binary);
+    Rows rows(kBatchRows);
+    for (std::size_t begin = 0; begin < ids.size(); begin += rows.size()) {
+      rows.clear();
+      for (std::size_t i = begin; i < ids.size() && rows.size() < kBatchRows; ++i) {
+        rows.add(ids[i], static_cast<std::int32_t>(i), 0, true);
+      }
+      run(rows);
+      for (std::size_t row = 0; row < rows.size(); ++row) {
+        const float* logits = lib_.get_logits_ith(context_, static_cast<std::int32_t>(row));
+        if (logits == nullptr) fail("llama_decode gave no logits");
+        file.write(reinterpret_cast<const char*>(logits),
+                   static_cast<std::streamsize>(sizeof(float)) * vocab_size_);
+      }
+    }
+    return file.flush().good();
+  }
+
  private:
+  static constexpr std::size_t kBatchRows = 512;
+
   std::int32_t random_token() {
     return std::uniform_int_distribution<std::int32_t>(0, vocab_size_ - 1)(random_);
   }
@@ -318,13 +341,12 @@ class Peer {
 
   // Logits of each prompt's last token only.
   void feed_prompts(std::int32_t batch, std::int32_t tokens) {
-    constexpr std::size_t kRows = 512;
-    Rows rows(kRows);
+    Rows rows(kBatchRows);
     for (std::int32_t s = 0; s < batch; ++s) {
       for (std::int32_t i = 0; i < tokens; ++i) {
         rows.add(random_token(), i, s, i + 1 == tokens);
         const bool last = s + 1 == batch && i + 1 == tokens;
-        if (rows.size() < kRows && !last) continue;
+        if (rows.size() < kBatchRows && !last) continue;
         if (lib_.decode(context_, rows.batch()) != 0) fail("llama_decode failed on a prompt");
         rows.clear();
       }
@@ -382,6 +404,22 @@ void print(const Timed& timed) {
               timed.prompt_seconds);
 }
 
+// "logits FILE ID..."
+void answer_logits(Peer& peer, const std::string& line) {
+  std::istringstream words(line);
+  std::string path;
+  words >> path >> path;
+  std::vector<std::int32_t> ids;
+  for (std::int32_t id = 0; words >> id;) ids.push_back(id);
+  if (!words.eof() || ids.empty()) {
+    std::puts("{\"error\": \"a line is: logits FILE ID...\"}");
+  } else if (!peer.write_logits(path, ids)) {
+    std::puts("{\"error\": \"the file cannot be written\"}");
+  } else {
+    std::printf("{\"positions\": %zu}\n", ids.size());
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -410,6 +448,8 @@ int main(int argc, char** argv) {
       print(peer.prefill(a));
     } else if (verb == "decode" && a > 0 && b > 0 && c > 0) {
       print(peer.decode(a, b, c));
+    } else if (verb == "logits") {
+      answer_logits(peer, line);
     } else {
       std::printf("{\"error\": \"unknown line\"}\n");
     }

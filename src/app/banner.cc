@@ -67,6 +67,7 @@ std::string memory_line(const manager::ServedModel& served) {
 
 std::string banner(const std::string& url,
                    std::span<const std::shared_ptr<const manager::ServedModel>> models,
+                   std::size_t waiting_count,
                    int thread_count,
                    Duration start_time) {
   const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(start_time);
@@ -80,6 +81,9 @@ std::string banner(const std::string& url,
   for (const auto& served : models) {
     text += str("  model   ", served->name, ": ", model_line(*served), "\n");
     text += str("  memory  ", memory_line(*served), "\n");
+  }
+  if (waiting_count > 0) {
+    text += str("  lazy    ", waiting_count, " models are loaded at their first request\n");
   }
   if (!models.empty()) {
     text += str("  cpu     instruction set ",

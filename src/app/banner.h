@@ -17,8 +17,10 @@ std::string model_line(const manager::ServedModel& served);
 // "weights 14.0 MiB (13.9 MiB packed in 9 ms); KV cache 512.0 MiB = 65536 tokens"
 std::string memory_line(const manager::ServedModel& served);
 
+// `waiting_count`: models that are registered and will be loaded at their first request.
 std::string banner(const std::string& url,
                    std::span<const std::shared_ptr<const manager::ServedModel>> models,
+                   std::size_t waiting_count,
                    int thread_count,
                    Duration start_time);
 

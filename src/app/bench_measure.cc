@@ -7,11 +7,14 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "app/bench_engine.h"
 #include "app/json_lines.h"
+#include "base/atomic_file.h"
 #include "base/str.h"
 #include "base/version.h"
+#include "runtimes/native/token_logits.h"
 
 namespace inferneo::app {
 namespace {
@@ -33,7 +36,9 @@ constexpr LineForm kForms[] = {{"open", LineVerb::kOpen, 2},
                                {"prefill", LineVerb::kPrefill, 1},
                                {"decode", LineVerb::kDecode, 3}};
 constexpr const char* kFormsText =
-    "a line is one of: open CONTEXT SEQUENCES, prefill TOKENS, decode BATCH PROMPT TOKENS";
+    "a line is one of: open CONTEXT SEQUENCES, prefill TOKENS, decode BATCH PROMPT TOKENS, "
+    "logits FILE ID...";
+constexpr std::string_view kLogitsVerb = "logits ";
 
 Result<Line> parse_line(const std::string& text) {
   std::istringstream words(text);
@@ -51,6 +56,32 @@ Result<Line> parse_line(const std::string& text) {
   }
   if (!(words >> std::ws).eof()) return invalid_argument(kFormsText);
   return line;
+}
+
+// What follows the verb of a logits line.
+struct LogitsLine {
+  std::string path;
+  std::vector<TokenId> ids;
+};
+
+Result<LogitsLine> parse_logits_line(const std::string& text) {
+  std::istringstream words(text);
+  LogitsLine line;
+  words >> line.path;
+  for (TokenId id = 0; words >> id;) line.ids.push_back(id);
+  if (line.ids.empty() || !words.eof()) return invalid_argument(kFormsText);
+  return line;
+}
+
+// Logits of every position, as a server of this model computes them. Shape: f32 [ids][vocab].
+Result<Json> write_logits(const runtime::Model& model, const LogitsLine& line) {
+  ASSIGN_OR_RETURN(
+      runtimes::native::SequenceRunner sequence,
+      runtimes::native::SequenceRunner::create(model, static_cast<std::int32_t>(line.ids.size())));
+  ASSIGN_OR_RETURN(const std::vector<float> logits, sequence.append_all_logits(line.ids));
+  RETURN_IF_ERROR(write_file(
+      line.path, {reinterpret_cast<const char*>(logits.data()), logits.size() * sizeof(float)}));
+  return Json{{"positions", line.ids.size()}};
 }
 
 Json to_json(const TimedRun& run) {
@@ -76,6 +107,10 @@ class Measurer {
       : model_(std::move(model)), clock_(clock) {}
 
   Result<Json> answer(const std::string& text) {
+    if (text.starts_with(kLogitsVerb)) {
+      ASSIGN_OR_RETURN(const LogitsLine line, parse_logits_line(text.substr(kLogitsVerb.size())));
+      return write_logits(*model_, line);
+    }
     ASSIGN_OR_RETURN(const Line line, parse_line(text));
     return run(line);
   }

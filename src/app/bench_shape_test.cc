@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+
 namespace inferneo::app {
 namespace {
 
@@ -23,10 +25,23 @@ TEST(bench_shape, prefill_counts_products_and_causal_attention) {
   EXPECT_DOUBLE_EQ(prefill_flops(shape, 3), 2 * 3 * every + 2 * once + 2 * 40 + 2 * 9 * 4);
 }
 
+TEST(bench_shape, variants_go_through_about_as_many_weights_for_a_token) {
+  for (const std::string name : {"135m", "0.5b"}) {
+    const double dense = weight_bytes_per_step(named_shape(name).value(), 2);
+    for (const char* variant : {"-moe", "-mla"}) {
+      const double other = weight_bytes_per_step(named_shape(name + variant).value(), 2);
+      EXPECT_NEAR(other / dense, 1, 0.03) << name << variant;
+    }
+  }
+  // A cached row is the latent vector and the rotated key.
+  EXPECT_DOUBLE_EQ(kv_bytes_per_step(named_shape("135m-mla").value(), 10, 2),
+                   10.0 * 30 * (288 + 32) * 2);
+}
+
 TEST(bench_shape, an_unknown_shape_names_the_known_ones) {
   const auto shape = named_shape("7b");
   ASSERT_FALSE(shape.has_value());
-  EXPECT_THAT(shape.error().hint(), testing::HasSubstr("135m, 0.5b, 1.1b"));
+  EXPECT_THAT(shape.error().hint(), testing::HasSubstr("135m, 135m-moe, 135m-mla, 0.5b"));
 }
 
 }  // namespace

@@ -28,6 +28,19 @@ Status check_exposure(const Config& config) {
           "--allow-unauthenticated"};
 }
 
+ManagementPolicy management_policy(const Config& config) {
+  if (config.management == "off") return ManagementPolicy::kOff;
+  if (config.management == "read-only") return ManagementPolicy::kReadOnly;
+  if (config.management == "on" || is_loopback(config.host)) return ManagementPolicy::kOn;
+  return ManagementPolicy::kReadOnly;
+}
+
+std::string connectable(std::string_view host) {
+  if (host == "0.0.0.0") return "127.0.0.1";
+  if (host == "::") return "::1";
+  return std::string(host);
+}
+
 std::string base_url(std::string_view host, std::uint16_t port) {
   const bool bare_v6 = host.find(':') != std::string_view::npos;
   return str("http://", bare_v6 ? "[" : "", host, bare_v6 ? "]" : "", ":", port);

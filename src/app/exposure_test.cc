@@ -38,5 +38,19 @@ TEST(exposure, ipv6_addresses_get_brackets) {
   EXPECT_EQ(base_url("::1", 80), "http://[::1]:80");
 }
 
+TEST(exposure, models_are_managed_from_this_machine_unless_the_configuration_says_else) {
+  Config config;
+  EXPECT_EQ(management_policy(config), ManagementPolicy::kOn);
+  config.host = "0.0.0.0";
+  EXPECT_EQ(management_policy(config), ManagementPolicy::kReadOnly);
+  config.management = "on";
+  EXPECT_EQ(management_policy(config), ManagementPolicy::kOn);
+  config.management = "off";
+  EXPECT_EQ(management_policy(config), ManagementPolicy::kOff);
+  config.host = "127.0.0.1";
+  config.management = "read-only";
+  EXPECT_EQ(management_policy(config), ManagementPolicy::kReadOnly);
+}
+
 }  // namespace
 }  // namespace inferneo::app

@@ -16,10 +16,18 @@
 
 namespace inferneo::app {
 
+// What a server gives to the manager besides the configuration. May be null; outlives the host.
+struct HostServices {
+  observe::ServerMetrics* metrics = nullptr;
+  manager::EventHub* events = nullptr;
+  manager::Catalog* catalog = nullptr;
+};
+
 class ModelHost {
  public:
   // Failures: invalid_argument for an instruction set that this machine does not have.
-  static Result<std::unique_ptr<ModelHost>> create(const Config& config);
+  static Result<std::unique_ptr<ModelHost>> create(const Config& config,
+                                                   const HostServices& services = {});
   ModelHost(const ModelHost&) = delete;
   ModelHost& operator=(const ModelHost&) = delete;
   ~ModelHost();
@@ -27,6 +35,9 @@ class ModelHost {
   // Loads a model and starts its engine; shows progress on a terminal. Failures: as
   // ModelManager::add.
   Status add(const ModelSpec& spec);
+  // Registers a model, to be loaded at its first request. Failures: as
+  // ModelManager::register_version.
+  Status register_model(const ModelSpec& spec);
 
   [[nodiscard]] manager::ModelManager& manager() { return *manager_; }
   [[nodiscard]] const runtime::Runtime& native_runtime() const { return *native_; }
@@ -35,6 +46,8 @@ class ModelHost {
 
  private:
   explicit ModelHost(const Config& config);
+  [[nodiscard]] manager::ManagerOptions manager_options(const HostServices& services) const;
+  [[nodiscard]] Result<manager::ModelOptions> options_of(const ModelSpec& spec) const;
 
   Config config_;
   SteadyClock clock_;

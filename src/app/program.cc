@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -136,6 +137,19 @@ std::vector<std::string> flag_names(const CLI::App& app) {
   return names;
 }
 
+// The command that the line names, of those within each other the innermost.
+const CLI::App& innermost(const CLI::App& command) {
+  const std::vector<CLI::App*> parsed = command.get_subcommands();
+  return parsed.empty() ? command : innermost(*parsed.front());
+}
+
+// "models register" for a command within a verb.
+std::string words_of(const CLI::App& command) {
+  const CLI::App* parent = command.get_parent();
+  const bool is_nested = parent != nullptr && parent->get_parent() != nullptr;
+  return str(is_nested ? words_of(*parent) + " " : "", command.get_name());
+}
+
 // The first flag on the line that `command` does not know, with the nearest one that it does.
 std::optional<Status> unknown_flag(const CLI::App& command,
                                    const std::vector<std::string>& arguments) {
@@ -149,7 +163,7 @@ std::optional<Status> unknown_flag(const CLI::App& command,
     const std::string_view nearest = nearest_name(name, candidates);
     return Status(StatusCode::kInvalidArgument,
                   str("there is no flag '", printable(name), "'"),
-                  nearest.empty() ? str("see `inferneo ", command.get_name(), " --help`")
+                  nearest.empty() ? str("see `inferneo ", words_of(command), " --help`")
                                   : str("did you mean '", nearest, "'?"));
   }
   return std::nullopt;
@@ -173,9 +187,10 @@ Status explained(const CLI::App& app,
   const auto used = std::ranges::find_if(
       commands, [](const std::unique_ptr<Command>& command) { return command->app->parsed(); });
   if (used != commands.end()) {
-    if (std::optional<Status> status = unknown_flag(*(*used)->app, arguments)) return *status;
+    const CLI::App& command = innermost(*(*used)->app);
+    if (std::optional<Status> status = unknown_flag(command, arguments)) return *status;
     return invalid_argument(error.what())
-        .with_hint(str("see `inferneo ", (*used)->app->get_name(), " --help`"));
+        .with_hint(str("see `inferneo ", words_of(command), " --help`"));
   }
   if (!arguments.empty() && !arguments[0].starts_with("-")) return unknown_verb(app, arguments[0]);
   return invalid_argument(error.what()).with_hint("see `inferneo --help`");
@@ -228,6 +243,8 @@ void print_failure(const Status& status) {
 }
 
 int run_program(const std::vector<std::string>& arguments) {
+  // A write beyond a limit of the process is then a failure like that of a full disk.
+  ::signal(SIGXFSZ, SIG_IGN);
   CLI::App app{std::string(kAbout), "inferneo"};
   app.footer(std::string(kFooter));
   app.require_subcommand(1);

@@ -1,6 +1,11 @@
 #include "app/reference.h"
 
+#include <span>
+
 #include "app/config_sources.h"
+#include "arch/activations.h"
+#include "arch/arch.h"
+#include "arch/rope_scaling.h"
 #include "base/config.h"
 #include "base/str.h"
 #include "gateway/endpoints/endpoint.h"
@@ -45,7 +50,40 @@ std::string config_rows(ConfigScope scope) {
   return out;
 }
 
+// "`a`, `b`"
+std::string code_list(std::span<const std::string_view> names) {
+  std::string out;
+  for (const std::string_view name : names) out += str(out.empty() ? "`" : ", `", name, "`");
+  return out;
+}
+
 }  // namespace
+
+std::string architecture_reference() {
+  std::string out = str(
+      "# Architectures\n\n",
+      kGenerated,
+      "The model families that the native runtime knows, by the names under which files ask for "
+      "them:\n`architectures` of a config.json, or `general.architecture` of a GGUF file. Another "
+      "name is refused at\nload with the nearest of these. `inferneo inspect --architectures` "
+      "prints "
+      "the same list.\n\n"
+      "| family | config.json | GGUF |\n| --- | --- | --- |\n");
+  for (const arch::ArchSpec* spec : arch::arch_table()) {
+    out += str("| ",
+               spec->name,
+               " | ",
+               code_list(spec->class_names),
+               " | ",
+               code_list(spec->gguf_names),
+               " |\n");
+  }
+  return out + str("\nTypes of rotary scaling: ",
+                   code_list(arch::rope_types()),
+                   ".\n\nActivations: ",
+                   code_list(arch::activation_names()),
+                   ".\n");
+}
 
 std::string configuration_reference() {
   return str(

@@ -95,7 +95,12 @@ Result<Subject> load_subject(const BenchFlags& flags, const Config& config, Mode
                                                     .head_dim = s.head_dim,
                                                     .ffn_size = s.ffn,
                                                     .vocab_size = s.vocab,
-                                                    .tied = s.tied};
+                                                    .tied = s.tied,
+                                                    .expert_count = s.experts,
+                                                    .chosen_count = s.chosen,
+                                                    .latent_rank = s.latent_rank,
+                                                    .rope_dim = s.rope_dim,
+                                                    .nope_dim = s.nope_dim};
   ASSIGN_OR_RETURN(
       subject.model,
       runtimes::native::make_random_model(shape, kRandomSeed, load_options(config), host.device()));

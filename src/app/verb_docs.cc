@@ -11,7 +11,9 @@ namespace {
 
 Result<int> docs(const std::string& topic) {
   std::string text;
-  if (topic == "config") {
+  if (topic == "architectures") {
+    text = architecture_reference();
+  } else if (topic == "config") {
     text = configuration_reference();
   } else if (topic == "endpoints") {
     text = endpoint_reference();
@@ -24,9 +26,9 @@ Result<int> docs(const std::string& topic) {
 
 VerbBody declare(CLI::App& command) {
   auto topic = std::make_shared<std::string>();
-  command.add_option("TOPIC", *topic, "config, endpoints or metrics")
+  command.add_option("TOPIC", *topic, "architectures, config, endpoints or metrics")
       ->required()
-      ->check(CLI::IsMember({"config", "endpoints", "metrics"}));
+      ->check(CLI::IsMember({"architectures", "config", "endpoints", "metrics"}));
   return [topic](const Config&) { return docs(*topic); };
 }
 

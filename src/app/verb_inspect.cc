@@ -48,7 +48,7 @@ Json shape_json(const formats::ModelMeta& meta) {
   json["vocab_size"] = meta.vocab_size;
   json["context_tokens_max"] = meta.context_tokens_max;
   json["rope_type"] = meta.rope.type;
-  json["rope_theta"] = meta.rope.theta;
+  if (meta.rope.theta) json["rope_theta"] = *meta.rope.theta;
   json["tied_embeddings"] = meta.tie_embeddings.value_or(false);
   return json;
 }

@@ -10,10 +10,11 @@
 #include "app/batch_storage.h"
 #include "app/config_sources.h"
 #include "app/exposure.h"
-#include "app/model_host.h"
 #include "app/program.h"
+#include "app/serving_host.h"
 #include "app/signal_watch.h"
 #include "app/startup_gate.h"
+#include "app/succession.h"
 #include "app/verb.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -35,6 +36,7 @@ constexpr std::chrono::milliseconds kPollInterval{20};
 
 struct ServeFlags {
   bool check_config = false;
+  bool takeover = false;
   std::string default_model;
 };
 
@@ -58,18 +60,47 @@ http::ServerOptions server_options(const Config& config) {
   return options;
 }
 
+bool names_model(const std::vector<std::string>& names, const std::string& model) {
+  return std::find(names.begin(), names.end(), model) != names.end();
+}
+
+// Every name in the lists of preloaded and pinned models must be one that is served.
+Status check_named_models(const Config& config, const std::vector<ModelSpec>& specs) {
+  for (const auto* names : {&config.preload_models, &config.pinned_models}) {
+    for (const std::string& name : *names) {
+      const bool is_served = std::any_of(specs.begin(), specs.end(), [&](const ModelSpec& spec) {
+        return spec.name == name || spec.name.substr(0, spec.name.rfind(':')) == name;
+      });
+      if (!is_served) {
+        return invalid_argument(str("'", printable(name), "' is not among the models to serve"))
+            .with_where(names == &config.preload_models ? "preload_models" : "pinned_models");
+      }
+    }
+  }
+  return ok_status();
+}
+
 // Everything that can be found wrong without loading a model.
-Result<std::vector<ModelSpec>> check_settings(const ServeFlags& flags, const Config& config) {
+Result<std::vector<ModelSpec>> check_settings(const ServeFlags& flags,
+                                              const Config& config,
+                                              const std::string& catalog) {
   RETURN_IF_ERROR(check_exposure(config));
   RETURN_IF_ERROR(endpoints::check_reply_formats(
       {.tools = config.tool_format, .reasoning = config.reasoning_format}));
   std::vector<std::string> texts = config.models;
-  if (texts.empty() && !flags.default_model.empty()) texts.push_back(flags.default_model);
-  if (texts.empty()) {
-    return invalid_argument("no model to serve")
-        .with_hint("name one: `inferneo serve /models/llama`, or `models:` in the configuration");
+  if (texts.empty() && catalog.empty() && !flags.default_model.empty()) {
+    texts.push_back(flags.default_model);
   }
-  return parse_model_specs(texts);
+  if (texts.empty() && catalog.empty()) {
+    return invalid_argument("no model to serve")
+        .with_hint(
+            "name one: `inferneo serve /models/llama`, or `models:` in the configuration; or "
+            "register one: `inferneo models register NAME=PATH`");
+  }
+  ASSIGN_OR_RETURN(std::vector<ModelSpec> specs, parse_model_specs(texts));
+  if (specs.empty()) return specs;
+  RETURN_IF_ERROR(check_named_models(config, specs));
+  return specs;
 }
 
 std::string settings_text(const Config& config) {
@@ -86,14 +117,21 @@ std::string settings_text(const Config& config) {
 }
 
 // Loads on a thread of its own, so that main keeps listening to signals. Returns when all models
-// are loaded or one has failed; ends the process when it is to stop.
-Status load_models(ModelHost& host, const std::vector<ModelSpec>& specs, SignalWatch& signals) {
+// that are not to be loaded lazily are loaded, or one has failed; ends the process when it is to
+// stop.
+Status load_models(ServingHost& serving,
+                   std::vector<ModelSpec>& specs,
+                   const Config& config,
+                   SignalWatch& signals) {
+  RETURN_IF_ERROR(serving.record(specs));
+  ModelHost& host = serving.host();
   Status status;
   std::atomic<bool> done{false};
   std::jthread loader([&] {
     set_thread_name("load-0");
     for (const ModelSpec& spec : specs) {
-      status = host.add(spec);
+      const bool at_start = !config.lazy_load || names_model(config.preload_models, spec.name);
+      status = at_start ? host.add(spec) : host.register_model(spec);
       if (!status.ok()) break;
     }
     done.store(true, std::memory_order_release);
@@ -107,7 +145,8 @@ Status load_models(ModelHost& host, const std::vector<ModelSpec>& specs, SignalW
     std::_Exit(kExitOk);
   }
   loader.join();
-  return status;
+  RETURN_IF_ERROR(status);
+  return serving.begin();
 }
 
 void note_reload() {
@@ -127,11 +166,14 @@ Signal wait_for_stop(SignalWatch& signals, Duration limit) {
   }
 }
 
-Signal wait_for_stop(SignalWatch& signals) {
-  for (;;) {
-    const Signal signal = wait_for_stop(signals, std::chrono::hours(1));
-    if (signal != Signal::kNone) return signal;
+// Until a signal asks to stop, or a successor has taken over (kWake).
+Signal wait_for_end(SignalWatch& signals, const std::atomic<bool>& succeeded) {
+  while (!succeeded.load(std::memory_order_acquire)) {
+    const Signal signal = signals.wait(std::chrono::hours(1));
+    if (asks_to_stop(signal)) return signal;
+    if (signal == Signal::kReload) note_reload();
   }
+  return Signal::kWake;
 }
 
 // Readiness goes off while requests are still served, so that balancers stop sending before the
@@ -170,51 +212,132 @@ void drain(manager::ModelManager& manager,
                                 : "stopped: the remaining requests were cancelled");
 }
 
+endpoints::ManagementUse management_use(const Config& config) {
+  switch (management_policy(config)) {
+    case ManagementPolicy::kOn:
+      return endpoints::ManagementUse::kOn;
+    case ManagementPolicy::kReadOnly:
+      return endpoints::ManagementUse::kReadOnly;
+    case ManagementPolicy::kOff:
+      break;
+  }
+  return endpoints::ManagementUse::kOff;
+}
+
+// Models and their record. A store that was found by itself and holds nothing is left alone: then
+// the models are those that the line names.
+Result<std::unique_ptr<ServingHost>> open_models(const ServeFlags& flags,
+                                                 const Config& config,
+                                                 const std::string& catalog,
+                                                 observe::ServerMetrics& metrics,
+                                                 std::vector<ModelSpec>& specs) {
+  ASSIGN_OR_RETURN(std::unique_ptr<ServingHost> serving,
+                   ServingHost::create(config, catalog, &metrics));
+  const bool is_empty = specs.empty() && serving->catalog().snapshot()->models().empty();
+  if (!is_empty || config.catalog != "auto") return serving;
+  serving.reset();
+  ASSIGN_OR_RETURN(specs, check_settings(flags, config, {}));
+  return ServingHost::create(config, {}, &metrics);
+}
+
+// Accepts connections; those of the predecessor, once it has been told to leave.
+Result<std::unique_ptr<http::Server>> take_over(Predecessor& predecessor,
+                                                http::ServerOptions options,
+                                                http::Dispatcher& dispatcher,
+                                                observe::ServerMetrics& metrics) {
+  options.listener_fd = predecessor.take_listener();
+  ASSIGN_OR_RETURN(std::unique_ptr<http::Server> server,
+                   http::Server::start(options, dispatcher, metrics));
+  if (const Status left = predecessor.finish(); !left.ok()) log::warning("serve", left.message());
+  return server;
+}
+
+// Until a signal asks for the end or a successor has taken over; then in the order of the path.
+void serve_until_stopped(ServingHost& serving,
+                         BatchStorage& storage,
+                         http::Server& server,
+                         SignalWatch& signals,
+                         const Config& config) {
+  std::atomic<bool> succeeded{false};
+  const std::unique_ptr<Successors> successors =
+      await_successors(str(config.host, ":", server.port()), server, signals, succeeded, [&] {
+        storage.stop();
+        serving.catalog().release();
+      });
+  const Signal signal = wait_for_end(signals, succeeded);
+  // Nobody balances load over a server that is stopped by hand.
+  const std::chrono::milliseconds notice(signal == Signal::kInterrupt ? 0
+                                                                      : config.shutdown_notice_ms);
+  std::chrono::seconds limit(config.drain_timeout_s);
+  if (succeeded) {
+    finish_connections(server, signals, limit);
+  } else if (!give_notice(serving.manager(), signals, notice)) {
+    limit = std::min(limit, kImpatientDrainTimeout);
+  }
+  serving.events().publish({.kind = std::string(manager::kServerStopping)});
+  storage.stop();
+  drain(serving.manager(), server, signals, limit);
+  if (!serving.manager().is_loading()) return;
+  log::info("serve", "a model is still being loaded; not waiting for it");
+  log::flush();
+  // Why: a load cannot be interrupted, no request is left, and nothing needs saving.
+  std::_Exit(kExitOk);
+}
+
 Result<int> serve(const ServeFlags& flags, const Config& config) {
   const TimePoint started = std::chrono::steady_clock::now();
-  const Result<std::vector<ModelSpec>> specs = check_settings(flags, config);
+  const std::string catalog = choose_catalog(config, !config.models.empty(), false);
+  Result<std::vector<ModelSpec>> specs = check_settings(flags, config, catalog);
   if (!specs.has_value()) {
     print_failure(specs.error());
     return kExitUsage;
   }
   SignalWatch signals;
-  ASSIGN_OR_RETURN(const std::unique_ptr<ModelHost> host, ModelHost::create(config));
   if (flags.check_config) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<ModelHost> host, ModelHost::create(config));
     std::fputs(settings_text(config).c_str(), stdout);
     return kExitOk;
   }
   observe::ServerMetrics metrics;
+  // Before the catalog is opened: the predecessor lets go of it.
+  ASSIGN_OR_RETURN(std::optional<Predecessor> predecessor,
+                   find_predecessor(flags.takeover, config));
+  ASSIGN_OR_RETURN(const std::unique_ptr<ServingHost> serving,
+                   open_models(flags, config, catalog, metrics, *specs));
+  ModelHost& host = serving->host();
   BatchStorage storage(config);
   endpoints::Services services = {
-      .manager = &host->manager(),
+      .manager = &host.manager(),
       .server_metrics = &metrics,
-      .clock = &host->clock(),
+      .clock = &host.clock(),
       .reply_formats = {.tools = config.tool_format, .reasoning = config.reasoning_format}};
+  services.admin = &serving->admin();
+  services.management = management_use(config);
   storage.offer(services);
   StartupGate gate(endpoints::make_dispatcher(services));
-  ASSIGN_OR_RETURN(const std::unique_ptr<http::Server> server,
-                   http::Server::start(server_options(config), gate, metrics));
-
-  RETURN_IF_ERROR(load_models(*host, *specs, signals));
+  std::unique_ptr<http::Server> server;
+  // A successor accepts when it can serve; until then the other process does.
+  if (!predecessor) {
+    ASSIGN_OR_RETURN(server, http::Server::start(server_options(config), gate, metrics));
+  }
+  RETURN_IF_ERROR(load_models(*serving, *specs, config, signals));
   gate.open();
+  if (predecessor) {
+    ASSIGN_OR_RETURN(server, take_over(*predecessor, server_options(config), gate, metrics));
+  }
+  RETURN_IF_ERROR(
+      serving->catalog().set_owner_url(base_url(connectable(config.host), server->port())));
   storage.start(gate);
   const std::string url = base_url(config.host, server->port());
-  const auto models = host->manager().list();
+  const auto models = host.manager().list();
   const Duration start_time = std::chrono::steady_clock::now() - started;
-  std::fputs(banner(url, models, host->device().thread_count(), start_time).c_str(), stdout);
+  const std::size_t registered = host.manager().versions().size();
+  const std::size_t waiting = registered - std::min(registered, models.size());
+  std::fputs(banner(url, models, waiting, host.device().thread_count(), start_time).c_str(),
+             stdout);
   std::fflush(stdout);
   log::info("serve", str("ready on ", url));
-
-  const Signal signal = wait_for_stop(signals);
-  // Nobody balances load over a server that is stopped by hand.
-  const std::chrono::milliseconds notice(signal == Signal::kInterrupt ? 0
-                                                                      : config.shutdown_notice_ms);
-  std::chrono::seconds limit(config.drain_timeout_s);
-  if (!give_notice(host->manager(), signals, notice)) {
-    limit = std::min(limit, kImpatientDrainTimeout);
-  }
-  storage.stop();
-  drain(host->manager(), *server, signals, limit);
+  serve_until_stopped(*serving, storage, *server, signals, config);
   return kExitOk;
 }
 
@@ -223,6 +346,9 @@ VerbBody declare(CLI::App& command) {
   command.add_flag("--check-config",
                    flags->check_config,
                    "Check flags, environment and file, print the settings, and exit (0 or 2)");
+  command.add_flag("--takeover",
+                   flags->takeover,
+                   "Replace the server that runs on this port without refusing a request");
   command
       .add_option(
           "--default-model", flags->default_model, "Model to serve when nothing else names one")
@@ -245,7 +371,12 @@ const Verb kServeVerb = {
         "\n"
         "SIGTERM drains: readiness goes off, requests are still accepted for shutdown_notice_ms\n"
         "(not after Ctrl-C), running ones finish (up to drain_timeout_s), then the program exits\n"
-        "0; a second signal shortens that to 2 s.",
+        "0; a second signal shortens that to 2 s.\n"
+        "\n"
+        "serve --takeover restarts in place: the new process loads its models while the running "
+        "one\n"
+        "serves, then takes over its socket; the old one finishes its requests and exits 0. Both\n"
+        "hold their models in memory meanwhile.",
     .config = ConfigUse::kAll,
     .declare = declare};
 

@@ -13,9 +13,15 @@
 
 namespace inferneo::arch {
 
+// Which rows of a text make its vector.
+enum class VectorRows : std::uint8_t { kLast, kFirst, kAll };
+
 struct BuiltModel {
   graph::Program program;
   std::int64_t context_tokens_max = 0;
+  // Scores of a classification head, which the program gives in place of hidden states; 0: none.
+  std::int64_t class_count = 0;
+  VectorRows vector_rows = VectorRows::kLast;  // where the files say nothing else
 };
 
 struct ArchSpec {

@@ -62,6 +62,16 @@ Status build(const ModelMeta& meta, const WeightMap& weights) {
   return (*spec)->build(meta, weights, {}).status();
 }
 
+// Keys before its own that a token sees, by layer.
+std::vector<std::int32_t> reaches(const graph::Program& program) {
+  std::vector<std::int32_t> reaches;
+  for (const graph::Op& op : program.ops) {
+    const auto* attention = std::get_if<graph::AttentionOp>(&op);
+    if (attention != nullptr) reaches.push_back(attention->reach_before);
+  }
+  return reaches;
+}
+
 TEST(Llama, builds_from_complete_weights) {
   EXPECT_TRUE(build(small_meta(), small_weights()).ok());
   ModelMeta with_bias = small_meta();
@@ -128,9 +138,9 @@ TEST(GgufLlama, builds_with_adjacent_rotary_pairs_and_divided_frequencies) {
   const ArchSpec* spec = find_arch(meta).value();
   const auto built = spec->build(meta, small_gguf_weights(), {});
   ASSERT_TRUE(built.has_value()) << built.status().to_string();
-  const graph::Rope& rope = built->program.rope;
+  const graph::Rope& rope = built->program.ropes.front();
   EXPECT_TRUE(rope.adjacent);
-  EXPECT_FALSE(spec->build(small_meta(), small_weights(), {})->program.rope.adjacent);
+  EXPECT_FALSE(spec->build(small_meta(), small_weights(), {})->program.ropes.front().adjacent);
   ASSERT_EQ(rope.inverse_frequencies.size(), 2U);
   EXPECT_FLOAT_EQ(rope.inverse_frequencies[0], 1.0F);
   EXPECT_FLOAT_EQ(rope.inverse_frequencies[1], 0.01F / 4);
@@ -167,10 +177,11 @@ TEST(GgufLlama, refuses_divisors_of_another_number_than_pairs) {
   EXPECT_THAT(build(meta, small_gguf_weights()).message(), HasSubstr("have 3 divisors"));
 }
 
-TEST(GgufLlama, refuses_a_window_that_is_shorter_than_the_context) {
+TEST(GgufLlama, has_the_window_that_the_file_says) {
   ModelMeta meta = small_gguf_meta();
   meta.sliding_window = 32;
-  EXPECT_THAT(build(meta, small_gguf_weights()).message(), HasSubstr("sliding_window is 32"));
+  const auto built = find_arch(meta).value()->build(meta, small_gguf_weights(), {}).value();
+  EXPECT_THAT(reaches(built.program), testing::ElementsAre(31, 31));
 }
 
 struct Broken {
@@ -254,10 +265,18 @@ std::vector<Broken> broken_models() {
        },
        kUnsupported,
        "element type f64"},
-      {"gelu",
-       [](ModelMeta& meta, WeightMap&) { meta.activation = "gelu"; },
+      {"unknown_activation",
+       [](ModelMeta& meta, WeightMap&) { meta.activation = "sillu"; },
        kUnsupported,
-       "hidden_act is \"gelu\""},
+       "nearest supported activation is silu"},
+      {"no_ffn",
+       [](ModelMeta& meta, WeightMap&) { meta.ffn_size = 0; },
+       kInvalid,
+       "intermediate_size is missing"},
+      {"no_context",
+       [](ModelMeta& meta, WeightMap&) { meta.context_tokens_max = 0; },
+       kInvalid,
+       "max_position_embeddings is missing"},
       {"heads_do_not_divide",
        [](ModelMeta& meta, WeightMap&) { meta.hidden_size = 18; },
        kInvalid,
@@ -267,10 +286,21 @@ std::vector<Broken> broken_models() {
        kInvalid,
        "head_dim is 5"},
       {"unknown_rope",
-       rope([](auto& meta) { meta.type = "longrope"; }),
+       rope([](auto& meta) { meta.type = "longrop"; }),
        kUnsupported,
-       "\"longrope\" is not supported; the supported types are default, dynamic, linear, llama3, "
-       "yarn"},
+       "\"longrop\" is not supported; the supported types are default, dynamic, linear, llama3, "
+       "longrope, su, yarn [at rope_scaling.rope_type] (the nearest supported type is longrope)"},
+      {"longrope_without_factors",
+       rope([](auto& meta) { meta.type = "longrope"; }),
+       kInvalid,
+       "type longrope needs short_factor"},
+      {"longrope_of_another_size",
+       rope([](auto& meta) {
+         meta.type = "longrope";
+         meta.short_factors = {1, 2, 3};
+       }),
+       kInvalid,
+       "short_factor has 3 numbers, but must have 2"},
       {"linear_without_factor",
        rope([](auto& meta) { meta.type = "linear"; }),
        kInvalid,
@@ -300,23 +330,9 @@ std::vector<Broken> broken_models() {
        kInvalid,
        "rope_theta is 1"},
       {"partial_rotary",
-       rope([](auto& meta) { meta.partial_rotary_factor = 0.5; }),
-       kUnsupported,
-       "partial_rotary_factor is 0.5"},
-      {"sliding_window",
-       [](ModelMeta& meta, WeightMap&) {
-         meta.architecture = "MistralForCausalLM";
-         meta.sliding_window = 32;
-       },
-       kUnsupported,
-       "sliding_window is 32"},
-      {"sliding_window_by_default",
-       [](ModelMeta& meta, WeightMap&) {
-         meta.architecture = "MistralForCausalLM";
-         meta.context_tokens_max = 8192;
-       },
-       kUnsupported,
-       "sliding_window is 4096"},
+       rope([](auto& meta) { meta.partial_rotary_factor = 0.25; }),
+       kInvalid,
+       "rotary embeddings of 1 elements do not fit heads of 4"},
       {"misspelt",
        [](ModelMeta& meta, WeightMap&) { meta.architecture = "LLamaForCausalLM"; },
        kUnsupported,
@@ -329,9 +345,9 @@ std::vector<Broken> broken_models() {
        kUnsupported,
        "never run"},
       {"unknown",
-       [](ModelMeta& meta, WeightMap&) { meta.architecture = "GPT2LMHeadModel"; },
+       [](ModelMeta& meta, WeightMap&) { meta.architecture = "Whisper"; },
        kUnsupported,
-       "supported: LlamaForCausalLM MistralForCausalLM"},
+       "LlamaForCausalLM LlamaModel LlamaForSequenceClassification"},
       {"no_name",
        [](ModelMeta& meta, WeightMap&) { meta.architecture.clear(); },
        kInvalid,
@@ -344,13 +360,17 @@ INSTANTIATE_TEST_SUITE_P(Models,
                          testing::ValuesIn(broken_models()),
                          [](const auto& each) { return std::string(each.param.name); });
 
-TEST(Llama, mistral_without_an_effective_window_is_the_same) {
+TEST(Mistral, has_its_window_by_default_or_as_the_file_says) {
   ModelMeta meta = small_meta();
   meta.architecture = "MistralForCausalLM";
+  const auto reaches_of = [&] {
+    return reaches(find_arch(meta).value()->build(meta, small_weights(), {}).value().program);
+  };
+  EXPECT_THAT(reaches_of(), testing::ElementsAre(4095, 4095));
   meta.sliding_window = 0;
-  EXPECT_TRUE(build(meta, small_weights()).ok());
-  meta.sliding_window = 64;
-  EXPECT_TRUE(build(meta, small_weights()).ok());
+  EXPECT_THAT(reaches_of(), testing::Each(graph::kUnlimitedReach));
+  meta.sliding_window = 1;
+  EXPECT_THAT(reaches_of(), testing::ElementsAre(0, 0));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "arch/weight_reader.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <utility>
 
@@ -29,41 +30,91 @@ std::string supported_types(bool matrix) {
   return names;
 }
 
-// What `pattern` leaves over of `name`, and the number that its `*` stands for. Absent when `name`
-// does not begin with the pattern as a whole part.
+// What `pattern` leaves over of a name, and the numbers that its stars stand for. Absent when the
+// name does not begin with the pattern as whole parts.
 struct Match {
-  std::string_view number;
+  std::array<std::string_view, 2> numbers;
   std::string_view rest;
 };
 std::optional<Match> match(std::string_view name, std::string_view pattern) {
-  const std::size_t star = pattern.find('*');
-  const std::string_view before = pattern.substr(0, star);
-  if (!name.starts_with(before)) return std::nullopt;
-  Match found{{}, name.substr(before.size())};
-  if (star != pattern.npos) {
-    const std::size_t digits = std::min(found.rest.find_first_not_of("0123456789"), name.size());
-    found.number = found.rest.substr(0, digits);
-    found.rest = found.rest.substr(found.number.size());
-    const std::string_view after = pattern.substr(star + 1);
-    if (found.number.empty() || !found.rest.starts_with(after)) return std::nullopt;
-    found.rest = found.rest.substr(after.size());
+  Match found{{}, name};
+  for (std::size_t stars = 0;; ++stars) {
+    const std::size_t star = pattern.find('*');
+    const std::string_view literal = pattern.substr(0, star);
+    if (!found.rest.starts_with(literal)) return std::nullopt;
+    found.rest.remove_prefix(literal.size());
+    if (star == pattern.npos) break;
+    const std::size_t digits =
+        std::min(found.rest.find_first_not_of("0123456789"), found.rest.size());
+    if (digits == 0 || stars == found.numbers.size()) return std::nullopt;
+    found.numbers[stars] = found.rest.substr(0, digits);
+    found.rest.remove_prefix(digits);
+    pattern.remove_prefix(star + 1);
   }
   if (!found.rest.empty() && found.rest.front() != '.') return std::nullopt;
   return found;
 }
 
+std::string fill_in(std::string_view pattern, const Match& found) {
+  std::string name;
+  for (const std::string_view number : found.numbers) {
+    const std::size_t star = pattern.find('*');
+    if (star == pattern.npos) break;
+    name += str(pattern.substr(0, star), number);
+    pattern.remove_prefix(star + 1);
+  }
+  return str(name, pattern, found.rest);
+}
+
 }  // namespace
 
-std::string WeightReader::name_in_file(std::string_view name) const {
-  for (const WeightName& known : names_) {
-    const std::optional<Match> found = match(name, known.name);
-    if (!found) continue;
-    const std::size_t star = known.in_file.find('*');
-    if (star == known.in_file.npos) return str(known.in_file, found->rest);
-    return str(
-        known.in_file.substr(0, star), found->number, known.in_file.substr(star + 1), found->rest);
+void WeightReader::allow_other_prefix(std::string_view prefix,
+                                      std::span<const std::string_view> others) {
+  const auto is_there = [&](std::string_view candidate) {
+    const auto first = weights_.entries().lower_bound(candidate);
+    return first != weights_.entries().end() && first->first.starts_with(candidate);
+  };
+  prefix_.clear();
+  if (is_there(prefix)) return;
+  prefix_ = prefix;
+  const auto found = std::find_if(others.begin(), others.end(), is_there);
+  prefix_in_file_ = found == others.end() ? std::string() : std::string(*found);
+}
+
+std::string WeightReader::with_prefix_of_file(std::string name) const {
+  if (!prefix_.empty() && name.starts_with(prefix_)) {
+    name.replace(0, prefix_.size(), prefix_in_file_);
   }
-  return std::string(name);
+  return name;
+}
+
+std::string WeightReader::name_in_file(std::string_view role) const {
+  std::string name = spelled_as_today(role);
+  // Files that come from TensorFlow call the vectors of norms so.
+  for (const auto& [today, then] : {std::pair(".weight", ".gamma"), {".bias", ".beta"}}) {
+    if (!name.ends_with(today) || weights_.find(name) != nullptr) continue;
+    std::string old = str(name.substr(0, name.size() - std::string_view(today).size()), then);
+    if (weights_.find(old) != nullptr) return old;
+  }
+  return name;
+}
+
+std::string WeightReader::spelled_as_today(std::string_view role) const {
+  for (const std::span<const WeightName> names : {own_, shared_}) {
+    for (const WeightName& known : names) {
+      const std::optional<Match> found = match(role, known.role);
+      if (found) return with_prefix_of_file(fill_in(known.in_file, *found));
+    }
+  }
+  return with_prefix_of_file(std::string(role));
+}
+
+void WeightReader::ignore(std::string_view pattern) {
+  const std::string bare = with_prefix_of_file(std::string(pattern));
+  for (const auto& [name, view] : weights_.entries()) {
+    const std::optional<Match> found = match(name, bare);
+    if (found && found->rest.empty()) taken_.insert(name);
+  }
 }
 
 void WeightReader::fail(Status status) {
@@ -79,16 +130,17 @@ const tensor::TensorView& WeightReader::take(std::string_view asked, const tenso
   }
   taken_.insert(name);
   if (view->shape != shape) {
-    fail(corrupt_data(
-        str("tensor \"",
-            name,
-            "\" has the shape ",
-            view->shape.to_string(),
-            names_.empty() ? ", but config.json asks for " : ", but the metadata asks for ",
-            shape.to_string())));
+    fail(corrupt_data(str("tensor \"",
+                          name,
+                          "\" has the shape ",
+                          view->shape.to_string(),
+                          ", but ",
+                          asked_by_,
+                          " asks for ",
+                          shape.to_string())));
     return kNoWeight;
   }
-  const bool matrix = shape.rank() == 2;
+  const bool matrix = shape.rank() >= 2;
   if (!is_supported(view->dtype, matrix)) {
     fail(unsupported(str("tensor \"",
                          name,

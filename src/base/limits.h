@@ -9,6 +9,10 @@
 
 namespace inferneo::limits {
 
+// Names. Why: a registry's "owner/repository" stays below 100 bytes.
+inline constexpr std::size_t kModelNameSizeMax = 128;
+inline constexpr std::size_t kModelVersionSizeMax = 64;
+
 // HTTP edge. Why: large enough for every published client, small enough that 4,096 connections at
 // their bounds stay below a gigabyte.
 inline constexpr std::size_t kHttpRequestLineSizeMax = 8 * 1024;
@@ -133,6 +137,47 @@ inline constexpr std::int32_t kStepTokenCountMax = 512;
 // How long a step may take while streams run beside prompts. Why: 25 tokens a second read smoothly.
 inline constexpr std::chrono::milliseconds kStepTimeTarget{40};
 inline constexpr std::int32_t kWaitingRequestCountMax = 4 * kRunningSequenceCountMax;
+
+// Rollouts. Why: a record is saved whole with each step and stays far below a megabyte; a rollout
+// has about five events a stage, and someone who looks at one a day finds a year of them.
+inline constexpr std::size_t kRolloutEventCountMax = 200;
+inline constexpr std::size_t kRolloutStageCountMax = 20;
+inline constexpr std::size_t kRolloutKeptCountMax = 400;
+inline constexpr std::size_t kGoldenPromptCountMax = 64;
+inline constexpr std::size_t kGoldenPromptSizeMax = 16 * 1024;
+inline constexpr std::int32_t kGoldenPromptTokensMax = 1024;
+inline constexpr std::size_t kWebhookCountMax = 16;
+inline constexpr std::size_t kWebhookUrlSizeMax = 2048;
+
+// Requests of one model that may wait while it is loaded: as many as may wait for its engine then.
+inline constexpr std::int32_t kModelWaitingRequestCountMax = kWaitingRequestCountMax;
+// Why five minutes: a model of 100 GB takes about that long from a disk of 400 MB/s.
+inline constexpr std::chrono::seconds kModelWaitTimeout{300};
+
+// Catalog. Why: ten thousand models are ten times what one process is shown to hold; records of
+// changes at a hundred a day last for months and take a few megabytes.
+inline constexpr std::size_t kCatalogModelCountMax = 10'000;
+inline constexpr std::size_t kCatalogAliasCountMax = 10'000;
+inline constexpr std::size_t kCatalogAliasPerModelCountMax = 64;
+inline constexpr std::size_t kCatalogTagCountMax = 64;
+inline constexpr std::size_t kCatalogTagSizeMax = 128;
+inline constexpr std::size_t kCatalogStateSizeMax = 1024 * 1024;
+inline constexpr std::size_t kAuditRecordCountMax = 10'000;
+// Of one text of an audit record (before, after, message); more is cut with a note.
+inline constexpr std::size_t kAuditTextSizeMax = 16 * 1024;
+// Management requests that may wait for the one before; more are answered 503.
+inline constexpr std::size_t kAdminTaskCountMax = 256;
+// Watchers of events at a time, and bytes that may wait for one before it is dropped with a note.
+inline constexpr std::size_t kEventWatcherCountMax = 64;
+inline constexpr std::size_t kEventWaitingSizeMax = 256 * 1024;
+// Events that a watcher who comes back can still get. Why: a hundred loads with their progress.
+inline constexpr std::size_t kEventKeptCountMax = 1024;
+// Files of one model's directory. Why: the largest published checkpoints have some 200 shards.
+inline constexpr std::size_t kModelFileCountMax = 4096;
+
+// A stream that waits for its model begins after this, to say how far the load is. Why not at once:
+// until then a failure can still be answered with its own status.
+inline constexpr std::chrono::seconds kLoadProgressDelay{2};
 
 // Shutdown. Why 5 s of notice: balancers look at readiness every second or two, and act on the
 // second or third failure.

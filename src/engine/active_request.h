@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "kv/kv_cache.h"
+#include "observe/outcomes.h"
 #include "request/generate_request.h"
 #include "request/output.h"
 #include "sample/sampler.h"
@@ -46,6 +47,9 @@ struct Sequence {
   std::optional<sample::Sampler> sampler;
   std::unique_ptr<request::ConstraintState> constraint;  // null: any text
   TimePoint last_token_at{};
+  TimePoint pace_from{};        // of the tokens whose mean distance is being measured
+  std::int32_t pace_count = 0;  // of them so far
+  std::int32_t pace_count_max = observe::kPaceTokenCount;
 
   [[nodiscard]] std::int32_t token_count() const {
     return static_cast<std::int32_t>(tokens.size());
@@ -79,6 +83,7 @@ struct ActiveRequest {
   TimePoint first_token_at{};
   TimePoint ended_at{};
   std::int32_t cached_prompt_tokens = 0;
+  bool not_finite = false;  // ended because of its logits
   Status end_status;
   std::vector<float> vector;  // of a request with pooling; complete when it ends well
   request::FinishReason end_reason = request::FinishReason::kStop;  // of choices still open

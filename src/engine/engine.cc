@@ -208,6 +208,7 @@ Result<request::RequestId> Engine::Impl::submit(request::GenerateRequest& reques
     return refuse(too_long ? Refusal::too_long : Refusal::invalid, std::move(status));
   }
   if (!take_waiting_place()) {
+    if (!request.is_probe) metrics.outcomes.count(observe::Outcome::kRefused, false);
     return refuse(Refusal::queue_full,
                   resource_exhausted(str("the queue of this model is full: ",
                                          options.waiting_request_count_max,
@@ -228,6 +229,7 @@ Result<request::RequestId> Engine::Impl::submit(request::GenerateRequest& reques
     // An idle engine has made no progress for as long as nobody asked; that is no stall.
     if (live.empty()) note_progress();
     id = next_id++;
+    if (!request.is_probe) metrics.outcomes.count_begun(active->submitted_at);
     active->id = id;
     active->request = std::move(request);
     live.emplace(id, std::move(active));

@@ -419,7 +419,12 @@ void EngineCore::measure_latency(Sequence& sequence, TimePoint now) {
     request.first_token_at = now;
     metrics_.time_to_first_token.observe(to_seconds(now - request.submitted_at));
     metrics_.prefill_time.observe(to_seconds(now - request.first_scheduled_at));
+    if (!request.request.is_probe) {
+      metrics_.outcomes.observe_first_token(to_seconds(now - request.submitted_at),
+                                            request.prompt_count() - request.cached_prompt_tokens);
+    }
   }
+  measure_pace(sequence, now);
   if (sequence.last_token_at != TimePoint{}) {
     const Duration interval = now - sequence.last_token_at;
     if (interval != interval_) publish_tokens();
@@ -427,6 +432,25 @@ void EngineCore::measure_latency(Sequence& sequence, TimePoint now) {
     ++equal_interval_count_;
   }
   sequence.last_token_at = now;
+}
+
+void EngineCore::measure_pace(Sequence& sequence, TimePoint now) {
+  if (sequence.pace_from == TimePoint{}) {
+    sequence.pace_from = now;
+    return;
+  }
+  if (++sequence.pace_count == sequence.pace_count_max) publish_pace(sequence, now);
+}
+
+void EngineCore::publish_pace(Sequence& sequence, TimePoint now) {
+  if (sequence.pace_count == 0) return;
+  if (!sequence.request->request.is_probe) {
+    metrics_.outcomes.observe_inter_token(to_seconds(now - sequence.pace_from) /
+                                          sequence.pace_count);
+  }
+  sequence.pace_from = now;
+  sequence.pace_count = 0;
+  sequence.pace_count_max *= observe::kPaceGrowth;
 }
 
 // Sequences that decode side by side have equal intervals, so that this happens about once a step.
@@ -441,6 +465,7 @@ void EngineCore::finish(Sequence& sequence) {
   scheduler_.remove(sequence);
   cache_.close(sequence.table);
   sequence.sampler.reset();
+  publish_pace(sequence, sequence.last_token_at);
   sequence.constraint.reset();
   ActiveRequest& request = *sequence.request;
   if (--request.unfinished_count == 0) end(request, FinishReason::kStop, ok_status());
@@ -460,6 +485,7 @@ void EngineCore::fail_row(Sequence& sequence, const sample::Sampled& sampled) {
 
 void EngineCore::fail_not_finite(ActiveRequest& request) {
   metrics_.corrupted_requests.add();
+  request.not_finite = true;
   for (Sequence& sequence : request.sequences) cache_.discard(sequence.table);
   end(request,
       FinishReason::kError,

@@ -95,6 +95,8 @@ class EngineCore {
   void fail_not_finite(ActiveRequest& request);
   void end(ActiveRequest& request, request::FinishReason reason, Status status);
   void measure_latency(Sequence& sequence, TimePoint now);
+  void measure_pace(Sequence& sequence, TimePoint now);
+  void publish_pace(Sequence& sequence, TimePoint now);
   void publish_tokens();
   void update_gauges();
   [[nodiscard]] sample::Sampler make_sampler(const ActiveRequest& request, std::int32_t choice);

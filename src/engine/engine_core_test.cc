@@ -434,5 +434,27 @@ TEST_F(CoreTest, a_choice_that_met_its_stop_string_ends_without_the_others) {
   EXPECT_TRUE(active.end_status.ok());
 }
 
+TEST_F(CoreTest, latencies_of_a_version_are_measured_a_few_times_an_answer) {
+  start(options());
+  request::GenerateRequest asked = greedy(prompt(5), 1 + 16 + 64 + 3);
+  asked.sampling.ignore_eos = true;
+  const ActiveRequest& active = add(std::move(asked));
+  run();
+  EXPECT_TRUE(outcomes_[&active].ended);
+  observe::Outcomes outcomes = metrics_.outcomes.read(clock_.now());
+  EXPECT_EQ(outcomes.first_token.total(), 1U);
+  EXPECT_EQ(outcomes.prompt_token.total(), 1U);
+  // After 16 tokens, 64 more, and for the three left at the end; a step takes a millisecond.
+  EXPECT_EQ(outcomes.inter_token.total(), 3U);
+  EXPECT_NEAR(outcomes.inter_token.quantile(1), 1e-3, 1.1e-4);
+  request::GenerateRequest probe = greedy(prompt(5), 40);
+  probe.is_probe = true;
+  add(std::move(probe));
+  run();
+  outcomes = metrics_.outcomes.read(clock_.now());
+  EXPECT_EQ(outcomes.first_token.total(), 1U);
+  EXPECT_EQ(outcomes.inter_token.total(), 3U);
+}
+
 }  // namespace
 }  // namespace inferneo::engine

@@ -182,7 +182,21 @@ void OutputWriter::write_end(ActiveRequest& request) {
   output.sink->on_end(usage, timing, request.end_status);
 }
 
+void OutputWriter::observe_outcome(const ActiveRequest& request) {
+  if (request.request.is_probe) return;
+  observe::Outcome outcome = observe::Outcome::kSucceeded;
+  if (request.not_finite) {
+    outcome = observe::Outcome::kNonFinite;
+  } else if (request.end_status.code() == StatusCode::kCancelled) {
+    outcome = observe::Outcome::kCancelled;
+  } else if (!request.end_status.ok()) {
+    outcome = observe::Outcome::kFailed;
+  }
+  metrics_.outcomes.count(outcome, request.first_token_at != TimePoint{});
+}
+
 void OutputWriter::observe_end(const ActiveRequest& request) {
+  observe_outcome(request);
   using Reason = observe::ModelMetrics::request_success_label;
   const RequestOutput& output = *request.output;
   Reason reason = output.ended_by_length ? Reason::length : Reason::stop;

@@ -57,6 +57,7 @@ class OutputWriter {
   void write_prompt(ActiveRequest& request, ChoiceOutput& choice, request::OutputDelta& delta);
   void flush(ChoiceOutput& choice, std::string& text);
   bool append_text(const TokenEvent& event, ChoiceOutput& choice, request::OutputDelta& delta);
+  void observe_outcome(const ActiveRequest& request);
   void observe_end(const ActiveRequest& request);
   [[nodiscard]] request::TokenLogprob logprob_of(const sample::Sampled& sampled,
                                                  bool predicted) const;

@@ -249,5 +249,32 @@ TEST_F(OutputTest, a_failure_ends_every_open_choice_once) {
   EXPECT_EQ(successes(observe::ModelMetrics::request_success_label::error), 1U);
 }
 
+TEST_F(OutputTest, every_end_is_one_outcome_and_that_of_a_probe_is_none) {
+  const auto outcomes = [this] { return metrics_.outcomes.read(TimePoint{}); };
+  start(asking("x"));
+  active_.first_token_at = TimePoint(std::chrono::seconds(1));
+  end();
+  EXPECT_EQ(outcomes().succeeded, 1U);
+  EXPECT_EQ(outcomes().ended_unanswered, 0U);
+  active_.first_token_at = {};
+  start(asking("x"));
+  end(FinishReason::kAbort, cancelled("the client left"));
+  EXPECT_EQ(outcomes().cancelled, 1U);
+  EXPECT_EQ(outcomes().ended_unanswered, 1U);
+  start(asking("x"));
+  end(FinishReason::kAbort, deadline_exceeded("too late"));
+  EXPECT_EQ(outcomes().failed, 1U);
+  start(asking("x"));
+  active_.not_finite = true;
+  end(FinishReason::kError, internal_error("not finite"));
+  EXPECT_EQ(outcomes().non_finite, 1U);
+  EXPECT_EQ(outcomes().failed, 2U);
+  request::GenerateRequest probe = asking("x");
+  probe.is_probe = true;
+  start(std::move(probe));
+  end(FinishReason::kError, internal_error("not finite"));
+  EXPECT_EQ(outcomes().judged(), 3U);
+}
+
 }  // namespace
 }  // namespace inferneo::engine

@@ -104,6 +104,12 @@ class Keys {
     return ok_status();
   }
 
+  Status read(std::string_view key, std::optional<bool>& target) const {
+    ASSIGN_OR_RETURN(const std::optional<bool> value, metadata_.boolean(name(key)));
+    if (value) target = *value;
+    return ok_status();
+  }
+
   Status read(std::string_view key, std::string& target) const {
     ASSIGN_OR_RETURN(const std::optional<std::string_view> value, metadata_.text(name(key)));
     if (value) target = *value;
@@ -189,7 +195,7 @@ Status read_head_dim(const Keys& keys, ModelMeta& meta) {
         .with_where(keys.name("embedding_length"));
   }
   const std::int64_t head_dim = meta.head_dim.value_or(meta.hidden_size / meta.head_count);
-  if (value_length.value_or(head_dim) != head_dim) {
+  if (value_length.value_or(head_dim) != head_dim && !meta.latent.rank) {
     return unsupported(str(key,
                            " is ",
                            *value_length,
@@ -198,7 +204,45 @@ Status read_head_dim(const Keys& keys, ModelMeta& meta) {
                            "; heads of two sizes are not supported"))
         .with_where(key);
   }
+  meta.latent.value_dim = value_length;
   return ok_status();
+}
+
+// Sizes of attention through a latent vector. Converters of today write the heads of the cache as
+// key_length, and those of the model under keys of their own.
+Status read_latent(const Keys& keys, LatentMeta& latent) {
+  RETURN_IF_ERROR(keys.read("attention.kv_lora_rank", 1, kWidthMax, latent.rank));
+  if (!latent.rank) return ok_status();
+  RETURN_IF_ERROR(keys.read("attention.q_lora_rank", 0, kWidthMax, latent.query_rank));
+  if (latent.query_rank == 0) latent.query_rank.reset();
+  return keys.read("rope.dimension_count", 1, kHeadDimMax, latent.rope_dim);
+}
+
+Status finish_latent(const Keys& keys, ModelMeta& meta) {
+  LatentMeta& latent = meta.latent;
+  if (!latent.rank) return ok_status();
+  std::optional<std::int64_t> key_length = meta.head_dim;
+  RETURN_IF_ERROR(keys.read("attention.key_length_mla", 1, kHeadDimMax, key_length));
+  RETURN_IF_ERROR(keys.read("attention.value_length_mla", 1, kHeadDimMax, latent.value_dim));
+  if (!key_length || !latent.rope_dim || *key_length <= *latent.rope_dim) {
+    return invalid_argument(str(keys.name("attention.key_length"),
+                                " and ",
+                                keys.name("rope.dimension_count"),
+                                " must both be there, and the first the larger"))
+        .with_where(keys.name("attention.key_length"));
+  }
+  latent.nope_dim = *key_length - *latent.rope_dim;
+  meta.head_dim = latent.rope_dim;
+  return ok_status();
+}
+
+Status read_norm_eps(const Keys& keys, ModelMeta& meta) {
+  RETURN_IF_ERROR(keys.read("attention.layer_norm_rms_epsilon", 0.0, 1.0, meta.norm_eps));
+  if (meta.norm_eps) return ok_status();
+  RETURN_IF_ERROR(keys.read("attention.layer_norm_epsilon", 0.0, 1.0, meta.norm_eps));
+  if (meta.norm_eps) return ok_status();
+  const std::string key = keys.name("attention.layer_norm_rms_epsilon");
+  return invalid_argument(str(key, " is missing")).with_where(key);
 }
 
 Status read_sizes(const Keys& keys, ModelMeta& meta) {
@@ -216,24 +260,56 @@ Status read_sizes(const Keys& keys, ModelMeta& meta) {
         meta.kv_head_count,
         str("a divisor of ", keys.name("attention.head_count"), ", ", meta.head_count));
   }
+  RETURN_IF_ERROR(read_latent(keys, meta.latent));
   RETURN_IF_ERROR(read_head_dim(keys, meta));
-  RETURN_IF_ERROR(keys.read("attention.layer_norm_rms_epsilon", 0.0, 1.0, meta.norm_eps));
-  if (!meta.norm_eps) {
-    const std::string key = keys.name("attention.layer_norm_rms_epsilon");
-    return invalid_argument(str(key, " is missing")).with_where(key);
-  }
+  RETURN_IF_ERROR(finish_latent(keys, meta));
+  RETURN_IF_ERROR(read_norm_eps(keys, meta));
   return keys.read("attention.sliding_window", 0, kContextTokensMax, meta.sliding_window);
 }
 
-Status refuse_experts(const Keys& keys) {
-  std::optional<std::int64_t> count;
-  RETURN_IF_ERROR(keys.read("expert_count", 0, 1 << 20, count));
-  if (count.value_or(0) == 0) return ok_status();
-  return unsupported(str(keys.name("expert_count"),
-                         " is ",
-                         *count,
-                         "; mixtures of experts are not supported"))
-      .with_where(keys.name("expert_count"));
+// Spec: gguf-py/gguf/constants.py, ExpertGatingFuncType.
+Status read_gating(const Keys& keys, MoeMeta& moe) {
+  std::optional<std::int64_t> kind;
+  RETURN_IF_ERROR(keys.read("expert_gating_func", 0, 1000, kind));
+  if (!kind || *kind == 0) return ok_status();
+  constexpr std::string_view kNames[] = {"softmax", "sigmoid", "softmax_of_chosen"};
+  if (*kind > 3) return keys.wrong("expert_gating_func", *kind, "1, 2 or 3");
+  moe.scoring = kNames[*kind - 1];
+  return ok_status();
+}
+
+Status read_experts(const Keys& keys, MoeMeta& moe) {
+  constexpr std::int64_t kExpertCountMax = 8192;
+  RETURN_IF_ERROR(keys.read("expert_count", 0, kExpertCountMax, moe.expert_count));
+  if (moe.expert_count.value_or(0) == 0) return ok_status();
+  RETURN_IF_ERROR(keys.read("expert_used_count", 0, kExpertCountMax, moe.chosen_count));
+  RETURN_IF_ERROR(keys.read("expert_feed_forward_length", 1, kFfnSizeMax, moe.ffn_size));
+  RETURN_IF_ERROR(
+      keys.read("expert_shared_feed_forward_length", 0, kFfnSizeMax, moe.shared_ffn_size));
+  RETURN_IF_ERROR(keys.read("expert_shared_count", 0, kExpertCountMax, moe.shared_count));
+  RETURN_IF_ERROR(keys.read("expert_group_count", 1, kExpertCountMax, moe.group_count));
+  RETURN_IF_ERROR(keys.read("expert_group_used_count", 1, kExpertCountMax, moe.chosen_group_count));
+  RETURN_IF_ERROR(keys.read("leading_dense_block_count", 0, kLayerCountMax, moe.dense_layer_count));
+  RETURN_IF_ERROR(keys.read("expert_weights_scale", -1e6, 1e6, moe.weight_scale));
+  RETURN_IF_ERROR(keys.read("expert_weights_norm", moe.renormalizes));
+  // Converters write 0 where there is no scale.
+  if (moe.weight_scale == 0.0) moe.weight_scale.reset();
+  return read_gating(keys, moe);
+}
+
+Status read_variant(const Keys& keys, const tensor::WeightMap& weights, VariantMeta& variant) {
+  constexpr double kAny = 1e9;
+  RETURN_IF_ERROR(keys.read("use_parallel_residual", variant.parallel_residual));
+  RETURN_IF_ERROR(keys.read("attn_logit_softcapping", 0.0, kAny, variant.attention_soft_cap));
+  RETURN_IF_ERROR(keys.read("final_logit_softcapping", 0.0, kAny, variant.logit_soft_cap));
+  RETURN_IF_ERROR(keys.read("logit_scale", -kAny, kAny, variant.logit_multiplier));
+  RETURN_IF_ERROR(keys.read("embedding_scale", -kAny, kAny, variant.embedding_multiplier));
+  RETURN_IF_ERROR(keys.read("residual_scale", -kAny, kAny, variant.residual_multiplier));
+  RETURN_IF_ERROR(keys.read("attention.scale", 0.0, kAny, variant.attention_multiplier));
+  RETURN_IF_ERROR(keys.read("attention.clamp_kqv", 0.0, kAny, variant.qkv_clip));
+  RETURN_IF_ERROR(keys.read("attention.max_alibi_bias", 0.0, 1000.0, variant.alibi_bias_max));
+  variant.qk_norm = has_weight(weights, "blk.0.attn_q_norm.weight");
+  return ok_status();
 }
 
 // Spec: llama.cpp takes attn_factor as a factor on what YaRN computes; transformers, whose words
@@ -276,20 +352,22 @@ Status read_scaling(const Keys& keys, RopeMeta& rope) {
   return type == "yarn" ? read_yarn(keys, rope) : ok_status();
 }
 
-Status read_divisors(const tensor::WeightMap& weights, std::vector<float>& divisors) {
-  constexpr std::string_view kName = "rope_freqs.weight";
-  const tensor::TensorView* view = weights.find(kName);
+// Numbers that frequencies are divided by. Nothing changes without the tensor.
+Status read_divisors(const tensor::WeightMap& weights,
+                     std::string_view name,
+                     std::vector<float>& divisors) {
+  const tensor::TensorView* view = weights.find(name);
   if (view == nullptr) return ok_status();
   if (view->dtype != tensor::DType::kF32 || view->shape.rank() != 1 ||
       view->shape[0] > kHeadDimMax) {
     return corrupt_data(str("tensor \"",
-                            kName,
+                            name,
                             "\" has the element type ",
                             tensor::dtype_name(view->dtype),
                             " and the shape ",
                             view->shape.to_string(),
                             ", but must be a list of f32"))
-        .with_where(std::string(kName));
+        .with_where(std::string(name));
   }
   divisors.resize(static_cast<std::size_t>(view->shape[0]));
   std::memcpy(divisors.data(), view->data, view->byte_size());
@@ -297,29 +375,40 @@ Status read_divisors(const tensor::WeightMap& weights, std::vector<float>& divis
     // Why these bounds: published divisors lie between 1 and the factor by which a context grew.
     if (!(divisor >= 1e-6F && divisor <= 1e6F)) {
       return corrupt_data(str("tensor \"",
-                              kName,
+                              name,
                               "\" holds ",
                               divisor,
                               ", but must hold numbers "
                               "from 1e-6 to 1e6"))
-          .with_where(std::string(kName));
+          .with_where(std::string(name));
     }
   }
   return ok_status();
 }
 
+// Longrope: files say nothing but its factors, and what cosines and sines are multiplied by.
+Status read_longrope(const Keys& keys, const tensor::WeightMap& weights, RopeMeta& rope) {
+  RETURN_IF_ERROR(read_divisors(weights, "rope_factors_short.weight", rope.short_factors));
+  RETURN_IF_ERROR(read_divisors(weights, "rope_factors_long.weight", rope.long_factors));
+  if (rope.short_factors.empty() && rope.long_factors.empty()) return ok_status();
+  rope.type = "longrope";
+  return keys.read("rope.scaling.attn_factor", 0.0, 1e6, rope.attention_factor);
+}
+
 Status read_rope(const Keys& keys, const tensor::WeightMap& weights, ModelMeta& meta) {
   RopeMeta& rope = meta.rope;
-  std::optional<double> theta;
-  RETURN_IF_ERROR(keys.read("rope.freq_base", 1.0, kThetaMax, theta));
-  rope.theta = theta.value_or(rope.theta);
+  RETURN_IF_ERROR(keys.read("rope.freq_base", 1.0, kThetaMax, rope.theta));
   const std::int64_t head_dim = meta.head_dim.value_or(meta.hidden_size / meta.head_count);
   std::optional<std::int64_t> rotary_dim;
   RETURN_IF_ERROR(keys.read("rope.dimension_count", 1, head_dim, rotary_dim));
   rope.partial_rotary_factor =
       static_cast<double>(rotary_dim.value_or(head_dim)) / static_cast<double>(head_dim);
   RETURN_IF_ERROR(read_scaling(keys, rope));
-  return read_divisors(weights, rope.frequency_divisors);
+  std::optional<double> window_theta;
+  RETURN_IF_ERROR(keys.read("rope.freq_base_swa", 1.0, kThetaMax, window_theta));
+  if (window_theta) meta.window_rope.emplace().theta = window_theta;
+  RETURN_IF_ERROR(read_longrope(keys, weights, rope));
+  return read_divisors(weights, "rope_freqs.weight", rope.frequency_divisors);
 }
 
 // Tokens that end an answer wherever they occur, as llama.cpp finds them: files name only one id.
@@ -419,10 +508,11 @@ Result<ModelMeta> read_gguf_model(const GgufMetadata& metadata, const tensor::We
   ModelMeta meta;
   ASSIGN_OR_RETURN(meta.gguf_architecture, gguf_architecture(metadata));
   const Keys keys(metadata, str(meta.gguf_architecture, "."));
-  RETURN_IF_ERROR(refuse_experts(keys));
   RETURN_IF_ERROR(read_vocab_size(keys, metadata, weights, meta));
   RETURN_IF_ERROR(read_sizes(keys, meta));
   RETURN_IF_ERROR(read_rope(keys, weights, meta));
+  RETURN_IF_ERROR(read_experts(keys, meta.moe));
+  RETURN_IF_ERROR(read_variant(keys, weights, meta.variant));
   meta.attention_bias = has_weight(weights, "blk.0.attn_q.bias");
   meta.mlp_bias = has_weight(weights, "blk.0.ffn_gate.bias");
   meta.tie_embeddings = !has_weight(weights, "output.weight");

@@ -18,7 +18,7 @@ Result<std::string> gguf_architecture(const GgufMetadata& metadata);
 // Reads the keys of the architecture and those of the tokenizer that concern generation; `weights`
 // of the same file say which weights the model has (biases, a head of its own) and hold the
 // divisors of rotary frequencies. Failures: invalid_argument naming key, value and range,
-// unsupported (experts, values that differ between layers), corrupt_data (a key of another type).
+// unsupported (values that differ between layers), corrupt_data (a key of another type).
 Result<ModelMeta> read_gguf_model(const GgufMetadata& metadata, const tensor::WeightMap& weights);
 
 }  // namespace inferneo::formats

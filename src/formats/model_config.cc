@@ -178,17 +178,82 @@ Status read_names(const Members& config, ModelMeta& meta) {
   return ok_status();
 }
 
+// A value under any of several spellings, the first that is there.
+template <typename Part, typename Value, typename Bound>
+struct Row {
+  std::initializer_list<const char*> keys;
+  std::optional<Value> Part::*target;
+  Bound min;
+  Bound max;
+};
+template <typename Part>
+using IntegerRow = Row<Part, std::int64_t, std::int64_t>;
+template <typename Part>
+using NumberRow = Row<Part, double, double>;
+template <typename Part>
+struct FlagRow {
+  std::initializer_list<const char*> keys;
+  std::optional<bool> Part::*target;
+};
+
+template <typename Keys>
+const char* first_key(const Members& members, const Keys& keys) {
+  for (const char* key : keys) {
+    if (members.find(key) != nullptr) return key;
+  }
+  return nullptr;
+}
+
+template <typename Part, typename Rows>
+Status read_rows(const Members& members, const Rows& rows, Part& part) {
+  for (const auto& row : rows) {
+    const char* key = first_key(members, row.keys);
+    if (key == nullptr) continue;
+    if constexpr (requires { row.min; }) {
+      RETURN_IF_ERROR(members.read(key, row.min, row.max, part.*row.target));
+    } else {
+      RETURN_IF_ERROR(members.read(key, part.*row.target));
+    }
+  }
+  return ok_status();
+}
+
+// Sizes as the families spell them, the name of most first.
+struct Sizes {
+  std::optional<std::int64_t> hidden, ffn, layers, heads, kv_heads, context;
+};
+const IntegerRow<Sizes> kSizeRows[] = {
+    {{"hidden_size", "n_embd", "d_model"}, &Sizes::hidden, 1, kWidthMax},
+    {{"intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner"}, &Sizes::ffn, 1, kFfnSizeMax},
+    {{"num_hidden_layers", "n_layer", "n_layers", "num_layers"}, &Sizes::layers, 1, kLayerCountMax},
+    {{"num_attention_heads", "n_head", "n_heads"}, &Sizes::heads, 1, kHeadCountMax},
+    {{"num_key_value_heads", "num_kv_heads"}, &Sizes::kv_heads, 1, kHeadCountMax},
+    {{"max_position_embeddings", "n_positions", "max_seq_len", "seq_length"},
+     &Sizes::context,
+     1,
+     kContextTokensMax},
+};
+
+Status require_size(const char* key,
+                    const std::optional<std::int64_t>& value,
+                    std::int64_t& target) {
+  if (!value) return invalid_argument(str(key, " is missing")).with_where(key);
+  target = *value;
+  return ok_status();
+}
+
 Status read_sizes(const Members& config, ModelMeta& meta) {
   RETURN_IF_ERROR(config.require(
       "vocab_size", 1, static_cast<std::int64_t>(limits::kVocabSizeMax), meta.vocab_size));
-  RETURN_IF_ERROR(config.require("hidden_size", 1, kWidthMax, meta.hidden_size));
-  RETURN_IF_ERROR(config.require("intermediate_size", 1, kFfnSizeMax, meta.ffn_size));
-  RETURN_IF_ERROR(config.require("num_hidden_layers", 1, kLayerCountMax, meta.layer_count));
-  RETURN_IF_ERROR(config.require("num_attention_heads", 1, kHeadCountMax, meta.head_count));
+  Sizes sizes;
+  RETURN_IF_ERROR(read_rows(config, kSizeRows, sizes));
+  RETURN_IF_ERROR(require_size("hidden_size", sizes.hidden, meta.hidden_size));
+  RETURN_IF_ERROR(require_size("num_hidden_layers", sizes.layers, meta.layer_count));
+  RETURN_IF_ERROR(require_size("num_attention_heads", sizes.heads, meta.head_count));
   RETURN_IF_ERROR(config.read("head_dim", 1, kHeadDimMax, meta.head_dim));
-  std::optional<std::int64_t> kv_head_count;
-  RETURN_IF_ERROR(config.read("num_key_value_heads", 1, kHeadCountMax, kv_head_count));
-  meta.kv_head_count = kv_head_count.value_or(meta.head_count);
+  meta.ffn_size = sizes.ffn.value_or(0);
+  meta.context_tokens_max = sizes.context.value_or(0);
+  meta.kv_head_count = sizes.kv_heads.value_or(meta.head_count);
   if (meta.head_count % meta.kv_head_count != 0) {
     return invalid_argument(str("num_attention_heads is ",
                                 meta.head_count,
@@ -196,66 +261,287 @@ Status read_sizes(const Members& config, ModelMeta& meta) {
                                 meta.kv_head_count))
         .with_where("num_key_value_heads");
   }
-  return config.require("max_position_embeddings", 1, kContextTokensMax, meta.context_tokens_max);
-}
-
-Status read_sliding_window(const Members& config, ModelMeta& meta) {
-  std::optional<bool> used;
-  RETURN_IF_ERROR(config.read("use_sliding_window", used));
-  RETURN_IF_ERROR(config.read("sliding_window", 0, kContextTokensMax, meta.sliding_window));
-  const bool explicit_none =
-      config.mentions("sliding_window") && config.find("sliding_window") == nullptr;
-  if (explicit_none || used == false) meta.sliding_window = 0;
   return ok_status();
 }
 
+// The kinds of layers, of which windows are one.
+Status read_layer_types(const Members& config, ModelMeta& meta) {
+  const json* list = config.find("layer_types");
+  if (list == nullptr) return ok_status();
+  const auto count = static_cast<std::size_t>(meta.layer_count);
+  if (!list->is_array() || list->size() != count) {
+    return config.wrong("layer_types", *list, str("a list of ", count, " kinds of layers"));
+  }
+  for (const json& type : *list) {
+    if (type != "full_attention" && type != "sliding_attention") {
+      return unsupported(str("layer_types: layers of kind ",
+                             printable(type.dump(-1, ' ', false, json::error_handler_t::replace)),
+                             " are not supported; the supported kinds are full_attention and "
+                             "sliding_attention"))
+          .with_where("layer_types");
+    }
+    meta.window_layers.push_back(type == "sliding_attention");
+  }
+  return ok_status();
+}
+
+bool is_none(const Members& members, const char* key) {
+  return members.mentions(key) && members.find(key) == nullptr;
+}
+
+Status read_windows(const Members& config, ModelMeta& meta) {
+  RETURN_IF_ERROR(config.read("use_sliding_window", meta.uses_window));
+  RETURN_IF_ERROR(config.read("sliding_window", 0, kContextTokensMax, meta.sliding_window));
+  if (is_none(config, "sliding_window") || meta.uses_window == false) meta.sliding_window = 0;
+  if (const json* pattern = config.find("sliding_window_pattern");
+      pattern != nullptr && pattern->is_string()) {
+    // "LLLG": windows but for the last layer of each round.
+    const auto text = pattern->get<std::string>();
+    const bool is_known = !text.empty() && text.find_first_not_of("L") == text.size() - 1;
+    if (!is_known) return config.wrong("sliding_window_pattern", *pattern, "an integer or LLLG");
+    meta.window_pattern = static_cast<std::int64_t>(text.size());
+  } else {
+    RETURN_IF_ERROR(config.read("sliding_window_pattern", 0, kLayerCountMax, meta.window_pattern));
+  }
+  RETURN_IF_ERROR(config.read("max_window_layers", 0, kLayerCountMax, meta.first_window_layer));
+  return read_layer_types(config, meta);
+}
+
+Status read_rope_layers(const Members& config, ModelMeta& meta) {
+  RETURN_IF_ERROR(config.read("no_rope_layer_interval", 1, kLayerCountMax, meta.no_rope_step));
+  const json* list = config.find("no_rope_layers");
+  if (list == nullptr) return ok_status();
+  const auto count = static_cast<std::size_t>(meta.layer_count);
+  const auto is_flag = [](const json& item) { return item == 0 || item == 1; };
+  if (!list->is_array() || list->size() != count ||
+      !std::all_of(list->begin(), list->end(), is_flag)) {
+    return config.wrong("no_rope_layers", *list, str("a list of ", count, " numbers 0 or 1"));
+  }
+  for (const json& item : *list) meta.rope_layers.push_back(item == 1);
+  return ok_status();
+}
+
+Status read_factors(const Members& scaling, const char* key, std::vector<float>& target) {
+  const json* list = scaling.find(key);
+  if (list == nullptr) return ok_status();
+  const bool is_list = list->is_array() && list->size() <= static_cast<std::size_t>(kHeadDimMax);
+  if (!is_list) return scaling.wrong(key, *list, "a list of numbers");
+  target.clear();
+  for (const json& item : *list) {
+    const double number = item.is_number() ? item.get<double>() : 0;
+    if (!(number >= 1e-6 && number <= 1e6)) {
+      return scaling.wrong(key, item, "a list of numbers from 1e-6 to 1e6");
+    }
+    target.push_back(static_cast<float>(number));
+  }
+  return ok_status();
+}
+
+Status read_scaling(const Members& scaling, RopeMeta& rope) {
+  RETURN_IF_ERROR(scaling.read("type", rope.type));
+  RETURN_IF_ERROR(scaling.read("rope_type", rope.type));
+  RETURN_IF_ERROR(scaling.read("rope_theta", 1.0, kThetaMax, rope.theta));
+  RETURN_IF_ERROR(scaling.read("partial_rotary_factor", 0.0, 1.0, rope.partial_rotary_factor));
+  // Why above zero: every one of these is a divisor.
+  constexpr double kSmall = 1e-6;
+  constexpr double kLarge = 1e6;
+  RETURN_IF_ERROR(scaling.read("factor", 1.0, kLarge, rope.factor));
+  RETURN_IF_ERROR(scaling.read(
+      "original_max_position_embeddings", 1, kContextTokensMax, rope.original_context_tokens));
+  RETURN_IF_ERROR(scaling.read("low_freq_factor", kSmall, kLarge, rope.low_freq_factor));
+  RETURN_IF_ERROR(scaling.read("high_freq_factor", kSmall, kLarge, rope.high_freq_factor));
+  RETURN_IF_ERROR(scaling.read("attention_factor", 0.0, kLarge, rope.attention_factor));
+  RETURN_IF_ERROR(scaling.read("mscale", 0.0, kLarge, rope.mscale));
+  RETURN_IF_ERROR(scaling.read("mscale_all_dim", 0.0, kLarge, rope.mscale_all_dim));
+  RETURN_IF_ERROR(scaling.read("beta_fast", 0.0, kLarge, rope.beta_fast));
+  RETURN_IF_ERROR(scaling.read("beta_slow", 0.0, kLarge, rope.beta_slow));
+  RETURN_IF_ERROR(read_factors(scaling, "short_factor", rope.short_factors));
+  RETURN_IF_ERROR(read_factors(scaling, "long_factor", rope.long_factors));
+  std::optional<bool> truncate;
+  RETURN_IF_ERROR(scaling.read("truncate", truncate));
+  rope.truncate = truncate.value_or(true);
+  return ok_status();
+}
+
+// One object for all layers, or one for each kind of layer.
+Status read_rope_object(const Members& config,
+                        const char* name,
+                        const json& object,
+                        ModelMeta& meta) {
+  if (!object.is_object()) return config.wrong(name, object, "an object");
+  const Members scaling(object, str(name, "."));
+  const json* full = scaling.find("full_attention");
+  const json* window = scaling.find("sliding_attention");
+  if (full == nullptr && window == nullptr) return read_scaling(scaling, meta.rope);
+  const auto read_kind = [&](const char* kind, const json* value, RopeMeta& rope) {
+    if (value == nullptr) return ok_status();
+    if (!value->is_object()) return scaling.wrong(kind, *value, "an object");
+    return read_scaling(Members(*value, str(name, ".", kind, ".")), rope);
+  };
+  RETURN_IF_ERROR(read_kind("full_attention", full, meta.rope));
+  if (window == nullptr) return ok_status();
+  meta.window_rope.emplace();
+  return read_kind("sliding_attention", window, *meta.window_rope);
+}
+
 // Spec: transformers 5, RotaryEmbeddingConfigMixin: a filled rope_scaling (the old spelling) goes
-// before rope_parameters; values inside either go before top-level rope_theta.
+// before rope_parameters; values inside either go before those at the top level.
 Status read_rope(const Members& config, ModelMeta& meta) {
   RopeMeta& rope = meta.rope;
-  std::optional<double> theta;
-  std::optional<double> partial;
-  RETURN_IF_ERROR(config.read("rope_theta", 1.0, kThetaMax, theta));
-  RETURN_IF_ERROR(config.read("partial_rotary_factor", 0.0, 1.0, partial));
+  for (const char* key : {"rotary_emb_base", "global_rope_theta", "rope_theta"}) {
+    RETURN_IF_ERROR(config.read(key, 1.0, kThetaMax, rope.theta));
+  }
+  for (const char* key : {"rotary_pct", "rope_pct", "partial_rotary_factor"}) {
+    RETURN_IF_ERROR(config.read(key, 0.0, 1.0, rope.partial_rotary_factor));
+  }
+  RETURN_IF_ERROR(config.read("rotary_dim", 1, kHeadDimMax, rope.rotary_dim));
+  for (const char* key : {"local_rope_theta", "rope_local_base_freq"}) {
+    std::optional<double> theta;
+    RETURN_IF_ERROR(config.read(key, 1.0, kThetaMax, theta));
+    if (theta) meta.window_rope.emplace().theta = theta;
+  }
+  for (const char* name : {"rope_scaling", "rope_parameters"}) {
+    const json* object = config.find(name);
+    if (object == nullptr || object->empty()) continue;
+    RETURN_IF_ERROR(read_rope_object(config, name, *object, meta));
+    break;
+  }
+  return config.read(
+      "original_max_position_embeddings", 1, kContextTokensMax, rope.original_context_tokens);
+}
 
-  const char* name = "rope_scaling";
-  const json* object = config.find(name);
-  if (object == nullptr || object->empty()) {
-    name = "rope_parameters";
-    object = config.find(name);
+constexpr double kAnyNumber = 1e9;
+
+const FlagRow<ModelMeta> kBiasRows[] = {
+    {{"attention_bias", "qkv_bias", "use_qkv_bias", "use_bias", "enable_bias", "bias"},
+     &ModelMeta::attention_bias},
+    {{"mlp_bias", "use_bias", "enable_bias", "bias"}, &ModelMeta::mlp_bias},
+    {{"tie_word_embeddings"}, &ModelMeta::tie_embeddings},
+};
+const FlagRow<VariantMeta> kVariantFlags[] = {
+    {{"use_parallel_residual", "parallel_attn"}, &VariantMeta::parallel_residual},
+    {{"use_qk_norm", "qk_layernorm", "qk_ln"}, &VariantMeta::qk_norm},
+    {{"alibi"}, &VariantMeta::alibi},
+    {{"multi_query"}, &VariantMeta::multi_query},
+    {{"new_decoder_architecture"}, &VariantMeta::grouped_heads},
+    {{"do_layer_norm_before"}, &VariantMeta::norm_before},
+    {{"layer_norm_elementwise_affine"}, &VariantMeta::norm_vectors},
+    {{"apply_residual_connection_post_layernorm"}, &VariantMeta::residual_from_norm},
+    {{"scale_attn_weights"}, &VariantMeta::scales_attention},
+    {{"scale_attn_by_inverse_layer_idx"}, &VariantMeta::scales_by_layer},
+};
+const NumberRow<VariantMeta> kVariantNumbers[] = {
+    {{"clip_qkv"}, &VariantMeta::qkv_clip, 0, kAnyNumber},
+    {{"alibi_bias_max"}, &VariantMeta::alibi_bias_max, 0, 1000},
+    {{"embedding_multiplier"}, &VariantMeta::embedding_multiplier, -kAnyNumber, kAnyNumber},
+    {{"residual_multiplier"}, &VariantMeta::residual_multiplier, -kAnyNumber, kAnyNumber},
+    {{"attention_multiplier", "softmax_scale"},
+     &VariantMeta::attention_multiplier,
+     1e-9,
+     kAnyNumber},
+    {{"query_pre_attn_scalar"}, &VariantMeta::attention_scale_base, 1e-9, kAnyNumber},
+    {{"logit_scale"}, &VariantMeta::logit_multiplier, -kAnyNumber, kAnyNumber},
+    {{"logits_scaling"}, &VariantMeta::logit_divisor, 1e-9, kAnyNumber},
+    {{"attn_logit_softcapping"}, &VariantMeta::attention_soft_cap, 1e-3, kAnyNumber},
+    {{"final_logit_softcapping"}, &VariantMeta::logit_soft_cap, 1e-3, kAnyNumber},
+};
+const IntegerRow<VariantMeta> kVariantIntegers[] = {
+    {{"num_ln_in_parallel_attn"}, &VariantMeta::parallel_norm_count, 1, 2},
+    {{"word_embed_proj_dim"}, &VariantMeta::embedding_size, 1, kWidthMax},
+    {{"type_vocab_size"}, &VariantMeta::token_type_count, 0, kWidthMax},
+    {{"pad_token_id"}, &VariantMeta::pad_token_id, -1, kContextTokensMax},
+    {{"num_labels"}, &VariantMeta::label_count, 1, kWidthMax},
+    {{"global_attn_every_n_layers"}, &VariantMeta::global_layer_step, 1, kLayerCountMax},
+    {{"local_attention"}, &VariantMeta::local_attention, 1, kContextTokensMax},
+};
+
+Status read_variant(const Members& config, ModelMeta& meta) {
+  VariantMeta& variant = meta.variant;
+  RETURN_IF_ERROR(read_rows(config, kVariantFlags, variant));
+  RETURN_IF_ERROR(read_rows(config, kVariantNumbers, variant));
+  RETURN_IF_ERROR(read_rows(config, kVariantIntegers, variant));
+  // Why: families have caps unless the file says that there is none.
+  if (is_none(config, "attn_logit_softcapping")) variant.attention_soft_cap = 0;
+  if (is_none(config, "final_logit_softcapping")) variant.logit_soft_cap = 0;
+  RETURN_IF_ERROR(config.read("position_embedding_type", variant.position_kind));
+  RETURN_IF_ERROR(config.read("classifier_pooling", variant.pooling));
+  if (const json* labels = config.find("id2label"); labels != nullptr && labels->is_object()) {
+    variant.label_count = static_cast<std::int64_t>(labels->size());
   }
-  if (object != nullptr) {
-    if (!object->is_object()) return config.wrong(name, *object, "an object");
-    const Members scaling(*object, str(name, "."));
-    if (scaling.find("full_attention") || scaling.find("sliding_attention")) {
-      return unsupported(str(name, ": rotary parameters by layer type are not supported"))
-          .with_where(name);
-    }
-    RETURN_IF_ERROR(scaling.read("type", rope.type));
-    RETURN_IF_ERROR(scaling.read("rope_type", rope.type));
-    RETURN_IF_ERROR(scaling.read("rope_theta", 1.0, kThetaMax, theta));
-    RETURN_IF_ERROR(scaling.read("partial_rotary_factor", 0.0, 1.0, partial));
-    // Why above zero: every one of these is a divisor.
-    constexpr double kSmall = 1e-6;
-    constexpr double kLarge = 1e6;
-    RETURN_IF_ERROR(scaling.read("factor", 1.0, kLarge, rope.factor));
-    RETURN_IF_ERROR(scaling.read(
-        "original_max_position_embeddings", 1, kContextTokensMax, rope.original_context_tokens));
-    RETURN_IF_ERROR(scaling.read("low_freq_factor", kSmall, kLarge, rope.low_freq_factor));
-    RETURN_IF_ERROR(scaling.read("high_freq_factor", kSmall, kLarge, rope.high_freq_factor));
-    RETURN_IF_ERROR(scaling.read("attention_factor", 0.0, kLarge, rope.attention_factor));
-    RETURN_IF_ERROR(scaling.read("mscale", 0.0, kLarge, rope.mscale));
-    RETURN_IF_ERROR(scaling.read("mscale_all_dim", 0.0, kLarge, rope.mscale_all_dim));
-    RETURN_IF_ERROR(scaling.read("beta_fast", 0.0, kLarge, rope.beta_fast));
-    RETURN_IF_ERROR(scaling.read("beta_slow", 0.0, kLarge, rope.beta_slow));
-    std::optional<bool> truncate;
-    RETURN_IF_ERROR(scaling.read("truncate", truncate));
-    rope.truncate = truncate.value_or(true);
+  const json* attention = config.find("attn_config");
+  if (attention == nullptr) return ok_status();
+  if (!attention->is_object()) return config.wrong("attn_config", *attention, "an object");
+  const Members members(*attention, "attn_config.");
+  RETURN_IF_ERROR(read_rows(members, kVariantFlags, variant));
+  return read_rows(members, kVariantNumbers, variant);
+}
+
+constexpr std::int64_t kExpertCountMax = 8192;
+const IntegerRow<MoeMeta> kMoeIntegers[] = {
+    {{"num_local_experts", "num_experts", "n_routed_experts"},
+     &MoeMeta::expert_count,
+     0,
+     kExpertCountMax},
+    {{"num_experts_per_tok"}, &MoeMeta::chosen_count, 0, kExpertCountMax},
+    {{"moe_intermediate_size"}, &MoeMeta::ffn_size, 1, kFfnSizeMax},
+    {{"shared_expert_intermediate_size"}, &MoeMeta::shared_ffn_size, 0, kFfnSizeMax},
+    {{"n_shared_experts"}, &MoeMeta::shared_count, 0, kExpertCountMax},
+    {{"n_group"}, &MoeMeta::group_count, 1, kExpertCountMax},
+    {{"topk_group"}, &MoeMeta::chosen_group_count, 1, kExpertCountMax},
+    {{"first_k_dense_replace"}, &MoeMeta::dense_layer_count, 0, kLayerCountMax},
+    {{"decoder_sparse_step", "moe_layer_freq"}, &MoeMeta::layer_step, 1, kLayerCountMax},
+};
+const NumberRow<MoeMeta> kMoeNumbers[] = {
+    {{"routed_scaling_factor"}, &MoeMeta::weight_scale, -kAnyNumber, kAnyNumber},
+    {{"swiglu_limit"}, &MoeMeta::activation_limit, 1e-3, kAnyNumber},
+};
+const FlagRow<MoeMeta> kMoeFlags[] = {{{"norm_topk_prob"}, &MoeMeta::renormalizes}};
+
+Status read_moe(const Members& config, ModelMeta& meta) {
+  MoeMeta& moe = meta.moe;
+  RETURN_IF_ERROR(read_rows(config, kMoeIntegers, moe));
+  RETURN_IF_ERROR(read_rows(config, kMoeNumbers, moe));
+  RETURN_IF_ERROR(read_rows(config, kMoeFlags, moe));
+  RETURN_IF_ERROR(config.read("scoring_func", moe.scoring));
+  RETURN_IF_ERROR(config.read("topk_method", moe.method));
+  const json* list = config.find("mlp_only_layers");
+  if (list == nullptr) return ok_status();
+  const auto is_layer = [&](const json& item) {
+    return item.is_number_integer() && item >= 0 && item < meta.layer_count;
+  };
+  if (!list->is_array() || !std::all_of(list->begin(), list->end(), is_layer)) {
+    return config.wrong("mlp_only_layers", *list, "a list of numbers of layers");
   }
-  RETURN_IF_ERROR(config.read(
-      "original_max_position_embeddings", 1, kContextTokensMax, rope.original_context_tokens));
-  rope.theta = theta.value_or(rope.theta);
-  rope.partial_rotary_factor = partial.value_or(1.0);
+  for (const json& item : *list) moe.dense_layers.push_back(item.get<std::int64_t>());
+  return ok_status();
+}
+
+const IntegerRow<LatentMeta> kLatentRows[] = {
+    {{"q_lora_rank"}, &LatentMeta::query_rank, 1, kWidthMax},
+    {{"kv_lora_rank"}, &LatentMeta::rank, 1, kWidthMax},
+    {{"qk_nope_head_dim"}, &LatentMeta::nope_dim, 1, kHeadDimMax},
+    {{"qk_rope_head_dim"}, &LatentMeta::rope_dim, 1, kHeadDimMax},
+    {{"v_head_dim"}, &LatentMeta::value_dim, 1, kHeadDimMax},
+};
+
+// The activation, as the families spell it.
+Status read_activation(const Members& config, ModelMeta& meta) {
+  // Why the second goes first: Gemma's files hold both, and that one counts.
+  for (const char* key : {"hidden_activation", "hidden_act", "activation_function", "activation"}) {
+    if (config.find(key) != nullptr) return config.read(key, meta.activation);
+  }
+  return ok_status();
+}
+
+Status read_norm_eps(const Members& config, ModelMeta& meta) {
+  for (const char* key : {"rms_norm_eps",
+                          "layer_norm_eps",
+                          "layer_norm_epsilon",
+                          "layernorm_epsilon",
+                          "norm_epsilon",
+                          "norm_eps"}) {
+    if (config.find(key) != nullptr) return config.read(key, 0.0, 1.0, meta.norm_eps);
+  }
   return ok_status();
 }
 
@@ -305,13 +591,15 @@ Status read_config(const json& document, ModelMeta& meta, std::set<std::int32_t>
   const Members config(document, "");
   RETURN_IF_ERROR(read_names(config, meta));
   RETURN_IF_ERROR(read_sizes(config, meta));
-  RETURN_IF_ERROR(config.read("hidden_act", meta.activation));
-  RETURN_IF_ERROR(config.read("rms_norm_eps", 0.0, 1.0, meta.norm_eps));
-  RETURN_IF_ERROR(config.read("attention_bias", meta.attention_bias));
-  RETURN_IF_ERROR(config.read("mlp_bias", meta.mlp_bias));
-  RETURN_IF_ERROR(config.read("tie_word_embeddings", meta.tie_embeddings));
-  RETURN_IF_ERROR(read_sliding_window(config, meta));
+  RETURN_IF_ERROR(read_activation(config, meta));
+  RETURN_IF_ERROR(read_norm_eps(config, meta));
+  RETURN_IF_ERROR(read_rows(config, kBiasRows, meta));
+  RETURN_IF_ERROR(read_windows(config, meta));
   RETURN_IF_ERROR(read_rope(config, meta));
+  RETURN_IF_ERROR(read_rope_layers(config, meta));
+  RETURN_IF_ERROR(read_variant(config, meta));
+  RETURN_IF_ERROR(read_moe(config, meta));
+  RETURN_IF_ERROR(read_rows(config, kLatentRows, meta.latent));
   return read_tokens(config, meta, eos);
 }
 

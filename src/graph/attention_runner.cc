@@ -41,10 +41,13 @@ std::int32_t range_count(std::int64_t keys) {
 
 }  // namespace
 
-AttentionRunner::AttentionRunner(const Program& program, device::CpuDevice& device)
+AttentionRunner::AttentionRunner(const Program& program,
+                                 const Constants& constants,
+                                 device::CpuDevice& device)
     : device_(device),
       table_(device.kernels()),
       program_(program),
+      constants_(constants),
       kernel_(find_kernel(device.kernels(), program.arithmetic.kv)) {}
 
 Status AttentionRunner::allocate(const StepLimits& limits) {
@@ -106,7 +109,8 @@ void AttentionRunner::cut_tiles(const Step& step) noexcept {
   std::int64_t pairs = 0;  // of a query row and a key
   for (std::size_t s = 0; s < step.sequences.size(); ++s) {
     const SequenceSlice& slice = step.sequences[s];
-    pairs += std::int64_t{slice.token_count} * (slice.context_before + slice.token_count);
+    const std::int32_t keys = slice.context_before + slice.token_count;
+    pairs += std::int64_t{slice.token_count} * keys;
     for (std::int32_t begin = 0; begin < slice.token_count; begin += kTileRows) {
       DCHECK(static_cast<std::size_t>(tile_count_) < tiles_.size());
       Tile& tile = tiles_[static_cast<std::size_t>(tile_count_++)];
@@ -115,7 +119,8 @@ void AttentionRunner::cut_tiles(const Step& step) noexcept {
       tile.row_begin = begin;
       tile.row_end = std::min(begin + kTileRows, slice.token_count);
       const std::int64_t queries = (tile.row_end - tile.row_begin) * (shape.heads / shape.kv_heads);
-      tile.cost = (slice.context_before + tile.row_end) * (queries + kKeyCost);
+      tile.key_count = shape.is_bidirectional ? keys : slice.context_before + tile.row_end;
+      tile.cost = tile.key_count * (queries + kKeyCost);
     }
   }
   // Two products of head_dim for each pair; vectors there are shorter than in a linear.
@@ -127,8 +132,7 @@ void AttentionRunner::cut_tiles(const Step& step) noexcept {
 void AttentionRunner::split_tile(std::int32_t index, std::int64_t cost_max) noexcept {
   const AttentionShape& shape = program_.attention;
   Tile& tile = tiles_[static_cast<std::size_t>(index)];
-  const SequenceSlice& slice = step_->sequences[static_cast<std::size_t>(tile.sequence)];
-  const std::int32_t ranges = range_count(std::int64_t{slice.context_before} + tile.row_end);
+  const std::int32_t ranges = range_count(tile.key_count);
   const std::int64_t queries = (tile.row_end - tile.row_begin) * (shape.heads / shape.kv_heads);
   const std::int64_t stride = ranges * kernels::attention_partial_floats(
                                            queries, static_cast<std::int32_t>(shape.head_dim));
@@ -205,6 +209,12 @@ void AttentionRunner::run_item(const AttentionOp& op,
   args.head_dim = static_cast<std::int32_t>(shape.head_dim);
   args.block_size = static_cast<std::int32_t>(kBlockSize);
   args.scale = op.scale;
+  args.reach_before = op.reach_before;
+  args.reach_after = op.reach_after;
+  args.key_count = slice.context_before + slice.token_count;
+  args.soft_cap = op.soft_cap;
+  args.slopes = op.slopes.empty() ? nullptr : op.slopes.data();
+  args.sinks = constants_.find(op.sinks);
   args.scratch = reinterpret_cast<float*>(scratch_.data()) + scratch_stride_ * worker;
   if (tile.piece_count == 1) {
     kernel_(args);

@@ -2,7 +2,7 @@
 // results of ranges of keys where several threads share a long context. A row's bits depend on
 // neither: ranges are fixed by position and merged in order, whoever computes them.
 // Thread: one engine thread; store() and attend() also use the workers of the device.
-// Ownership: owns the cache and its scratch; program and device are borrowed.
+// Ownership: owns the cache and its scratch; program, constants and device are borrowed.
 #pragma once
 
 #include <atomic>
@@ -13,6 +13,7 @@
 #include "base/anonymous_memory.h"
 #include "base/result.h"
 #include "device/cpu.h"
+#include "graph/constants.h"
 #include "graph/kv_cache.h"
 #include "graph/program.h"
 
@@ -23,7 +24,7 @@ struct StepLimits;
 
 class AttentionRunner {
  public:
-  AttentionRunner(const Program& program, device::CpuDevice& device);
+  AttentionRunner(const Program& program, const Constants& constants, device::CpuDevice& device);
 
   // Allocates all that steps within the limits need. Failures: resource_exhausted with the numbers.
   Status allocate(const StepLimits& limits);
@@ -50,7 +51,8 @@ class AttentionRunner {
     std::int32_t sequence = 0;
     std::int32_t row_begin = 0;  // within the sequence's slice
     std::int32_t row_end = 0;
-    std::int64_t cost = 0;  // of one key/value head
+    std::int32_t key_count = 0;  // that its rows see, where nothing limits their reach
+    std::int64_t cost = 0;       // of one key/value head
     // Of a tile whose ranges of keys are split: items that share it, where its partials are (those
     // of head h at partials + h * partials_stride), and its first count of items to come.
     std::int32_t piece_count = 1;
@@ -79,6 +81,7 @@ class AttentionRunner {
   device::CpuDevice& device_;
   const kernels::KernelTable& table_;
   const Program& program_;
+  const Constants& constants_;
   kernels::AttentionFn kernel_ = nullptr;
   KvCache cache_;
   AnonymousMemory scratch_;  // Shape: [workers][scratch_stride_] floats

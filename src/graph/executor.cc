@@ -12,22 +12,19 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "graph/attention_runner.h"
+#include "graph/expert_runner.h"
 #include "graph/fusion.h"
 #include "graph/memory_planner.h"
-#include "tensor/quant/quant_format.h"
+#include "graph/row_ops.h"
+#include "graph/step_values.h"
 
 namespace inferneo::graph {
 namespace {
 
-using kernels::F16;
 using kernels::KernelTable;
-using tensor::DType;
 
 constexpr std::int64_t kBlockSize = limits::kKvBlockSizeTokens;
 
-// Multiply-adds below which handing work to another thread costs more than it saves: a section
-// costs about 2 us, and one core needs 4 us to read that many bf16 weights.
-constexpr std::int64_t kSectionWorkMin = 1 << 15;
 // Output columns are handed out in multiples of this: whole cache lines of results, and two panels
 // of a packed matrix, which kernels take side by side.
 constexpr std::int64_t kColumnGrain = 2 * kernels::kPanelOutputs;
@@ -46,18 +43,19 @@ std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// Items of a section such that each piece is worth a thread.
-std::int64_t grain_for(std::int64_t work_per_item, std::int64_t multiple) {
-  const std::int64_t items = kSectionWorkMin / std::max<std::int64_t>(work_per_item, 1);
-  return round_up(std::max<std::int64_t>(items, 1), multiple);
-}
-
 // A block of results.
 struct Block {
   std::int64_t row_begin = 0;  // a multiple of kInputRows
   std::int64_t row_end = 0;
   std::int64_t begin = 0;  // columns
   std::int64_t end = 0;
+};
+
+// Cosines and sines of a rope.
+struct Rotation {
+  std::int64_t pairs = 0;
+  std::vector<float> cos;  // Shape: [tokens][pairs]
+  std::vector<float> sin;
 };
 
 // Where a linear writes: element (row, column) is at data[row * stride + column].
@@ -80,34 +78,31 @@ class Executor::Impl {
         device_(device),
         table_(device.kernels()),
         fusions_(find_fusions(program)),
-        attention_(program, device) {}
+        values_(program),
+        row_ops_(values_, constants, device),
+        experts_(program, constants, matrices, values_, device),
+        attention_(program, constants, device) {}
 
   Status allocate(const StepLimits& limits);
   std::span<float> run(const Step& step) noexcept;
   [[nodiscard]] std::span<const float> hidden() const noexcept { return hidden_; }
 
-  void operator()(const EmbedOp& op) noexcept;
-  void operator()(const RmsNormOp& op) noexcept;
   void operator()(const LinearOp& op) noexcept;
   void operator()(const GatedLinearOp& op) noexcept;
   void operator()(const StoreKvOp& op) noexcept;
   void operator()(const AttentionOp& op) noexcept;
-  void operator()(const GatherRowsOp& op) noexcept;
+  void operator()(const PositionOp& op) noexcept { row_ops_.add_positions(op, positions_.data()); }
+  void operator()(const HeadLinearOp& op) noexcept { experts_(op); }
+  void operator()(const ExpertsOp& op) noexcept { experts_(op); }
+  template <typename RowOp>
+  void operator()(const RowOp& op) noexcept {
+    row_ops_(op);
+  }
 
  private:
-  [[nodiscard]] const Value& value(ValueId id) const {
-    return program_.values[static_cast<std::size_t>(id)];
-  }
-  [[nodiscard]] float* at(ValueId id, std::int64_t row = 0) const {
-    std::byte* base = workspace_.data() + layout_.offsets[static_cast<std::size_t>(id)];
-    return reinterpret_cast<float*>(base) + row * value(id).width;
-  }
-  [[nodiscard]] std::int64_t rows(ValueId id) const {
-    std::size_t count = step_->logit_rows.size();
-    if (value(id).rows == Rows::kTokens) count = step_->token_ids.size();
-    if (value(id).rows == Rows::kOutputs) count += step_->hidden_rows.size();
-    return static_cast<std::int64_t>(count);
-  }
+  [[nodiscard]] const Value& value(ValueId id) const { return values_[id]; }
+  [[nodiscard]] float* at(ValueId id, std::int64_t row = 0) const { return values_.at(id, row); }
+  [[nodiscard]] std::int64_t rows(ValueId id) const { return values_.rows(id); }
   // Products of gate and up of a block, kFreshResults each.
   [[nodiscard]] float* products(int worker) const {
     return reinterpret_cast<float*>(products_.data()) + 2 * kFreshResults * worker;
@@ -148,7 +143,7 @@ class Executor::Impl {
   }
 
   void place_rows() noexcept;
-  void compute_rotation() noexcept;
+  void compute_rotation(const Rope& rope, Rotation& rotation) noexcept;
   void prepare_input(ValueId in) noexcept;
   void prepare_rows(ValueId in, std::int64_t begin, std::int64_t end) const noexcept;
   [[nodiscard]] const std::byte* packed_input(const kernels::InputOps* ops) const noexcept;
@@ -168,6 +163,8 @@ class Executor::Impl {
                     std::int64_t column_end,
                     std::int64_t row_begin,
                     std::int64_t row_end) const noexcept;
+  // Heads of one row.
+  void rotate(std::int32_t rope, std::int64_t row, float* heads, std::int64_t count) const noexcept;
 
   const Program& program_;
   const Constants& constants_;
@@ -179,6 +176,9 @@ class Executor::Impl {
   MemoryLayout layout_;
   AnonymousMemory workspace_;
   AnonymousMemory products_;  // Shape: [workers][2][kFreshResults]
+  StepValues values_;
+  RowOps row_ops_;
+  ExpertRunner experts_;
   AttentionRunner attention_;
 
   // First packed input of each operation, by index in matrices_.inputs(). Shape: [ops + 1]
@@ -190,8 +190,7 @@ class Executor::Impl {
   std::size_t op_ = 0;                     // index of the operation in progress
   std::vector<std::int32_t> positions_;    // Shape: [tokens]
   std::vector<std::uint32_t> row_blocks_;  // Shape: [tokens]; block that holds the row's key
-  std::vector<float> cos_;                 // Shape: [tokens][rotary_dim / 2]
-  std::vector<float> sin_;
+  std::vector<Rotation> rotations_;        // by rope
 };
 
 Status Executor::Impl::allocate(const StepLimits& limits) {
@@ -213,6 +212,8 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
       AnonymousMemory::allocate(
           static_cast<std::size_t>(2 * kFreshResults * device_.thread_count()) * sizeof(float),
           "products of the workers"));
+  values_.place(layout_, workspace_.data());
+  RETURN_IF_ERROR(experts_.allocate(limits));
   RETURN_IF_ERROR(attention_.allocate(limits));
 
   for (std::size_t op = 0, input = 0; op <= program_.ops.size(); ++op) {
@@ -223,20 +224,26 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
     first_input_.push_back(input);
   }
   const auto tokens = static_cast<std::size_t>(limits.token_count_max);
-  const std::size_t pairs = program_.rope.inverse_frequencies.size();
   positions_.resize(tokens);
   row_blocks_.resize(tokens);
-  cos_.resize(tokens * pairs);
-  sin_.resize(tokens * pairs);
+  for (const Rope& rope : program_.ropes) {
+    const std::size_t pairs = rope.inverse_frequencies.size();
+    rotations_.push_back({static_cast<std::int64_t>(pairs),
+                          std::vector<float>(tokens * pairs),
+                          std::vector<float>(tokens * pairs)});
+  }
   return ok_status();
 }
 
 std::span<float> Executor::Impl::run(const Step& step) noexcept {
   const device::CpuDevice::Turn turn(device_);
   step_ = &step;
+  values_.set_step(&step);
   place_rows();
   attention_.plan(step);
-  compute_rotation();
+  for (std::size_t i = 0; i < rotations_.size(); ++i) {
+    compute_rotation(program_.ropes[i], rotations_[i]);
+  }
   for (op_ = 0; op_ < program_.ops.size(); ++op_) {
     if (!fusions_[op_].absorbed) std::visit(*this, program_.ops[op_]);
   }
@@ -264,18 +271,18 @@ void Executor::Impl::place_rows() noexcept {
 
 // Why in f32, product included: transformers computes the angles so, and at large positions the
 // rounding of the product is visible in the logits.
-void Executor::Impl::compute_rotation() noexcept {
-  const std::vector<float>& frequencies = program_.rope.inverse_frequencies;
-  const auto pairs = static_cast<std::int64_t>(frequencies.size());
+void Executor::Impl::compute_rotation(const Rope& rope, Rotation& rotation) noexcept {
+  const std::vector<float>& frequencies = rope.inverse_frequencies;
+  const std::int64_t pairs = rotation.pairs;
   auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
     for (std::int64_t row = begin; row < end; ++row) {
       const auto position = static_cast<float>(positions_[static_cast<std::size_t>(row)]);
-      float* cosines = cos_.data() + row * pairs;
-      float* sines = sin_.data() + row * pairs;
+      float* cosines = rotation.cos.data() + row * pairs;
+      float* sines = rotation.sin.data() + row * pairs;
       for (std::int64_t i = 0; i < pairs; ++i) {
         const float angle = position * frequencies[static_cast<std::size_t>(i)];
-        cosines[i] = std::cos(angle) * program_.rope.scale;
-        sines[i] = std::sin(angle) * program_.rope.scale;
+        cosines[i] = std::cos(angle) * rope.scale;
+        sines[i] = std::sin(angle) * rope.scale;
       }
     }
   };
@@ -284,41 +291,13 @@ void Executor::Impl::compute_rotation() noexcept {
       static_cast<std::int64_t>(step_->token_ids.size()), grain_for(200 * pairs, 1), body);
 }
 
-void Executor::Impl::operator()(const EmbedOp& op) noexcept {
-  const std::int64_t width = value(op.out).width;
-  const std::size_t stride =
-      static_cast<std::size_t>(width / dtype_block_elements(op.table.dtype)) *
-      dtype_block_size(op.table.dtype);
-  auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
-    for (std::int64_t row = begin; row < end; ++row) {
-      const std::int64_t id = step_->token_ids[static_cast<std::size_t>(row)];
-      tensor::dequantize_row(op.table.dtype,
-                             op.table.data + static_cast<std::size_t>(id) * stride,
-                             width,
-                             at(op.out, row));
-    }
-  };
-  device_.parallel_for(rows(op.out), grain_for(4 * width, 1), body);
-}
-
-void Executor::Impl::operator()(const RmsNormOp& op) noexcept {
-  const std::int64_t width = value(op.in).width;
-  const float* weight = constants_.find(op.weight);
-  auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
-    for (std::int64_t row = begin; row < end; ++row) {
-      table_.rms_norm(at(op.in, row), weight, op.eps, at(op.out, row), width);
-    }
-  };
-  device_.parallel_for(rows(op.in), grain_for(8 * width, 1), body);
-}
-
 // Makes the input of the linears in progress once for all of their parts: normed, if a norm runs
 // with them, and packed in each way that they read it.
 // Why rows in groups: packing takes them so. A step of one group, as decoding a few sequences is,
 // is done by the caller alone, which takes it less time than a barrier.
 void Executor::Impl::prepare_input(ValueId in) noexcept {
   constexpr std::int64_t kGroup = kernels::kInputRows;
-  const RmsNormOp* norm = fusions_[op_].norm;
+  const NormOp* norm = fusions_[op_].norm;
   if (norm == nullptr && first_input_[op_] == first_input_[op_ + 1]) return;
   auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
     for (; begin < end; begin += kGroup) prepare_rows(in, begin, std::min(begin + kGroup, end));
@@ -329,10 +308,10 @@ void Executor::Impl::prepare_input(ValueId in) noexcept {
 
 void Executor::Impl::prepare_rows(ValueId in, std::int64_t begin, std::int64_t end) const noexcept {
   const std::int64_t width = value(in).width;
-  if (const RmsNormOp* norm = fusions_[op_].norm) {
-    const float* weight = constants_.find(norm->weight);
+  if (const NormOp* op = fusions_[op_].norm) {
+    const std::int64_t stretches = width / op->norm.width;
     for (std::int64_t row = begin; row < end; ++row) {
-      table_.rms_norm(at(norm->in, row), weight, norm->eps, at(in, row), width);
+      apply_norm(table_, constants_, op->norm, at(op->in, row), 0, stretches, at(in, row));
     }
   }
   for (std::size_t i = first_input_[op_]; i < first_input_[op_ + 1]; ++i) {
@@ -389,16 +368,7 @@ void Executor::Impl::linear_part(ValueId in,
   args.x_stride = args.k;
   args.y_stride = out.stride;
   args.accumulate = part.accumulate;
-  switch (matrix.dtype) {
-    case DType::kBf16:
-      table_.linear_f32_bf16(args);
-      break;
-    case DType::kF16:
-      table_.linear_f32_f16(args);
-      break;
-    default:
-      table_.linear_f32_f32(args);
-  }
+  find_linear(table_, matrix.dtype)(args);
 }
 
 void Executor::Impl::operator()(const LinearOp& op) noexcept {
@@ -451,7 +421,7 @@ void Executor::Impl::operator()(const GatedLinearOp& op) noexcept {
       linear_part(op.in, op.gate, block, {gate - origin, width});
       linear_part(op.in, op.up, block, {up - origin, width});
       for (std::int64_t row = block.row_begin; row < block.row_end; ++row) {
-        table_.silu_mul(gate, up, at(op.out, row) + block.begin, width);
+        table_.activate(op.activation, gate, up, at(op.out, row) + block.begin, width);
         gate += width;
         up += width;
       }
@@ -464,7 +434,8 @@ void Executor::Impl::operator()(const GatedLinearOp& op) noexcept {
       body);
 }
 
-// Rotates heads of q and k and stores those of k and v: columns and rows of one of these values.
+// Norms and rotates heads of q and k and stores those of k and v: columns and rows of one of these
+// values.
 void Executor::Impl::finish_heads(const StoreKvOp& op,
                                   ValueId id,
                                   std::int64_t column_begin,
@@ -472,19 +443,19 @@ void Executor::Impl::finish_heads(const StoreKvOp& op,
                                   std::int64_t row_begin,
                                   std::int64_t row_end) const noexcept {
   const AttentionShape& shape = program_.attention;
-  const auto pairs = static_cast<std::int64_t>(program_.rope.inverse_frequencies.size());
   const std::int64_t head_begin = column_begin / shape.head_dim;
   const std::int64_t head_end = column_end / shape.head_dim;
-  const auto rotate = program_.rope.adjacent ? table_.rope_adjacent : table_.rope;
+  const Norm& norm = id == op.q ? op.q_norm : op.k_norm;
   for (std::int64_t row = row_begin; row < row_end; ++row) {
     float* heads = at(id, row);
     if (id != op.v) {
-      rotate(heads + column_begin,
-             cos_.data() + row * pairs,
-             sin_.data() + row * pairs,
-             head_end - head_begin,
-             shape.head_dim,
-             2 * pairs);
+      float* first = heads + column_begin;
+      if (norm.width > 0) {
+        const std::int64_t stretch = column_begin / norm.width;
+        const std::int64_t stretches = (column_end - column_begin) / norm.width;
+        apply_norm(table_, constants_, norm, first, stretch, stretches, first);
+      }
+      if (op.rope != kNone) rotate(op.rope, row, first, head_end - head_begin);
     }
     if (id == op.q) continue;
     const std::int64_t block = row_blocks_[static_cast<std::size_t>(row)];
@@ -494,9 +465,25 @@ void Executor::Impl::finish_heads(const StoreKvOp& op,
   }
 }
 
+void Executor::Impl::rotate(std::int32_t rope,
+                            std::int64_t row,
+                            float* heads,
+                            std::int64_t count) const noexcept {
+  const Rotation& rotation = rotations_[static_cast<std::size_t>(rope)];
+  const bool adjacent = program_.ropes[static_cast<std::size_t>(rope)].adjacent;
+  const auto kernel = adjacent ? table_.rope_adjacent : table_.rope;
+  kernel(heads,
+         rotation.cos.data() + row * rotation.pairs,
+         rotation.sin.data() + row * rotation.pairs,
+         count,
+         program_.attention.head_dim,
+         2 * rotation.pairs);
+}
+
 void Executor::Impl::operator()(const StoreKvOp& op) noexcept {
   auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
     for (const ValueId id : {op.q, op.k, op.v}) {
+      if (id == kNone) continue;
       finish_heads(op, id, 0, value(id).width, begin, end);
     }
   };
@@ -505,14 +492,6 @@ void Executor::Impl::operator()(const StoreKvOp& op) noexcept {
 
 void Executor::Impl::operator()(const AttentionOp& op) noexcept {
   attention_.attend(op, at(op.q), at(op.out));
-}
-
-void Executor::Impl::operator()(const GatherRowsOp& op) noexcept {
-  const std::size_t size = static_cast<std::size_t>(value(op.in).width) * sizeof(float);
-  std::int64_t out = 0;
-  for (const auto& wanted : {step_->logit_rows, step_->hidden_rows}) {
-    for (const std::int32_t row : wanted) std::memcpy(at(op.out, out++), at(op.in, row), size);
-  }
 }
 
 Executor::Executor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -15,7 +15,7 @@ ValueId linear_input(const Op& op) {
 
 // Why the input of the norm must live on: packed rows are written while other rows are still to be
 // normed, and the memory plan may put them where a value lay that nobody reads any more.
-bool joins_next(const Program& program, const RmsNormOp& norm, std::int32_t index) {
+bool joins_next(const Program& program, const NormOp& norm, std::int32_t index) {
   const Value& in = program.values[static_cast<std::size_t>(norm.in)];
   const Value& out = program.values[static_cast<std::size_t>(norm.out)];
   const Op& next = program.ops[static_cast<std::size_t>(index) + 1];
@@ -39,7 +39,7 @@ bool joins_previous(const StoreKvOp& store, const Op& previous) {
 std::vector<OpFusion> find_fusions(const Program& program) {
   std::vector<OpFusion> fusions(program.ops.size());
   for (std::size_t i = 0; i < program.ops.size(); ++i) {
-    const auto* norm = std::get_if<RmsNormOp>(&program.ops[i]);
+    const auto* norm = std::get_if<NormOp>(&program.ops[i]);
     if (norm != nullptr && i + 1 < program.ops.size() &&
         joins_next(program, *norm, static_cast<std::int32_t>(i))) {
       fusions[i].absorbed = true;

@@ -12,7 +12,7 @@ namespace inferneo::graph {
 
 struct OpFusion {
   bool absorbed = false;             // runs as part of another operation
-  const RmsNormOp* norm = nullptr;   // makes the input of this linear
+  const NormOp* norm = nullptr;      // makes the input of this linear
   const StoreKvOp* store = nullptr;  // rotates and stores the results of this linear
 };
 

@@ -33,9 +33,9 @@ TEST(Fusion, a_layer_becomes_five_operations) {
   ASSERT_EQ(fusions.size(), 11U);
   for (const std::size_t i : {1, 3, 6}) EXPECT_TRUE(fusions[i].absorbed) << i;
   for (const std::size_t i : {0, 2, 4, 5, 7, 8, 9, 10}) EXPECT_FALSE(fusions[i].absorbed) << i;
-  EXPECT_EQ(fusions[2].norm, &std::get<RmsNormOp>(program.ops[1]));
+  EXPECT_EQ(fusions[2].norm, &std::get<NormOp>(program.ops[1]));
   EXPECT_EQ(fusions[2].store, &std::get<StoreKvOp>(program.ops[3]));
-  EXPECT_EQ(fusions[7].norm, &std::get<RmsNormOp>(program.ops[6]));
+  EXPECT_EQ(fusions[7].norm, &std::get<NormOp>(program.ops[6]));
   EXPECT_EQ(fusions[7].store, nullptr);
 }
 

@@ -55,12 +55,13 @@ Result<KvCache> KvCache::allocate(const Program& program, std::int64_t block_cou
   cache.dtype_ = program.arithmetic.kv;
   cache.kv_heads_ = shape.kv_heads;
   cache.head_dim_ = shape.head_dim;
+  cache.planes_ = shape.is_latent ? 1 : 2;
   const auto rows = static_cast<std::size_t>(block_count * shape.kv_heads) *
                     static_cast<std::size_t>(limits::kKvBlockSizeTokens);
   cache.plane_size_ =
       rows * static_cast<std::size_t>(shape.head_dim) * tensor::dtype_size(cache.dtype_);
   if (cache.dtype_ == DType::kI8) cache.scales_size_ = rows * sizeof(float);
-  CHECK(2 * static_cast<std::size_t>(shape.layers) * (cache.plane_size_ + cache.scales_size_) ==
+  CHECK(cache.planes_ * static_cast<std::size_t>(shape.layers) * cache.plane_stride() ==
         count * block_size);
   ASSIGN_OR_RETURN(
       cache.memory_,

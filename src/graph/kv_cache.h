@@ -1,6 +1,7 @@
 // The bytes of the paged key/value cache of one runner. For each layer the keys of all blocks, then
 // their values; within a block [kv_head][slot][head_dim], as the attention kernels read it. int8
-// elements have a scale for each row, held apart as [block][kv_head][slot].
+// elements have a scale for each row, held apart as [block][kv_head][slot]. Of a latent cache the
+// keys are the values, too.
 // Thread: one engine thread and the workers of its device. Ownership: owns the memory.
 #pragma once
 
@@ -23,18 +24,14 @@ class KvCache {
   static Result<KvCache> allocate(const Program& program, std::int64_t block_count);
 
   [[nodiscard]] std::byte* keys(std::int32_t layer) const {
-    return memory_.data() + static_cast<std::size_t>(layer) * 2 * (plane_size_ + scales_size_);
+    return memory_.data() + static_cast<std::size_t>(layer) * planes_ * plane_stride();
   }
-  [[nodiscard]] std::byte* values(std::int32_t layer) const { return keys(layer) + plane_size_; }
+  [[nodiscard]] std::byte* values(std::int32_t layer) const {
+    return keys(layer) + (planes_ - 1) * plane_stride();
+  }
   // Null but for int8.
-  [[nodiscard]] float* key_scales(std::int32_t layer) const {
-    if (scales_size_ == 0) return nullptr;
-    return reinterpret_cast<float*>(values(layer) + plane_size_);
-  }
-  [[nodiscard]] float* value_scales(std::int32_t layer) const {
-    if (scales_size_ == 0) return nullptr;
-    return reinterpret_cast<float*>(values(layer) + plane_size_ + scales_size_);
-  }
+  [[nodiscard]] float* key_scales(std::int32_t layer) const { return scales_of(keys(layer)); }
+  [[nodiscard]] float* value_scales(std::int32_t layer) const { return scales_of(values(layer)); }
 
   enum class Plane : std::uint8_t { kKeys, kValues };
   struct Slot {
@@ -52,10 +49,16 @@ class KvCache {
              const float* heads) const noexcept;
 
  private:
+  [[nodiscard]] std::size_t plane_stride() const { return plane_size_ + scales_size_; }
+  [[nodiscard]] float* scales_of(std::byte* plane) const {
+    return scales_size_ == 0 ? nullptr : reinterpret_cast<float*>(plane + plane_size_);
+  }
+
   AnonymousMemory memory_;
   tensor::DType dtype_ = tensor::DType::kF32;
   std::int64_t kv_heads_ = 0;
   std::int64_t head_dim_ = 0;
+  std::size_t planes_ = 2;       // of a layer: keys and values, or what is both
   std::size_t plane_size_ = 0;   // all keys, or all values, of a layer
   std::size_t scales_size_ = 0;  // scales of a plane
 };

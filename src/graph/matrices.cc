@@ -43,23 +43,53 @@ std::optional<MatrixFormat> format_of(DType dtype) {
                       .codebook = quant->codebook};
 }
 
-MatrixPlan plan_matrix(const TensorView& view, bool packed, const kernels::KernelTable& table) {
+MatrixPlan plan_matrix(const MatrixSource& source, bool packed, const kernels::KernelTable& table) {
+  const TensorView& view = source.view;
   MatrixPlan plan;
   if (packed) plan.ops = find_matrix_ops(table, view.dtype);
   if (plan.ops != nullptr) {
     plan.form = Form::kPacked;
     plan.format = *format_of(view.dtype);
     plan.size = static_cast<std::uint64_t>(panel_count(view)) * plan.ops->panel_size(view.shape[1]);
-  } else if (tensor::is_quantized(view.dtype)) {
+  } else if (tensor::is_quantized(view.dtype) || !source.is_plain()) {
     plan.form = Form::kConverted;
     plan.size = static_cast<std::uint64_t>(view.shape.element_count()) * sizeof(float);
   }
   return plan;
 }
 
-const std::byte* row_of(const TensorView& view, std::int64_t row) {
-  const std::int64_t blocks = view.shape[1] / tensor::dtype_block_elements(view.dtype);
-  return view.data + static_cast<std::size_t>(row * blocks) * tensor::dtype_block_size(view.dtype);
+const std::byte* row_of(const MatrixSource& source, std::int64_t row) {
+  const TensorView& view = source.view;
+  const std::int64_t stride = source.is_plain() ? view.shape[1] : source.row_stride;
+  const std::int64_t blocks = row * stride / tensor::dtype_block_elements(view.dtype);
+  return view.data + static_cast<std::size_t>(blocks) * tensor::dtype_block_size(view.dtype);
+}
+
+bool has_whole_rows(const MatrixSource& source) {
+  return source.is_plain() || source.column_stride == 1;
+}
+
+// The elements of a row whose columns lie apart, one after the other.
+void gather_row(const MatrixSource& source, std::int64_t row, std::byte* out) noexcept {
+  const std::size_t size = tensor::dtype_size(source.view.dtype);
+  const std::size_t stride = static_cast<std::size_t>(source.column_stride) * size;
+  const std::byte* from = row_of(source, row);
+  for (std::int64_t i = 0; i < source.view.shape[1]; ++i, from += stride, out += size) {
+    std::memcpy(out, from, size);
+  }
+}
+
+// Writes a row as f32. Scratch: bytes of a row, where its columns lie apart.
+void read_row(const MatrixSource& source,
+              std::int64_t row,
+              std::byte* scratch,
+              float* out) noexcept {
+  const std::byte* bytes = row_of(source, row);
+  if (!has_whole_rows(source)) {
+    gather_row(source, row, scratch);
+    bytes = scratch;
+  }
+  tensor::dequantize_row(source.view.dtype, bytes, source.view.shape[1], out);
 }
 
 // Codes, scales and minimums of a panel's rows, or its halves where the file does not align them.
@@ -68,11 +98,12 @@ std::size_t scratch_size(std::int64_t k) {
   return round_up(static_cast<std::size_t>(kPanelOutputs * k) * 2, std::size_t{kAlignment});
 }
 
-kernels::PanelSource unpack_codes(const TensorView& view,
+kernels::PanelSource unpack_codes(const MatrixSource& matrix,
                                   const MatrixFormat& format,
                                   std::int64_t first_row,
                                   std::int64_t row_count,
                                   std::byte* scratch) noexcept {
+  const TensorView& view = matrix.view;
   const std::int64_t k = view.shape[1];
   const std::int64_t groups = k / format.group;
   auto* scales = reinterpret_cast<float*>(scratch);
@@ -81,7 +112,7 @@ kernels::PanelSource unpack_codes(const TensorView& view,
   const QuantFormat* quant = tensor::find_quant_format(view.dtype);
   for (std::int64_t i = 0; i < row_count; ++i) {
     quant->unpack(
-        row_of(view, first_row + i), k, {codes + i * k, scales + i * groups, mins + i * groups});
+        row_of(matrix, first_row + i), k, {codes + i * k, scales + i * groups, mins + i * groups});
   }
   kernels::PanelSource source;
   source.codes = codes;
@@ -91,33 +122,41 @@ kernels::PanelSource unpack_codes(const TensorView& view,
   return source;
 }
 
-const std::uint16_t* aligned_halves(const TensorView& view,
+// Why copies: rows may lie apart, or at odd addresses.
+const std::uint16_t* aligned_halves(const MatrixSource& matrix,
                                     std::int64_t first_row,
                                     std::int64_t row_count,
                                     std::byte* scratch) noexcept {
-  const std::byte* rows = row_of(view, first_row);
-  if (reinterpret_cast<std::uintptr_t>(rows) % alignof(std::uint16_t) != 0) {
-    std::memcpy(scratch, rows, static_cast<std::size_t>(row_count * view.shape[1]) * 2);
+  const std::byte* rows = row_of(matrix, first_row);
+  const std::size_t row_size = static_cast<std::size_t>(matrix.view.shape[1]) * 2;
+  if (!matrix.is_plain()) {
+    for (std::int64_t i = 0; i < row_count; ++i) {
+      gather_row(matrix, first_row + i, scratch + static_cast<std::size_t>(i) * row_size);
+    }
+    rows = scratch;
+  } else if (reinterpret_cast<std::uintptr_t>(rows) % alignof(std::uint16_t) != 0) {
+    std::memcpy(scratch, rows, static_cast<std::size_t>(row_count) * row_size);
     rows = scratch;
   }
   return reinterpret_cast<const std::uint16_t*>(rows);
 }
 
-void pack_panel(const TensorView& view,
+void pack_panel(const MatrixSource& matrix,
                 const MatrixPlan& plan,
                 std::int64_t panel,
                 std::byte* scratch,
                 std::byte* out) noexcept {
+  const tensor::Shape& shape = matrix.view.shape;
   const std::int64_t first_row = panel * kPanelOutputs;
-  const std::int64_t row_count = std::min(kPanelOutputs, view.shape[0] - first_row);
+  const std::int64_t row_count = std::min(kPanelOutputs, shape[0] - first_row);
   kernels::PanelSource source;
   if (plan.format.kind == MatrixFormat::Kind::kCodes) {
-    source = unpack_codes(view, plan.format, first_row, row_count, scratch);
+    source = unpack_codes(matrix, plan.format, first_row, row_count, scratch);
   } else {
-    source.halves = aligned_halves(view, first_row, row_count, scratch);
+    source.halves = aligned_halves(matrix, first_row, row_count, scratch);
   }
   source.row_count = row_count;
-  source.k = view.shape[1];
+  source.k = shape[1];
   plan.ops->pack_panel(source, out);
 }
 
@@ -138,10 +177,15 @@ const MatrixOps* find_matrix_ops(const kernels::KernelTable& table, DType dtype)
   return format && table.matrix_ops != nullptr ? table.matrix_ops(*format) : nullptr;
 }
 
+kernels::LinearFn find_linear(const kernels::KernelTable& table, DType dtype) {
+  if (dtype == DType::kBf16) return table.linear_f32_bf16;
+  return dtype == DType::kF16 ? table.linear_f32_f16 : table.linear_f32_f32;
+}
+
 MatricesPlan plan_matrices(const Program& program, const kernels::KernelTable& table) {
   MatricesPlan plan;
-  for (const TensorView& view : program.matrices) {
-    MatrixPlan matrix = plan_matrix(view, program.arithmetic.packed, table);
+  for (const MatrixSource& source : program.matrices) {
+    MatrixPlan matrix = plan_matrix(source, program.arithmetic.packed, table);
     matrix.offset = round_up(plan.image_size, kAlignment);
     if (matrix.form != Form::kInPlace) plan.image_size = matrix.offset + matrix.size;
     if (matrix.form == Form::kPacked) plan.packed_size += matrix.size;
@@ -171,9 +215,9 @@ Result<MatrixPacker> MatrixPacker::create(const Program& program,
                                           device::CpuDevice& device) {
   MatrixPacker packer(program, plan, device);
   for (std::size_t i = 0; i < plan.matrices.size(); ++i) {
-    if (plan.matrices[i].form != Form::kPacked) continue;
+    if (plan.matrices[i].form == Form::kInPlace) continue;
     packer.scratch_stride_ =
-        std::max(packer.scratch_stride_, scratch_size(program.matrices[i].shape[1]));
+        std::max(packer.scratch_stride_, scratch_size(program.matrices[i].view.shape[1]));
   }
   ASSIGN_OR_RETURN(packer.scratch_,
                    AnonymousMemory::allocate(
@@ -183,27 +227,31 @@ Result<MatrixPacker> MatrixPacker::create(const Program& program,
 }
 
 void MatrixPacker::pack(MatrixId id, std::byte* image) noexcept {
-  const TensorView& view = program_->matrices[static_cast<std::size_t>(id)];
+  const MatrixSource& matrix = program_->matrices[static_cast<std::size_t>(id)];
+  const tensor::Shape& shape = matrix.view.shape;
   const MatrixPlan& plan = plan_->matrices[static_cast<std::size_t>(id)];
   std::byte* out = image + plan.offset;
-  const std::int64_t k = view.shape[1];
+  const std::int64_t k = shape[1];
+  const auto scratch = [&](int worker) {
+    return scratch_.data() + scratch_stride_ * static_cast<std::size_t>(worker);
+  };
   if (plan.form == Form::kPacked) {
     const std::size_t panel_size = plan.ops->panel_size(k);
     auto body = [&](std::int64_t begin, std::int64_t end, int worker) noexcept {
-      std::byte* scratch = scratch_.data() + scratch_stride_ * static_cast<std::size_t>(worker);
       for (std::int64_t panel = begin; panel < end; ++panel) {
-        pack_panel(view, plan, panel, scratch, out + static_cast<std::size_t>(panel) * panel_size);
+        std::byte* to = out + static_cast<std::size_t>(panel) * panel_size;
+        pack_panel(matrix, plan, panel, scratch(worker), to);
       }
     };
-    device_->parallel_for(panel_count(view), kPanelGrain, body);
+    device_->parallel_for(panel_count(matrix.view), kPanelGrain, body);
   } else if (plan.form == Form::kConverted) {
     auto* floats = reinterpret_cast<float*>(out);
-    auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
+    auto body = [&](std::int64_t begin, std::int64_t end, int worker) noexcept {
       for (std::int64_t row = begin; row < end; ++row) {
-        tensor::dequantize_row(view.dtype, row_of(view, row), k, floats + row * k);
+        read_row(matrix, row, scratch(worker), floats + row * k);
       }
     };
-    device_->parallel_for(view.shape[0], kPanelGrain * kPanelOutputs, body);
+    device_->parallel_for(shape[0], kPanelGrain * kPanelOutputs, body);
   }
 }
 
@@ -211,7 +259,7 @@ Matrices::Matrices(const Program& program, const MatricesPlan& plan, const std::
     : inputs_(packed_inputs(program, plan)) {
   for (std::size_t i = 0; i < plan.matrices.size(); ++i) {
     const MatrixPlan& planned = plan.matrices[i];
-    const TensorView& view = program.matrices[i];
+    const TensorView& view = program.matrices[i].view;
     const bool in_place = planned.form == Form::kInPlace;
     matrices_.push_back({planned.ops,
                          in_place ? view.data : image + planned.offset,

@@ -21,6 +21,9 @@ namespace inferneo::graph {
 // Null where the table does not pack matrices of this type.
 const kernels::MatrixOps* find_matrix_ops(const kernels::KernelTable& table, tensor::DType dtype);
 
+// Products with rows of this type as they lie in the file.
+kernels::LinearFn find_linear(const kernels::KernelTable& table, tensor::DType dtype);
+
 // How one matrix is held.
 struct MatrixPlan {
   enum class Form : std::uint8_t { kInPlace, kConverted, kPacked };

@@ -98,8 +98,9 @@ MemoryLayout plan_memory(const Program& program,
 std::uint64_t kv_block_size(const Program& program) {
   const AttentionShape& shape = program.attention;
   const tensor::DType kv = program.arithmetic.kv;
-  const auto rows =
-      static_cast<std::uint64_t>(shape.layers * 2 * shape.kv_heads * limits::kKvBlockSizeTokens);
+  const std::int64_t planes = shape.is_latent ? 1 : 2;
+  const auto rows = static_cast<std::uint64_t>(shape.layers * planes * shape.kv_heads *
+                                               limits::kKvBlockSizeTokens);
   const std::size_t scale_size = kv == tensor::DType::kI8 ? sizeof(float) : 0;
   return rows * (static_cast<std::uint64_t>(shape.head_dim) * tensor::dtype_size(kv) + scale_size);
 }

@@ -27,33 +27,74 @@ bool is_matrix(const TensorView& view) {
 }
 
 template <typename F>
-void for_each_value(const Op& op, F&& f) {
-  struct Visitor {
-    F& f;
-    void operator()(const EmbedOp& op) { f(op.out); }
-    void operator()(const RmsNormOp& op) { f(op.in), f(op.out); }
-    void operator()(const LinearOp& op) {
-      f(op.in);
-      for (const LinearPart& part : op.parts) f(part.out);
-    }
-    void operator()(const GatedLinearOp& op) { f(op.in), f(op.out); }
-    void operator()(const StoreKvOp& op) { f(op.q), f(op.k), f(op.v); }
-    void operator()(const AttentionOp& op) { f(op.q), f(op.out); }
-    void operator()(const GatherRowsOp& op) { f(op.in), f(op.out); }
+struct ValueVisitor {
+  F& f;
+  void operator()(const EmbedOp& op) { f(op.out); }
+  void operator()(const PositionOp& op) { f(op.sum); }
+  void operator()(const NormOp& op) { f(op.in), f(op.out); }
+  void operator()(const LinearOp& op) {
+    f(op.in);
+    for (const LinearPart& part : op.parts) f(part.out);
+  }
+  void operator()(const GatedLinearOp& op) { f(op.in), f(op.out); }
+  void operator()(const HeadLinearOp& op) { f(op.in), f(op.out); }
+  void operator()(const CopyColumnsOp& op) { f(op.in), f(op.out); }
+  void operator()(const ActivateOp& op) { f(op.value), f(op.factor); }
+  void operator()(const AddOp& op) { f(op.sum), f(op.in); }
+  void operator()(const ScaleOp& op) { f(op.value); }
+  void operator()(const ClampOp& op) { f(op.value); }
+  void operator()(const SoftCapOp& op) { f(op.value); }
+  void operator()(const GateRowsOp& op) { f(op.value), f(op.gate); }
+  void operator()(const StoreKvOp& op) { f(op.q), f(op.k), f(op.v); }
+  void operator()(const AttentionOp& op) { f(op.q), f(op.out); }
+  void operator()(const GatherRowsOp& op) { f(op.in), f(op.out); }
+  void operator()(const RouteOp& op) { f(op.logits), f(op.out); }
+  void operator()(const ExpertsOp& op) {
+    for (const ValueId id : {op.in, op.routes, op.hidden, op.products, op.out}) f(id);
+  }
+};
+
+// Calls f for every value of an operation; kNone stays out.
+template <typename F>
+void for_each_value(const Op& op, const F& f) {
+  const auto known = [&](ValueId id) {
+    if (id != kNone) f(id);
   };
-  std::visit(Visitor{f}, op);
+  std::visit(ValueVisitor<decltype(known)>{known}, op);
 }
 
 }  // namespace
 
+std::span<const std::byte> MatrixSource::bytes() const {
+  if (is_plain()) return {view.data, view.byte_size()};
+  const std::int64_t blocks =
+      ((view.shape[0] - 1) * row_stride + (view.shape[1] - 1) * column_stride) /
+          tensor::dtype_block_elements(view.dtype) +
+      1;
+  return {view.data, static_cast<std::size_t>(blocks) * tensor::dtype_block_size(view.dtype)};
+}
+
+std::int64_t ConstantSource::element_count() const {
+  std::int64_t count = 0;
+  for (const TensorView& part : parts) count += part.shape.element_count();
+  return count;
+}
+
 ProgramBuilder::ProgramBuilder(const AttentionShape& attention,
                                Rope rope,
+                               const Arithmetic& arithmetic)
+    : ProgramBuilder(attention, std::vector<Rope>{std::move(rope)}, arithmetic) {}
+
+ProgramBuilder::ProgramBuilder(const AttentionShape& attention,
+                               std::vector<Rope> ropes,
                                const Arithmetic& arithmetic) {
   program_.attention = attention;
-  program_.rope = std::move(rope);
+  program_.ropes = std::move(ropes);
   program_.arithmetic = arithmetic;
-  const auto rotary = static_cast<std::int64_t>(program_.rope.inverse_frequencies.size()) * 2;
-  expect(rotary > 0 && rotary <= attention.head_dim, "rotary width");
+  for (const Rope& rope : program_.ropes) {
+    const auto rotary = static_cast<std::int64_t>(rope.inverse_frequencies.size()) * 2;
+    expect(rotary > 0 && rotary <= attention.head_dim, "rotary width");
+  }
   expect(attention.kv_heads > 0 && attention.heads % attention.kv_heads == 0, "head counts");
   expect(is_kv_type(arithmetic.kv), "cache type");
 }
@@ -74,9 +115,15 @@ ValueId ProgramBuilder::add_value(Rows rows, std::int64_t width) {
 }
 
 ConstantId ProgramBuilder::add_constant(const TensorView& view, std::int64_t width) {
-  expect(is_vector_type(view.dtype), "type of a vector");
-  expect(view.shape == tensor::Shape({width}), "shape of a vector");
-  program_.constants.push_back(view);
+  return add_constant(std::vector<TensorView>{view}, 0, width);
+}
+
+ConstantId ProgramBuilder::add_constant(std::vector<TensorView> parts,
+                                        float offset,
+                                        std::int64_t width) {
+  for (const TensorView& part : parts) expect(is_vector_type(part.dtype), "type of a vector");
+  program_.constants.push_back({std::move(parts), offset, 1});
+  expect(program_.constants.back().element_count() == width, "size of a vector");
   return static_cast<ConstantId>(program_.constants.size()) - 1;
 }
 
@@ -97,34 +144,68 @@ ValueId ProgramBuilder::embed(const TensorView& table) {
   return out;
 }
 
-ValueId ProgramBuilder::rms_norm(ValueId in, const TensorView& weight, float eps) {
+void ProgramBuilder::add_positions(ValueId sum,
+                                   const TensorView& table,
+                                   std::int64_t offset,
+                                   bool is_fixed) {
+  expect(is_matrix(table) && table.shape[1] == value(sum).width, "position table");
+  expect(offset >= 0 && offset < table.shape[0], "position offset");
+  add_op(PositionOp{table, offset, is_fixed, sum});
+}
+
+Norm ProgramBuilder::norm_of(const NormWeights& weights,
+                             std::int64_t width,
+                             std::int64_t stretches) {
+  Norm norm{weights.kind, kNone, kNone, true, weights.eps, width};
+  std::int64_t count = 0;
+  for (const TensorView& part : weights.weight) count += part.shape.element_count();
+  norm.is_shared = count == width || count == 0;
+  const std::int64_t wanted = norm.is_shared ? width : width * stretches;
+  expect(count > 0 || weights.kind == NormKind::kLayer, "norm without weights");
+  if (count > 0) norm.weight = add_constant(weights.weight, weights.weight_offset, wanted);
+  if (weights.bias != nullptr) norm.bias = add_constant(*weights.bias, wanted);
+  return norm;
+}
+
+ValueId ProgramBuilder::norm(ValueId in, const Norm& norm) {
   const Value source = value(in);
-  const ConstantId constant = add_constant(weight, source.width);
+  expect(norm.width > 0 && source.width % norm.width == 0, "norm width");
   const ValueId out = add_value(source.rows, source.width);
-  add_op(RmsNormOp{in, constant, eps, out});
+  add_op(NormOp{in, norm, out});
   return out;
 }
 
-LinearPart ProgramBuilder::add_matrix(ValueId in, const Weight& weight) {
-  const TensorView& matrix = weight.matrix;
-  expect(is_matrix(matrix), "matrix");
-  expect(matrix.shape[1] == value(in).width, "matrix width");
+ValueId ProgramBuilder::rms_norm(ValueId in, const TensorView& weight, float eps) {
+  return norm(in, norm_of({NormKind::kRms, eps, {weight}}, value(in).width));
+}
+
+LinearPart ProgramBuilder::add_matrix(std::int64_t in_width, const Weight& weight) {
+  const MatrixSource& matrix = weight.matrix;
+  expect(is_matrix(matrix.view), "matrix");
+  expect(matrix.view.shape[1] == in_width, "matrix width");
+  expect(matrix.is_plain() || !tensor::is_quantized(matrix.view.dtype) || matrix.column_stride == 1,
+         "matrix strides");
   program_.matrices.push_back(matrix);
   LinearPart part{static_cast<MatrixId>(program_.matrices.size()) - 1, kNone, kNone, false};
-  if (weight.bias != nullptr) part.bias = add_constant(*weight.bias, matrix.shape[0]);
+  const std::int64_t rows = matrix.view.shape[0];
+  if (weight.bias != nullptr) part.bias = add_constant(*weight.bias, rows);
+  if (weight.bias_slice) {
+    part.bias = add_constant(*weight.bias_slice, rows);
+    program_.constants.back().stride = weight.bias_stride;
+  }
   return part;
 }
 
 LinearPart ProgramBuilder::add_part(ValueId in, const Weight& weight, ValueId out) {
-  LinearPart part = add_matrix(in, weight);
+  LinearPart part = add_matrix(value(in).width, weight);
   const Rows rows = value(in).rows;
-  const std::int64_t width = weight.matrix.shape[0];
+  const std::int64_t width = weight.matrix.view.shape[0];
   part.out = out == kNone ? add_value(rows, width) : out;
   expect(value(part.out).width == width && value(part.out).rows == rows, "linear output");
   return part;
 }
 
-std::vector<ValueId> ProgramBuilder::linear(ValueId in, std::initializer_list<Weight> weights) {
+std::vector<ValueId> ProgramBuilder::linear(ValueId in, std::span<const Weight> weights) {
   LinearOp op{in, {}};
   std::vector<ValueId> outs;
   for (const Weight& weight : weights) {
@@ -141,26 +222,147 @@ void ProgramBuilder::linear_add(ValueId sum, ValueId in, const Weight& weight) {
   add_op(std::move(op));
 }
 
-ValueId ProgramBuilder::gated_linear(ValueId in, const Weight& gate, const Weight& up) {
-  GatedLinearOp op{in, add_matrix(in, gate), add_matrix(in, up), kNone};
-  expect(gate.matrix.shape[0] == up.matrix.shape[0], "gate and up widths");
-  op.out = add_value(value(in).rows, gate.matrix.shape[0]);
+ValueId ProgramBuilder::gated_linear(ValueId in,
+                                     const Weight& gate,
+                                     const Weight& up,
+                                     Activation activation) {
+  const std::int64_t in_width = value(in).width;
+  GatedLinearOp op{in, add_matrix(in_width, gate), add_matrix(in_width, up), kNone, activation};
+  const std::int64_t width = gate.matrix.view.shape[0];
+  expect(width == up.matrix.view.shape[0], "gate and up widths");
+  op.out = add_value(value(in).rows, width);
   const ValueId out = op.out;
   add_op(std::move(op));
   return out;
 }
 
-ValueId ProgramBuilder::attention(std::int32_t layer, ValueId q, ValueId k, ValueId v) {
+ValueId ProgramBuilder::make_value(ValueId like, std::int64_t width) {
+  return add_value(value(like).rows, width);
+}
+
+void ProgramBuilder::expect_columns(const Columns& columns, std::int64_t count) {
+  const bool fits =
+      columns.begin >= 0 && columns.stride >= 0 && count > 0 &&
+      columns.begin + (count - 1) * columns.stride + columns.width <= value(columns.value).width;
+  expect(fits, "columns");
+}
+
+void ProgramBuilder::head_linear(const Columns& in,
+                                 std::span<const Weight> heads,
+                                 const Columns& out) {
+  const auto count = static_cast<std::int64_t>(heads.size());
+  expect_columns(in, count);
+  expect_columns(out, count);
+  HeadLinearOp op{in.value, in.begin, in.stride, {}, out.value, out.begin, out.stride};
+  for (const Weight& head : heads) {
+    op.heads.push_back(add_matrix(in.width, head));
+    expect(head.matrix.view.shape[0] == out.width, "width of a head");
+  }
+  add_op(std::move(op));
+}
+
+void ProgramBuilder::copy_columns(const Columns& in, const Columns& out, std::int64_t count) {
+  expect_columns(in, count);
+  expect_columns(out, count);
+  expect(in.width == out.width && value(in.value).rows == value(out.value).rows, "copy");
+  add_op(CopyColumnsOp{
+      in.value, in.begin, in.stride, out.value, out.begin, out.stride, in.width, count});
+}
+
+void ProgramBuilder::activate(ValueId target, Activation activation, ValueId factor) {
+  expect(factor == kNone || value(factor).width == value(target).width, "factor");
+  add_op(ActivateOp{target, factor, activation});
+}
+
+void ProgramBuilder::add(ValueId sum, ValueId in, float factor) {
+  expect(value(sum).width == value(in).width && value(sum).rows == value(in).rows, "sum");
+  add_op(AddOp{sum, in, factor});
+}
+
+void ProgramBuilder::scale(ValueId target, float factor) { add_op(ScaleOp{target, factor}); }
+
+void ProgramBuilder::clamp(ValueId target, float bound) { add_op(ClampOp{target, bound}); }
+
+void ProgramBuilder::soft_cap(ValueId target, float cap) {
+  expect(cap > 0, "soft cap");
+  add_op(SoftCapOp{target, cap});
+}
+
+void ProgramBuilder::gate_rows(ValueId target, ValueId gate) {
+  expect(value(gate).width == 1 && value(gate).rows == value(target).rows, "gate of rows");
+  add_op(GateRowsOp{target, gate});
+}
+
+ValueId ProgramBuilder::attention(
+    std::int32_t layer, ValueId q, ValueId k, ValueId v, const AttentionStyle& style) {
   const AttentionShape& shape = program_.attention;
   const std::int64_t width = shape.heads * shape.head_dim;
   expect(layer >= 0 && layer < shape.layers, "layer");
   expect(value(q).width == width, "query width");
   expect(value(k).width == shape.kv_heads * shape.head_dim, "key width");
-  expect(value(v).width == value(k).width, "value width");
-  add_op(StoreKvOp{layer, q, k, v});
-  const ValueId out = add_value(Rows::kTokens, width);
-  const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.head_dim)));
-  add_op(AttentionOp{layer, q, out, scale});
+  expect(shape.is_latent ? v == kNone : value(v).width == value(k).width, "value width");
+  expect(style.rope < static_cast<std::int32_t>(program_.ropes.size()), "rope");
+  expect(style.slopes.empty() || std::ssize(style.slopes) == shape.heads, "slopes");
+  add_op(StoreKvOp{layer, q, k, v, style.rope, style.q_norm, style.k_norm});
+  AttentionOp op;
+  op.layer = layer;
+  op.q = q;
+  op.out = add_value(Rows::kTokens, width);
+  op.scale = style.scale;
+  if (op.scale == 0) {
+    op.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.head_dim)));
+  }
+  op.reach_before = style.reach_before;
+  op.reach_after = shape.is_bidirectional ? style.reach_after : 0;
+  op.soft_cap = style.soft_cap;
+  op.slopes = style.slopes;
+  if (style.sinks != nullptr) op.sinks = add_constant(*style.sinks, shape.heads);
+  const ValueId out = op.out;
+  add_op(std::move(op));
+  return out;
+}
+
+ValueId ProgramBuilder::route(ValueId logits,
+                              Routing routing,
+                              const tensor::TensorView* correction) {
+  const std::int64_t experts = value(logits).width;
+  expect(routing.chosen_count > 0 && routing.chosen_count <= experts, "chosen experts");
+  expect(routing.group_count > 0 && routing.group_count <= kExpertGroupCountMax &&
+             experts % routing.group_count == 0,
+         "groups of experts");
+  if (correction != nullptr) routing.correction = add_constant(*correction, experts);
+  const ValueId out = make_value(logits, 2 * routing.chosen_count);
+  add_op(RouteOp{logits, routing, out});
+  return out;
+}
+
+ValueId ProgramBuilder::experts(ValueId in,
+                                ValueId routes,
+                                std::span<const ExpertWeights> experts,
+                                Activation activation,
+                                float clamp) {
+  ExpertsOp op;
+  op.in = in;
+  op.routes = routes;
+  op.activation = activation;
+  op.clamp = clamp;
+  expect(!experts.empty(), "experts");
+  const std::int64_t width = value(in).width;
+  const std::int64_t ffn = experts.empty() ? 0 : experts.front().up.matrix.view.shape[0];
+  for (const ExpertWeights& expert : experts) {
+    op.experts.push_back({add_matrix(width, expert.gate),
+                          add_matrix(width, expert.up),
+                          add_matrix(ffn, expert.down)});
+    expect(expert.gate.matrix.view.shape[0] == ffn && expert.up.matrix.view.shape[0] == ffn &&
+               expert.down.matrix.view.shape[0] == width,
+           "widths of experts");
+  }
+  const std::int64_t chosen = value(routes).width / 2;
+  op.hidden = make_value(in, chosen * ffn);
+  op.products = make_value(in, chosen * width);
+  op.out = make_value(in, width);
+  const ValueId out = op.out;
+  add_op(std::move(op));
   return out;
 }
 

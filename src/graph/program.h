@@ -1,16 +1,18 @@
 // A forward pass as a list of operations over f32 activation values: what an architecture builds
 // once and the executor runs at every step. Holds no memory for activations (memory_planner.h says
 // where each value lives) and knows no kernels (matrices.h says how they read the weights). Adding
-// an operation means a struct here, a builder method and an executor case.
+// an operation means a struct in ops.h, a builder method and an executor case.
 // Thread: any once built. Ownership: weights are borrowed views, they must outlive the program.
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "base/result.h"
+#include "graph/ops.h"
 #include "tensor/tensor_view.h"
 
 namespace inferneo::graph {
@@ -18,11 +20,6 @@ namespace inferneo::graph {
 // How many rows a value has: one for each token of the step, one for each row of logits or of
 // hidden states that the step wants (logits first), or one for each row of logits.
 enum class Rows : std::uint8_t { kTokens, kOutputs, kLogits };
-
-using ValueId = std::int32_t;
-using ConstantId = std::int32_t;
-using MatrixId = std::int32_t;
-inline constexpr std::int32_t kNone = -1;
 
 // Shape: [rows][width], f32.
 struct Value {
@@ -32,59 +29,6 @@ struct Value {
   std::int32_t first_op = 0;
   std::int32_t last_op = 0;
 };
-
-// out (+)= in * matrix^T (+ bias). Shape: matrix [out width][in width].
-struct LinearPart {
-  MatrixId matrix = kNone;
-  ConstantId bias = kNone;
-  ValueId out = kNone;
-  bool accumulate = false;
-};
-
-// out[row] = table[token id of row]
-struct EmbedOp {
-  tensor::TensorView table;  // Shape: [vocab][width]; read by row where it lies
-  ValueId out = kNone;
-};
-struct RmsNormOp {
-  ValueId in = kNone;
-  ConstantId weight = kNone;
-  float eps = 0;
-  ValueId out = kNone;
-};
-// Linears of one input, run as one parallel section.
-struct LinearOp {
-  ValueId in = kNone;
-  std::vector<LinearPart> parts;
-};
-// out = silu(gate(in)) * up(in). What the two linears give is no value of its own.
-struct GatedLinearOp {
-  ValueId in = kNone;
-  LinearPart gate;
-  LinearPart up;
-  ValueId out = kNone;
-};
-// Rotates q and k in place by the position of each row and stores k and v in the layer's cache.
-struct StoreKvOp {
-  std::int32_t layer = 0;
-  ValueId q = kNone;
-  ValueId k = kNone;
-  ValueId v = kNone;
-};
-// Causal attention of q over the layer's cache.
-struct AttentionOp {
-  std::int32_t layer = 0;
-  ValueId q = kNone;
-  ValueId out = kNone;
-  float scale = 0;
-};
-// out[i] = in[row i of the outputs]
-struct GatherRowsOp {
-  ValueId in = kNone;
-  ValueId out = kNone;
-};
-using Op =
-    std::variant<EmbedOp, RmsNormOp, LinearOp, GatedLinearOp, StoreKvOp, AttentionOp, GatherRowsOp>;
 
 // Rotary position embedding: angle of pair i at position p is p * inverse_frequencies[i]; cosine
 // and sine are multiplied by `scale`.
@@ -100,6 +44,23 @@ struct AttentionShape {
   std::int64_t heads = 0;
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
+  // Values are the keys themselves: the cache holds one plane a layer.
+  bool is_latent = false;
+  // Rows see keys after their own, so that a sequence is computed in one step.
+  bool is_bidirectional = false;
+};
+
+// What attention of one layer has besides.
+struct AttentionStyle {
+  std::int32_t rope = 0;  // index of the builder's ropes, kNone for no rotation
+  float scale = 0;        // 0 for 1 / sqrt(head_dim)
+  std::int32_t reach_before = kUnlimitedReach;
+  std::int32_t reach_after = 0;
+  float soft_cap = 0;
+  std::vector<float> slopes;                  // Shape: [heads] or empty
+  const tensor::TensorView* sinks = nullptr;  // Shape: [heads]
+  Norm q_norm;                                // of heads, see ProgramBuilder::norm_of
+  Norm k_norm;
 };
 
 // How precisely a program computes; sums are always f32.
@@ -110,14 +71,35 @@ struct Arithmetic {
   tensor::DType kv = tensor::DType::kF32;  // of keys and values, see is_kv_type
 };
 
+// A matrix as it lies in a file. Shape of the view: [rows][columns], data at the first element.
+struct MatrixSource {
+  tensor::TensorView view;
+  // Elements from one row, and one column, to the next; 0 where the rows follow each other as the
+  // view says. Quantised matrices have whole rows: a column stride of 1.
+  std::int64_t row_stride = 0;
+  std::int64_t column_stride = 0;
+
+  [[nodiscard]] bool is_plain() const { return row_stride == 0; }
+  // From the first to the last element.
+  [[nodiscard]] std::span<const std::byte> bytes() const;
+};
+
+// A small vector that kernels read as f32 (norm weights, biases): the parts one after the other,
+// plus `offset`.
+struct ConstantSource {
+  std::vector<tensor::TensorView> parts;
+  float offset = 0;
+  std::int64_t stride = 1;  // elements of a part from one to the next
+  [[nodiscard]] std::int64_t element_count() const;
+};
+
 struct Program {
   std::vector<Op> ops;
   std::vector<Value> values;
-  std::vector<tensor::TensorView> matrices;  // of the linears, as they are in the file
-  // Small vectors that the kernels read as f32 (norm weights, biases), as they are in the file.
-  std::vector<tensor::TensorView> constants;
+  std::vector<MatrixSource> matrices;  // of the linears
+  std::vector<ConstantSource> constants;
   AttentionShape attention;
-  Rope rope;
+  std::vector<Rope> ropes;
   Arithmetic arithmetic;
   ValueId logits = kNone;  // kNone: the program of an encoder
   // What hidden states are read from: the input of the linear that makes the logits, or the end of
@@ -134,23 +116,87 @@ std::uint64_t kv_block_size(const Program& program);
 class ProgramBuilder {
  public:
   ProgramBuilder(const AttentionShape& attention, Rope rope, const Arithmetic& arithmetic);
+  ProgramBuilder(const AttentionShape& attention,
+                 std::vector<Rope> ropes,
+                 const Arithmetic& arithmetic);
 
   ValueId embed(const tensor::TensorView& table);
+  // sum += row of the table at the position plus offset, or at `offset` alone.
+  void add_positions(ValueId sum,
+                     const tensor::TensorView& table,
+                     std::int64_t offset,
+                     bool is_fixed = false);
+
+  // Vectors of a norm over stretches of `width` elements: of one stretch, or of all.
+  struct NormWeights {
+    NormKind kind = NormKind::kRms;
+    float eps = 0;
+    std::vector<tensor::TensorView> weight;  // parts one after the other; none: 1
+    const tensor::TensorView* bias = nullptr;
+    float weight_offset = 0;  // added to weights
+  };
+  Norm norm_of(const NormWeights& weights, std::int64_t width, std::int64_t stretches = 1);
+  ValueId norm(ValueId in, const Norm& norm);
   ValueId rms_norm(ValueId in, const tensor::TensorView& weight, float eps);
+
   struct Weight {
-    tensor::TensorView matrix;
+    Weight() = default;
+    Weight(const tensor::TensorView& view, const tensor::TensorView* vector = nullptr)
+        : matrix{view}, bias(vector) {}
+    Weight(const MatrixSource& source, const std::optional<tensor::TensorView>& vector)
+        : matrix(source), bias_slice(vector) {}
+    MatrixSource matrix;
     const tensor::TensorView* bias = nullptr;  // Shape: [rows of matrix], or null
+    std::optional<tensor::TensorView> bias_slice;
+    std::int64_t bias_stride = 1;  // elements from one of the slice to the next
   };
   // One value for each weight.
-  std::vector<ValueId> linear(ValueId in, std::initializer_list<Weight> weights);
+  std::vector<ValueId> linear(ValueId in, std::span<const Weight> weights);
+  std::vector<ValueId> linear(ValueId in, std::initializer_list<Weight> weights) {
+    return linear(in, std::span(weights.begin(), weights.size()));
+  }
   // sum += linear(in)
   void linear_add(ValueId sum, ValueId in, const Weight& weight);
-  // silu(gate(in)) * up(in)
-  ValueId gated_linear(ValueId in, const Weight& gate, const Weight& up);
-  // Rotates q and k, stores k and v, attends.
-  ValueId attention(std::int32_t layer, ValueId q, ValueId k, ValueId v);
-  // Of the tokens whose logits or hidden states are wanted.
+  // activation(gate(in)) * up(in)
+  ValueId gated_linear(ValueId in,
+                       const Weight& gate,
+                       const Weight& up,
+                       Activation activation = Activation::kSilu);
+  // What CopyColumnsOp and HeadLinearOp take: `count` pieces of `width` columns.
+  struct Columns {
+    ValueId value = kNone;
+    std::int64_t begin = 0;
+    std::int64_t stride = 0;
+    std::int64_t width = 0;
+  };
+  ValueId make_value(ValueId like, std::int64_t width);
+  void head_linear(const Columns& in, std::span<const Weight> heads, const Columns& out);
+  void copy_columns(const Columns& in, const Columns& out, std::int64_t count);
+
+  void activate(ValueId value, Activation activation, ValueId factor = kNone);
+  void add(ValueId sum, ValueId in, float factor = 1);
+  void scale(ValueId value, float factor);
+  void clamp(ValueId value, float bound);
+  void soft_cap(ValueId value, float cap);
+  void gate_rows(ValueId value, ValueId gate);
+
+  // Rotates q and k, stores k and v, attends. v is kNone where the cache is latent.
+  ValueId attention(
+      std::int32_t layer, ValueId q, ValueId k, ValueId v, const AttentionStyle& style = {});
   ValueId gather_logit_rows(ValueId in);
+
+  // `correction` may be null. Shape: [experts]
+  ValueId route(ValueId logits, Routing routing, const tensor::TensorView* correction);
+  struct ExpertWeights {
+    Weight gate;
+    Weight up;
+    Weight down;
+  };
+  ValueId experts(ValueId in,
+                  ValueId routes,
+                  std::span<const ExpertWeights> experts,
+                  Activation activation,
+                  float clamp = 0);
 
   // Failures: internal naming the operation whose shapes do not fit.
   Result<Program> finish(ValueId logits) &&;
@@ -160,9 +206,11 @@ class ProgramBuilder {
  private:
   ValueId add_value(Rows rows, std::int64_t width);
   ConstantId add_constant(const tensor::TensorView& view, std::int64_t width);
-  LinearPart add_matrix(ValueId in, const Weight& weight);
+  ConstantId add_constant(std::vector<tensor::TensorView> parts, float offset, std::int64_t width);
+  LinearPart add_matrix(std::int64_t in_width, const Weight& weight);
   LinearPart add_part(ValueId in, const Weight& weight, ValueId out);
   void add_op(Op op);
+  void expect_columns(const Columns& columns, std::int64_t count);
   void expect(bool condition, std::string_view what);
   void mark_outputs();
   void keep_to_end(ValueId id);

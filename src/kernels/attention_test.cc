@@ -63,6 +63,43 @@ struct Plane {
   std::vector<float> held[4];
 };
 
+// What scores and the choice of keys have besides.
+struct Style {
+  [[nodiscard]] double adjust(double score, std::int32_t head, std::int32_t distance) const {
+    if (soft_cap != 0) score = double{soft_cap} * std::tanh(score / double{soft_cap});
+    if (!slopes.empty()) score += double{slopes[static_cast<std::size_t>(head)]} * distance;
+    return score;
+  }
+
+  std::int32_t reach_before = kUnlimitedReach;
+  std::int32_t reach_after = 0;
+  float soft_cap = 0;
+  std::vector<float> slopes;
+  std::vector<float> sinks;
+};
+
+std::vector<Style> make_styles(std::int32_t heads) {
+  std::vector<float> slopes;
+  std::vector<float> sinks;
+  for (std::int32_t head = 0; head < heads; ++head) {
+    slopes.push_back(std::exp2(-8.0F * static_cast<float>(head + 1) / static_cast<float>(heads)));
+    sinks.push_back(static_cast<float>(head) - 1.5F);
+  }
+  std::vector<Style> styles(7);
+  styles[0].reach_before = 0;
+  styles[1].reach_before = 9;
+  styles[2].reach_before = 70;
+  styles[2].sinks = sinks;
+  styles[3].soft_cap = 3;
+  styles[4].slopes = slopes;
+  styles[5].reach_after = kUnlimitedReach;
+  styles[6].reach_before = styles[6].reach_after = 33;
+  styles[6].soft_cap = 2;
+  styles[6].slopes = slopes;
+  styles[6].sinks = sinks;
+  return styles;
+}
+
 // A sequence in a paged cache whose blocks lie in no order, beside blocks full of NaN.
 struct Sequence {
   Sequence(std::int32_t tokens_,
@@ -139,6 +176,12 @@ struct Sequence {
     args.head_dim = head_dim;
     args.block_size = block_size;
     args.scale = 1 / std::sqrt(static_cast<float>(head_dim));
+    args.reach_before = style.reach_before;
+    args.reach_after = style.reach_after;
+    args.key_count = style.reach_after == 0 ? kUnlimitedReach : tokens;
+    args.soft_cap = style.soft_cap;
+    args.slopes = style.slopes.empty() ? nullptr : style.slopes.data();
+    args.sinks = style.sinks.empty() ? nullptr : style.sinks.data();
     return args;
   }
   [[nodiscard]] std::vector<float> scratch() const {
@@ -169,7 +212,8 @@ struct Sequence {
     std::vector<float> memory = scratch();
     AttentionArgs a = args(type, begin, begin, end, out);
     a.scratch = memory.data();
-    const std::int32_t range_count = (end - 1) / kAttentionRange + 1;
+    const std::int32_t key_count = std::min(end + style.reach_after, tokens);
+    const std::int32_t range_count = (key_count - 1) / kAttentionRange + 1;
     const std::int64_t queries = std::int64_t{end - begin} * group;
     std::vector<float> partials(
         static_cast<std::size_t>(range_count * attention_partial_floats(queries, head_dim)),
@@ -199,20 +243,25 @@ struct Sequence {
     const float* query = q.data() + token * q_stride() + head * head_dim;
     const double scale = 1 / std::sqrt(static_cast<double>(head_dim));
     std::vector<double> weights;
-    for (std::int32_t t = 0; t <= token; ++t) {
+    const std::int32_t first = std::max(token - style.reach_before, 0);
+    const std::int32_t last = std::min(token + style.reach_after, tokens - 1);
+    for (std::int32_t t = first; t <= last; ++t) {
       double sum = 0;
       for (std::size_t d = 0; d < static_cast<std::size_t>(head_dim); ++d) {
         sum += double{query[d]} * double{keys[offset(t, head / group) + d]};
       }
-      weights.push_back(sum * scale);
+      weights.push_back(style.adjust(sum * scale, head, t - token));
     }
     const double most = *std::max_element(weights.begin(), weights.end());
     double total = 0;
+    if (!style.sinks.empty()) {
+      total = std::exp(double{style.sinks[static_cast<std::size_t>(head)]} - most);
+    }
     for (double& weight : weights) total += weight = std::exp(weight - most);
     std::vector<double> sums(static_cast<std::size_t>(head_dim), 0.0);
-    for (std::int32_t t = 0; t <= token; ++t) {
+    for (std::int32_t t = first; t <= last; ++t) {
       for (std::size_t d = 0; d < sums.size(); ++d) {
-        sums[d] += weights[static_cast<std::size_t>(t)] / total *
+        sums[d] += weights[static_cast<std::size_t>(t - first)] / total *
                    double{values[offset(t, head / group) + d]};
       }
     }
@@ -223,6 +272,7 @@ struct Sequence {
   std::vector<std::uint32_t> blocks;
   std::vector<float> q;
   Plane k, v;
+  Style style;
 };
 
 // Bound: outputs are averages of values in [-1, 1]; scores of magnitude up to 4 sqrt(head_dim)
@@ -279,6 +329,49 @@ TEST(Attention, agrees_with_sums_in_double_for_odd_head_sizes) {
     for (const KernelTable* table : supported_tables()) {
       for (const KvType type : kKvTypes) {
         expect_close(sequence, type, *table, 3, "head_dim " + std::to_string(head_dim));
+      }
+    }
+  }
+}
+
+TEST(Attention, agrees_with_sums_in_double_for_windows_caps_slopes_and_sinks) {
+  for (const std::int32_t tokens : {1, 70, 150}) {
+    for (const std::int32_t head_dim : {20, 64}) {
+      Sequence sequence(tokens, 3, head_dim);
+      for (const Style& style : make_styles(6)) {
+        sequence.style = style;
+        const std::string what = "tokens " + std::to_string(tokens) + " reach " +
+                                 std::to_string(style.reach_before) + " and " +
+                                 std::to_string(style.reach_after);
+        for (const KernelTable* table : supported_tables()) {
+          for (const KvType type : kKvTypes) expect_close(sequence, type, *table, 3, what);
+        }
+      }
+    }
+  }
+}
+
+TEST(Attention, windows_caps_slopes_and_sinks_change_no_bit_however_a_sequence_is_cut) {
+  for (const std::int32_t tokens : {90, 2 * kAttentionRange + 100}) {
+    Sequence sequence(tokens, 2, 16);
+    for (const Style& style : make_styles(4)) {
+      sequence.style = style;
+      for (const KernelTable* table : supported_tables()) {
+        if (table == &reference_table()) continue;
+        std::vector<float> whole(sequence.q.size(), 0.0F);
+        const std::int32_t begin = std::max(tokens - 90, 0);
+        sequence.run(*table, KvType::kF16, begin, begin, tokens, whole);
+        std::vector<float> cut(sequence.q.size(), 0.0F);
+        for (std::int32_t at = begin; at < tokens;) {
+          const std::int32_t end = std::min(at + 1 + at % 7, tokens);
+          if (at % 2 == 0) {
+            sequence.run(*table, KvType::kF16, begin, at, end, cut);
+          } else {
+            sequence.run_split(*table, KvType::kF16, at, end, 1 + at % 2, cut);
+          }
+          at = end;
+        }
+        expect_same(whole, cut, table->name);
       }
     }
   }

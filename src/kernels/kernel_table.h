@@ -40,9 +40,13 @@ using LinearFn = void (*)(const LinearArgs&) noexcept;
 // but the position. Why 1024: enough to make a merge cheap, few enough to give each thread work.
 inline constexpr std::int32_t kAttentionRange = 1024;
 
+// No bound on how far a row sees.
+inline constexpr std::int32_t kUnlimitedReach = 1 << 30;
+
 // Softmax attention of one sequence's query rows against its paged keys and values, for one
 // key/value head and all query heads that share it, in one pass (online softmax); no score matrix.
-// Query row i has position context_before + i and sees keys 0 .. position.
+// Query row i has position p = context_before + i and sees the keys from p - reach_before to
+// p + reach_after that exist, which are 0 .. key_count - 1. Its own is always among them.
 // Key/value element (block b, slot t, dim d) of the head is at
 //   cache + ((blocks[b] * kv_heads + kv_head) * block_size + t) * head_dim + d.
 struct AttentionArgs {
@@ -64,7 +68,16 @@ struct AttentionArgs {
   std::int32_t group = 0;  // query heads per key/value head
   std::int32_t head_dim = 0;
   std::int32_t block_size = 0;
-  float scale = 0;           // usually 1 / sqrt(head_dim)
+  float scale = 0;  // usually 1 / sqrt(head_dim)
+  std::int32_t reach_before = kUnlimitedReach;
+  std::int32_t reach_after = 0;
+  std::int32_t key_count = kUnlimitedReach;
+  float soft_cap = 0;  // where set, a scaled score s becomes soft_cap * tanh(s / soft_cap)
+  // ALiBi: slopes[head] * (position of key - position of row) is added to a score. Shape: [heads],
+  // or null.
+  const float* slopes = nullptr;
+  // Scores of a key for each head whose value is zero. Shape: [heads], or null.
+  const float* sinks = nullptr;
   float* scratch = nullptr;  // attention_scratch_floats(head_dim, group) floats, per thread
   // Where set, only ranges [range_begin, range_end) are computed, and the result of range r goes to
   // partials + r * attention_partial_floats(rows * group, head_dim) instead of out. When all ranges
@@ -80,6 +93,16 @@ using AttentionFn = void (*)(const AttentionArgs&) noexcept;
 std::int64_t attention_scratch_floats(std::int32_t head_dim, std::int32_t group);
 // Floats of the result of one range for this many queries (a head of a row is a query).
 std::int64_t attention_partial_floats(std::int64_t query_count, std::int32_t head_dim);
+
+// Functions of feed-forward layers.
+enum class Activation : std::uint8_t {
+  kSilu,       // x / (1 + exp(-x))
+  kGelu,       // x * Phi(x), Phi the distribution function of the normal distribution
+  kGeluTanh,   // x / (1 + exp(-2 sqrt(2 / pi) (x + 0.044715 x^3)))
+  kQuickGelu,  // x / (1 + exp(-1.702 x))
+  kRelu,
+  kReluSquared,
+};
 
 struct KernelTable {
   const char* name = nullptr;  // "reference", "avx2", "avx512", ...
@@ -106,6 +129,14 @@ struct KernelTable {
   // y[i] = x[i] * weight[i] / sqrt(mean(x^2) + eps), one row of n.
   void (*rms_norm)(
       const float* x, const float* weight, float eps, float* y, std::int64_t n) noexcept;
+  // y[i] = (x[i] - mean(x)) * weight[i] / sqrt(variance(x) + eps) + bias[i], one row of n. A null
+  // weight is 1, a null bias 0.
+  void (*layer_norm)(const float* x,
+                     const float* weight,
+                     const float* bias,
+                     float eps,
+                     float* y,
+                     std::int64_t n) noexcept;
   // Rotates pairs (i, i + rotary_dim/2) of each head in place. Shape: x [heads][head_dim],
   // cos and sin [rotary_dim/2] of the row's position. Spec: RoFormer, half-split layout of HF.
   void (*rope)(float* x,
@@ -121,8 +152,14 @@ struct KernelTable {
                         std::int64_t heads,
                         std::int64_t head_dim,
                         std::int64_t rotary_dim) noexcept;
-  // y[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
-  void (*silu_mul)(const float* gate, const float* up, float* y, std::int64_t n) noexcept;
+  // y[i] = activation(x[i]) * factor[i]; a null factor is 1. y may be x.
+  void (*activate)(Activation activation,
+                   const float* x,
+                   const float* factor,
+                   float* y,
+                   std::int64_t n) noexcept;
+  // y[i] = cap * tanh(x[i] / cap); y may be x.
+  void (*soft_cap)(const float* x, float cap, float* y, std::int64_t n) noexcept;
   void (*add)(const float* a, const float* b, float* y, std::int64_t n) noexcept;
 
   // Round to nearest even, to infinity what is too large; NaN stays NaN.

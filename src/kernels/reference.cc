@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <numbers>
 
 #include "kernels/cpu/attention_shape.h"
 #include "kernels/kernel_table.h"
@@ -106,10 +107,31 @@ RangeRow partial_row(const AttentionArgs& args, std::int32_t range, std::int64_t
           floats + queries * (width + 1) + query};
 }
 
+// The keys that a row sees: [begin, end).
+struct KeySpan {
+  std::int32_t begin;
+  std::int32_t end;
+};
+
+KeySpan visible_keys(const AttentionArgs& args, std::int32_t position) {
+  return {std::max(position - args.reach_before, 0),
+          std::min(position + args.reach_after + 1, args.key_count)};
+}
+
+double adjust_score(const AttentionArgs& args,
+                    double score,
+                    std::int64_t head,
+                    std::int32_t distance) {
+  if (args.soft_cap != 0) score = args.soft_cap * std::tanh(score / args.soft_cap);
+  if (args.slopes != nullptr) score += double{args.slopes[head]} * distance;
+  return score;
+}
+
 // Two passes over the keys of a range: the largest score, then the weighted sum of the values.
 template <typename T, float (*from)(T)>
 void attend_range(const AttentionArgs& args,
                   const float* q,
+                  std::int64_t head,
                   std::int32_t position,
                   std::int32_t range,
                   const RangeRow& row) {
@@ -117,10 +139,12 @@ void attend_range(const AttentionArgs& args,
     const T* k = cache_row<T>(args, args.k_cache, key);
     double sum = 0;
     for (std::int32_t d = 0; d < args.head_dim; ++d) sum += double{q[d]} * from(k[d]);
-    return sum * args.scale * scale_of(args, args.k_scales, key);
+    sum *= args.scale * scale_of(args, args.k_scales, key);
+    return adjust_score(args, sum, head, key - position);
   };
-  const std::int32_t begin = range * kAttentionRange;
-  const std::int32_t end = std::min(begin + kAttentionRange, position + 1);
+  const KeySpan seen = visible_keys(args, position);
+  const std::int32_t begin = std::max(range * kAttentionRange, seen.begin);
+  const std::int32_t end = std::min((range + 1) * kAttentionRange, seen.end);
   double most = -std::numeric_limits<double>::infinity();
   for (std::int32_t key = begin; key < end; ++key) most = std::max(most, score(key));
   *row.most = static_cast<float>(most);
@@ -155,12 +179,16 @@ void write_row(const AttentionArgs& args, const RangeRow& row, std::int64_t quer
   const std::int64_t head = std::int64_t{args.kv_head} * args.group + query % args.group;
   float* out =
       args.out + (args.row_begin + query / args.group) * args.out_stride + head * args.head_dim;
-  for (std::int32_t d = 0; d < args.head_dim; ++d) out[d] = row.values[d] / *row.sum;
+  double sum = *row.sum;
+  if (args.sinks != nullptr) sum += std::exp(double{args.sinks[head]} - *row.most);
+  for (std::int32_t d = 0; d < args.head_dim; ++d) {
+    out[d] = static_cast<float>(row.values[d] / sum);
+  }
 }
 
 std::int32_t last_range(const AttentionArgs& args, std::int64_t query) {
   const auto row = args.row_begin + static_cast<std::int32_t>(query / args.group);
-  return (args.context_before + row) / kAttentionRange;
+  return (visible_keys(args, args.context_before + row).end - 1) / kAttentionRange;
 }
 
 template <typename T, float (*from)(T)>
@@ -171,7 +199,7 @@ void attention(const AttentionArgs& args) noexcept {
     const std::int64_t head = std::int64_t{args.kv_head} * args.group + query % args.group;
     const float* q = args.q + row * args.q_stride + head * args.head_dim;
     const auto attend = [&](std::int32_t range, const RangeRow& result) {
-      attend_range<T, from>(args, q, args.context_before + row, range, result);
+      attend_range<T, from>(args, q, head, args.context_before + row, range, result);
     };
     if (args.partials != nullptr) {
       for (std::int32_t range = args.range_begin; range < args.range_end; ++range) {
@@ -211,6 +239,25 @@ void rms_norm(const float* x, const float* weight, float eps, float* y, std::int
   for (std::int64_t i = 0; i < n; ++i) y[i] = x[i] * scale * weight[i];
 }
 
+void layer_norm(const float* x,
+                const float* weight,
+                const float* bias,
+                float eps,
+                float* y,
+                std::int64_t n) noexcept {
+  double mean = 0;
+  for (std::int64_t i = 0; i < n; ++i) mean += x[i];
+  mean /= static_cast<double>(n);
+  double variance = 0;
+  for (std::int64_t i = 0; i < n; ++i) variance += (x[i] - mean) * (x[i] - mean);
+  variance /= static_cast<double>(n);
+  const double scale = 1 / std::sqrt(variance + double{eps});
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto normed = static_cast<float>((x[i] - mean) * scale);
+    y[i] = normed * (weight == nullptr ? 1 : weight[i]) + (bias == nullptr ? 0 : bias[i]);
+  }
+}
+
 void rope(float* x,
           const float* cos,
           const float* sin,
@@ -244,8 +291,37 @@ void rope_adjacent(float* x,
   }
 }
 
-void silu_mul(const float* gate, const float* up, float* y, std::int64_t n) noexcept {
-  for (std::int64_t i = 0; i < n; ++i) y[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
+double activate_one(Activation activation, double x) {
+  switch (activation) {
+    case Activation::kSilu:
+      return x / (1 + std::exp(-x));
+    case Activation::kGelu:
+      return x / 2 * std::erfc(-x / std::numbers::sqrt2);
+    case Activation::kGeluTanh: {
+      const double root = std::sqrt(2 * std::numbers::inv_pi);
+      return x / (1 + std::exp(-2 * root * (x + 0.044715 * x * x * x)));
+    }
+    case Activation::kQuickGelu:
+      return x / (1 + std::exp(-1.702 * x));
+    case Activation::kRelu:
+      return std::isnan(x) ? x : std::max(x, 0.0);
+    case Activation::kReluSquared:
+      return std::isnan(x) ? x : std::max(x, 0.0) * std::max(x, 0.0);
+  }
+  return x;
+}
+
+void activate(
+    Activation activation, const float* x, const float* factor, float* y, std::int64_t n) noexcept {
+  for (std::int64_t i = 0; i < n; ++i) {
+    y[i] = static_cast<float>(activate_one(activation, x[i])) * (factor == nullptr ? 1 : factor[i]);
+  }
+}
+
+void soft_cap(const float* x, float cap, float* y, std::int64_t n) noexcept {
+  for (std::int64_t i = 0; i < n; ++i) {
+    y[i] = static_cast<float>(cap * std::tanh(double{x[i]} / cap));
+  }
 }
 
 void add(const float* a, const float* b, float* y, std::int64_t n) noexcept {
@@ -327,9 +403,11 @@ constexpr KernelTable kReference = {
     .attention_i8 = attention<std::int8_t, from_i8>,
     .attention_merge = attention_merge,
     .rms_norm = rms_norm,
+    .layer_norm = layer_norm,
     .rope = rope,
     .rope_adjacent = rope_adjacent,
-    .silu_mul = silu_mul,
+    .activate = activate,
+    .soft_cap = soft_cap,
     .add = add,
     .f32_to_bf16 = f32_to_bf16,
     .f32_to_f16 = f32_to_f16,

@@ -228,25 +228,84 @@ TEST(RowOps, the_two_layouts_of_rope_rotate_alike) {
   }
 }
 
-TEST(RowOps, silu_mul_agrees_with_the_reference) {
+constexpr Activation kActivations[] = {Activation::kSilu,
+                                       Activation::kGelu,
+                                       Activation::kGeluTanh,
+                                       Activation::kQuickGelu,
+                                       Activation::kRelu,
+                                       Activation::kReluSquared};
+
+// Bound: exp within 2 units in the last place and some roundings; of kGelu, half the absolute error
+// of erf times x. The least where the reference's or our exponential overflows a step earlier.
+double activation_bound(Activation activation, float x, float expected) {
+  const bool has_erf = activation == Activation::kGelu && std::abs(x) < 1e6F;
+  const double polynomial = activation == Activation::kGeluTanh ? 4e-6 : 1.2e-6;
+  return polynomial * std::abs(expected) + (has_erf ? 4e-7 * std::abs(x) : 0) + 1e-35;
+}
+
+TEST(RowOps, activations_agree_with_the_reference) {
+  for (const KernelTable* table : supported_tables()) {
+    for (const Activation activation : kActivations) {
+      for (const std::int64_t n : kOddSizes) {
+        for (const std::uint32_t seed : {1U, 2U, 3U}) {
+          std::vector<float> x = special_floats(n, seed);
+          if (seed == 3) {
+            for (float& value : x) value = std::abs(value) < 1e6F ? value * 8 : value;
+          }
+          const std::vector<float> factor = random_floats(n, 8);
+          for (const float* factors : {factor.data(), static_cast<const float*>(nullptr)}) {
+            std::vector<float> expected(x.size());
+            std::vector<float> actual = x;
+            reference_table().activate(activation, x.data(), factors, expected.data(), n);
+            table->activate(activation, actual.data(), factors, actual.data(), n);
+            for (std::size_t i = 0; i < x.size(); ++i) {
+              // An infinite argument may give infinity times zero on the way.
+              if (std::isinf(x[i])) continue;
+              const double bound = activation_bound(activation, x[i], expected[i]);
+              ASSERT_TRUE(close(expected[i], actual[i], bound))
+                  << table->name << " activation " << static_cast<int>(activation) << " of " << x[i]
+                  << ": " << expected[i] << " and " << actual[i];
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(RowOps, soft_cap_agrees_with_the_reference) {
   for (const KernelTable* table : supported_tables()) {
     for (const std::int64_t n : kOddSizes) {
-      for (const std::uint32_t seed : {1U, 2U, 3U}) {
-        std::vector<float> gate = special_floats(n, seed);
-        if (seed == 3) {
-          for (float& g : gate) g *= 20;
-        }
-        const std::vector<float> up = random_floats(n, 8);
-        std::vector<float> expected(gate.size());
-        std::vector<float> actual(gate.size());
-        reference_table().silu_mul(gate.data(), up.data(), expected.data(), n);
-        table->silu_mul(gate.data(), up.data(), actual.data(), n);
-        for (std::size_t i = 0; i < gate.size(); ++i) {
-          // Bound: exp within 2 units in the last place, three roundings; 1e-37 where the
-          // reference's or our exponential overflows a step earlier.
-          ASSERT_TRUE(close(expected[i], actual[i], 6e-7 * std::abs(expected[i]) + 1e-36))
-              << table->name << " gate " << gate[i] << " up " << up[i] << ": " << expected[i]
-              << " and " << actual[i];
+      const std::vector<float> x = special_floats(n, 2);
+      std::vector<float> expected(x.size());
+      std::vector<float> actual = x;
+      reference_table().soft_cap(x.data(), 30, expected.data(), n);
+      table->soft_cap(actual.data(), 30, actual.data(), n);
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        // Bound: the absolute error of tanh times the cap.
+        ASSERT_TRUE(close(expected[i], actual[i], 30 * 2.5e-7)) << table->name << " " << x[i];
+      }
+    }
+  }
+}
+
+TEST(RowOps, layer_norm_agrees_with_the_reference) {
+  for (const KernelTable* table : supported_tables()) {
+    for (const std::int64_t n : kOddSizes) {
+      std::vector<float> x = random_floats(n, 3);
+      for (float& value : x) value = value * 2 + 5;
+      const std::vector<float> weight = random_floats(n, 4);
+      const std::vector<float> bias = random_floats(n, 5);
+      for (const float* weights : {weight.data(), static_cast<const float*>(nullptr)}) {
+        for (const float* biases : {bias.data(), static_cast<const float*>(nullptr)}) {
+          std::vector<float> expected(x.size() + 1, 3.0F);
+          std::vector<float> actual(x.size() + 1, 3.0F);
+          reference_table().layer_norm(x.data(), weights, biases, 1e-5F, expected.data(), n);
+          table->layer_norm(x.data(), weights, biases, 1e-5F, actual.data(), n);
+          for (std::size_t i = 0; i < actual.size(); ++i) {
+            // Bound: the mean is exact to half a unit of 5, which a small deviation magnifies.
+            ASSERT_TRUE(close(expected[i], actual[i], 1e-5)) << table->name << " n " << n;
+          }
         }
       }
     }

@@ -1,351 +1,418 @@
 #include "manager/manager.h"
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <filesystem>
-#include <mutex>
-#include <thread>
+#include <future>
 #include <utility>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "base/utf8.h"
-#include "manager/memory.h"
+#include "manager/catalog_record.h"
+#include "manager/directory.h"
+#include "manager/manager_control.h"
+#include "manager/rollout_controller.h"
+#include "manager/version_host.h"
 
 namespace inferneo::manager {
 namespace {
 
-constexpr std::size_t kModelNameSizeMax = 128;
-// How long a request's last owner may take to let go of its lease after its engine has ended it.
-constexpr std::chrono::seconds kLeaseReturnTimeout{5};
-
-using ServedList = std::vector<std::shared_ptr<ServedModel>>;
-
-std::string name_of_path(const std::string& path) {
-  std::error_code error;
-  std::filesystem::path full = std::filesystem::weakly_canonical(path, error);
-  if (error) full = path;
-  return full.has_filename() ? full.filename().string() : full.parent_path().filename().string();
-}
-
-Status check_name(std::string_view name) {
-  const bool printable_name = std::none_of(name.begin(), name.end(), [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-  });
-  if (name.empty() || name.size() > kModelNameSizeMax || !printable_name || !utf8::is_valid(name)) {
-    return invalid_argument(str("model name '",
-                                printable(name),
-                                "' must be 1 to ",
-                                kModelNameSizeMax,
-                                " bytes of printable text"))
-        .with_hint("give a name with NAME=PATH");
+// A command's end, for those who wait for it on their own thread.
+class Waiting {
+ public:
+  ModelManager::Done done() {
+    return [this](Status status) { promise_.set_value(std::move(status)); };
   }
-  return ok_status();
-}
+  Status wait() { return promise_.get_future().get(); }
 
-std::int64_t unix_seconds_now() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-void publish_sizes(observe::ModelMetrics& metrics,
-                   const runtime::MemoryPlan& memory,
-                   std::int32_t block_count) {
-  using Cache = observe::ModelMetrics::cache_config_label;
-  metrics.weight_bytes.set(static_cast<double>(memory.weight_bytes));
-  metrics.kv_bytes.set(static_cast<double>(memory.kv_block_bytes) * block_count);
-  metrics.kv_blocks.set(block_count);
-  metrics.cache_config[static_cast<std::size_t>(Cache::block_size)].set(limits::kKvBlockSizeTokens);
-  metrics.cache_config[static_cast<std::size_t>(Cache::num_gpu_blocks)].set(block_count);
-}
-
-// A model without a tokenizer can still be served by token ids alone.
-Status load_tokenizer(ServedModel& served, const text::ModelText& text) {
-  Result<std::unique_ptr<text::Tokenizer>> tokenizer = text::Tokenizer::load(text);
-  if (tokenizer.has_value()) {
-    served.tokenizer = *std::move(tokenizer);
-    return ok_status();
-  }
-  if (tokenizer.error().code() != StatusCode::kNotFound) {
-    return std::move(tokenizer).error().with_context("tokenizer");
-  }
-  log::warning(
-      "manager",
-      str("model '", served.name, "' has no tokenizer; only prompts of token ids can be served"));
-  return ok_status();
-}
-
-// A model without a template still completes text; a broken template is a broken model.
-Status load_template(ServedModel& served, const text::ModelText& text) {
-  Result<std::unique_ptr<text::ChatTemplate>> compiled = text::load_chat_template(text);
-  if (compiled.has_value()) {
-    served.chat_template = *std::move(compiled);
-    return ok_status();
-  }
-  if (compiled.error().code() != StatusCode::kNotFound) {
-    return std::move(compiled).error().with_context("chat template");
-  }
-  log::warning("manager",
-               str("model '",
-                   served.name,
-                   "' has no chat template; /v1/chat/completions is refused for it"));
-  return ok_status();
-}
+ private:
+  std::promise<Status> promise_;
+};
 
 }  // namespace
 
-struct ModelManager::Impl {
-  Impl(std::vector<const runtime::Runtime*> runtime_list, const Clock& process_clock)
-      : runtimes(std::move(runtime_list)), clock(process_clock) {}
+struct ModelManager::Impl : ManagerControl {
+  using ManagerControl::ManagerControl;
 
-  // Why a lock around one pointer copy: libstdc++ 12's atomic<shared_ptr> unlocks its load with
-  // relaxed order, which is a data race (ThreadSanitizer reports it).
-  std::shared_ptr<const ServedList> snapshot() const {
-    const std::lock_guard lock(list_mutex);
-    return list;
+  // `command` runs on the control thread with the id of the target.
+  template <typename Command>
+  void with_target(std::string_view target, Done done, Command command) {
+    loop->post([this,
+                name = std::string(target),
+                done = std::move(done),
+                command = std::move(command)]() mutable {
+      Result<VersionId> id = find(name);
+      if (!id.has_value()) {
+        done(std::move(id).error());
+        return;
+      }
+      command(*id, std::move(done));
+    });
   }
-  bool is_taken(std::string_view name) const {
-    const auto current = snapshot();
-    return std::any_of(
-        current->begin(), current->end(), [&](const auto& served) { return served->name == name; });
+  Status run(const std::function<Status()>& command) {
+    Status status = unavailable("the server is shutting down");
+    loop->run([&] { status = command(); });
+    return status;
   }
-  Status publish(std::shared_ptr<ServedModel> served);
-  Result<const runtime::Runtime*> runtime_for(const std::string& path) const;
-  Result<std::shared_ptr<ServedModel>> load(const ModelOptions& options,
-                                            std::string name,
-                                            runtime::Progress progress) const;
-
-  const std::vector<const runtime::Runtime*> runtimes;
-  const Clock& clock;
-  std::mutex add_mutex;  // one load at a time, so that memory is not promised twice
-  mutable std::mutex list_mutex;
-  std::shared_ptr<const ServedList> list = std::make_shared<const ServedList>();
-  std::atomic<bool> shutdown_announced{false};
-  std::atomic<bool> draining{false};
 };
 
-Status ModelManager::Impl::publish(std::shared_ptr<ServedModel> served) {
-  const std::lock_guard lock(list_mutex);
-  for (const auto& other : *list) {
-    if (other->name == served->name) {
-      return already_exists(str("a model named '", served->name, "' is already served"))
-          .with_hint("give this one another name with NAME=PATH");
-    }
-  }
-  auto next = std::make_shared<ServedList>(*list);
-  next->push_back(std::move(served));
-  list = std::move(next);
-  return ok_status();
-}
+ModelManager::ModelManager(std::vector<const runtime::Runtime*> runtimes,
+                           const Clock& clock,
+                           ManagerOptions options)
+    : impl_(std::make_unique<Impl>(std::move(runtimes), clock, std::move(options))) {}
 
-Result<const runtime::Runtime*> ModelManager::Impl::runtime_for(const std::string& path) const {
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) {
-    return not_found(str("model path '", printable(path, 256), "' does not exist"))
-        .with_hint("give a .gguf file, or the directory that holds config.json and the weights");
-  }
-  const runtime::Runtime* best = nullptr;
-  int best_score = 0;
-  for (const runtime::Runtime* runtime : runtimes) {
-    const int score = runtime->probe(path);
-    if (score > best_score) {
-      best = runtime;
-      best_score = score;
-    }
-  }
-  if (best == nullptr) {
-    std::string names;
-    for (const runtime::Runtime* runtime : runtimes) {
-      names += str(names.empty() ? "" : ", ", runtime->name());
-    }
-    return unsupported(str("no runtime can load '", printable(path, 256), "' (tried: ", names, ")"))
-        .with_hint(
-            "a model is a .gguf file, or a Hugging Face directory with config.json and "
-            "*.safetensors files");
-  }
-  return best;
-}
+ModelManager::~ModelManager() { drain(Duration::zero()); }
 
-Result<std::shared_ptr<ServedModel>> ModelManager::Impl::load(const ModelOptions& options,
-                                                              std::string name,
-                                                              runtime::Progress progress) const {
-  ASSIGN_OR_RETURN(const runtime::Runtime* runtime, runtime_for(options.path));
-  ASSIGN_OR_RETURN(const runtime::MemoryPlan plan, runtime->plan(options.path, options.load));
-  engine::EngineOptions engine_options = options.engine;
-  KvPoolRequest pool_request{
-      .available_bytes = available_memory_bytes(),
-      .kv_bytes = options.kv_bytes,
-      .context_tokens_max = engine_options.context_tokens_max,
-      .sequence_count_max = engine_options.running_sequence_count_max,
-      .step_token_count_max = engine_options.step_token_count_max,
-  };
-  RETURN_IF_ERROR(check_memory(plan, pool_request));
-
-  auto served = std::make_shared<ServedModel>();
-  served->name = std::move(name);
-  served->created_unix_seconds = unix_seconds_now();
-  ASSIGN_OR_RETURN(const text::ModelText text, runtime->text(options.path));
-  RETURN_IF_ERROR(load_tokenizer(*served, text));
-  RETURN_IF_ERROR(load_template(*served, text));
-  ASSIGN_OR_RETURN(served->model, runtime->load(options.path, options.load, std::move(progress)));
-
-  const runtime::ModelInfo& info = served->model->info();
-  const std::int32_t model_context = info.context_tokens_max;
-  if (pool_request.context_tokens_max > model_context) {
-    return invalid_argument(str("context of ",
-                                pool_request.context_tokens_max,
-                                " tokens asked for, but the model was made for ",
-                                model_context));
-  }
-  if (pool_request.context_tokens_max <= 0) pool_request.context_tokens_max = model_context;
-  ASSIGN_OR_RETURN(const KvPool pool, size_kv_pool(info.memory, pool_request));
-  if (pool.context_tokens_max < pool_request.context_tokens_max) {
-    log::warning("manager",
-                 str("model '",
-                     served->name,
-                     "': the KV cache holds ",
-                     pool.context_tokens_max,
-                     " of ",
-                     pool_request.context_tokens_max,
-                     " context tokens; longer requests are refused"));
-  }
-  engine_options.name = served->name;
-  engine_options.kv_block_count = pool.block_count;
-  engine_options.context_tokens_max = pool.context_tokens_max;
-  served->context_tokens_max = pool.context_tokens_max;
-  served->metrics = std::make_unique<observe::ModelMetrics>();
-  publish_sizes(*served->metrics, info.memory, pool.block_count);
-  ASSIGN_OR_RETURN(served->engine,
-                   engine::Engine::create(
-                       served->model, served->tokenizer, engine_options, clock, *served->metrics));
-  return served;
-}
-
-ModelManager::ModelManager(std::vector<const runtime::Runtime*> runtimes, const Clock& clock)
-    : impl_(std::make_unique<Impl>(std::move(runtimes), clock)) {}
-
-// Why it waits: an engine must not be destroyed by one of its own threads, which would happen if
-// the last lease were returned by a request that ends there.
-ModelManager::~ModelManager() {
-  begin_drain();
-  drain(Duration::zero());
-  const ServedList served = *impl_->snapshot();
-  impl_->list = nullptr;
-  const auto deadline = std::chrono::steady_clock::now() + kLeaseReturnTimeout;
-  for (const auto& model : served) {
-    while (model.use_count() > 1 && std::chrono::steady_clock::now() < deadline) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-  }
-}
+// --- the list ---
 
 Status ModelManager::add(const ModelOptions& options, runtime::Progress progress) {
-  const std::lock_guard lock(impl_->add_mutex);
-  std::string name = options.name.empty() ? name_of_path(options.path) : options.name;
-  RETURN_IF_ERROR(check_name(name));
-  if (impl_->is_taken(name)) {
-    return already_exists(str("a model named '", name, "' is already served"))
-        .with_hint("give this one another name with NAME=PATH");
-  }
-  const std::string label = name;
-  Result<std::shared_ptr<ServedModel>> served =
-      impl_->load(options, std::move(name), std::move(progress));
-  if (!served.has_value()) {
-    return std::move(served).error().with_context(str("model '", label, "'"));
-  }
-  return impl_->publish(*std::move(served));
+  VersionId id = 0;
+  std::string label;
+  Waiting waiting;
+  const Status registered = impl_->run([&]() -> Status {
+    ASSIGN_OR_RETURN(id, impl_->register_version(options));
+    ManagerControl::Record& record = impl_->records.at(id);
+    label = record.options.name;
+    record.progress = std::move(progress);
+    impl_->load(id, false, waiting.done());
+    return ok_status();
+  });
+  if (!registered.ok()) return registered;
+  Status status = waiting.wait();
+  if (status.ok()) return status;
+  impl_->loop->run([&] {
+    impl_->mark_changed(id);
+    if (impl_->records.contains(id)) impl_->lifecycle.remove(id, impl_->now());
+  });
+  return std::move(status).with_context(str("model '", label, "'"));
 }
 
 Status ModelManager::add(std::shared_ptr<ServedModel> served) {
   CHECK(served != nullptr && served->model != nullptr && served->engine != nullptr &&
         served->metrics != nullptr);
-  RETURN_IF_ERROR(check_name(served->name));
-  return impl_->publish(std::move(served));
+  return impl_->run([&] { return impl_->add_resident(std::move(served)); });
+}
+
+Status ModelManager::register_version(const ModelOptions& options) {
+  return impl_->run([&] { return impl_->register_version(options).status(); });
+}
+
+Status ModelManager::remove(std::string_view name, std::string_view version) {
+  return impl_->run([&]() -> Status {
+    bool found = false;
+    for (const VersionId id : impl_->lifecycle.versions_of(std::string(name))) {
+      const Lifecycle::View view = impl_->lifecycle.view(id);
+      if (!version.empty() && *view.version != version) continue;
+      found = true;
+      impl_->mark_changed(id);
+      impl_->lifecycle.remove(id, impl_->now());
+    }
+    if (found) return ok_status();
+    return not_found(str("the model '", printable(model_id(name, version)), "' does not exist"));
+  });
+}
+
+Status ModelManager::follow_catalog() {
+  const Status status = impl_->run([&] { return impl_->follow_catalog(); });
+  // The list is published after the batch of the command: what the caller reads next is to be new.
+  impl_->loop->run([] {});
+  return status;
+}
+
+// --- commands ---
+
+void ModelManager::load(std::string_view target, Done done) {
+  impl_->with_target(target, std::move(done), [this](VersionId id, Done end) {
+    impl_->load(id, true, std::move(end));
+  });
+}
+
+Status ModelManager::load(std::string_view target) {
+  Waiting waiting;
+  load(target, waiting.done());
+  return waiting.wait();
+}
+
+void ModelManager::unload(std::string_view target, Duration drain_timeout, Done done) {
+  impl_->with_target(target, std::move(done), [this, drain_timeout](VersionId id, Done end) {
+    impl_->leave(id, Keep::kNothing, drain_timeout, std::move(end));
+  });
+}
+
+Status ModelManager::unload(std::string_view target, Duration drain_timeout) {
+  Waiting waiting;
+  unload(target, drain_timeout, waiting.done());
+  return waiting.wait();
+}
+
+void ModelManager::sleep(std::string_view target, Done done) {
+  impl_->with_target(target, std::move(done), [this](VersionId id, Done end) {
+    impl_->leave(id, Keep::kFiles, limits::kRequestTimeout, std::move(end));
+  });
+}
+
+Status ModelManager::sleep(std::string_view target) {
+  Waiting waiting;
+  sleep(target, waiting.done());
+  return waiting.wait();
+}
+
+void ModelManager::swap(std::string_view name,
+                        std::string_view version,
+                        bool unload_former,
+                        Done done) {
+  impl_->loop->post([this,
+                     label = std::string(name),
+                     wanted = std::string(version),
+                     unload_former,
+                     done = std::move(done)]() mutable {
+    const VersionId id = impl_->lifecycle.find(label, wanted);
+    if (id == 0) {
+      done(not_found(str("the model '", printable(model_id(label, wanted)), "' does not exist")));
+      return;
+    }
+    impl_->swap(id, unload_former, std::move(done));
+  });
+}
+
+Status ModelManager::swap(std::string_view name, std::string_view version, bool unload_former) {
+  Waiting waiting;
+  swap(name, version, unload_former, waiting.done());
+  return waiting.wait();
+}
+
+Status ModelManager::set_pinned(std::string_view target, bool pinned) {
+  return impl_->run([&]() -> Status {
+    ASSIGN_OR_RETURN(const VersionId id, impl_->find(target));
+    impl_->lifecycle.set_pinned(id, pinned, impl_->now());
+    impl_->mark_changed(id);
+    return ok_status();
+  });
+}
+
+Status ModelManager::set_keep_alive(std::string_view target, std::optional<Duration> keep_alive) {
+  return impl_->run([&]() -> Status {
+    ASSIGN_OR_RETURN(const VersionId id, impl_->find(target));
+    impl_->lifecycle.set_keep_alive(id, keep_alive, impl_->now());
+    return ok_status();
+  });
+}
+
+Status ModelManager::set_version_policy(std::string_view name, const VersionPolicy& policy) {
+  return impl_->run([&]() -> Status {
+    const std::string label(name);
+    if (impl_->lifecycle.versions_of(label).empty()) {
+      return not_found(str("the model '", printable(name), "' does not exist"));
+    }
+    impl_->lifecycle.set_policy(label, policy, impl_->now());
+    impl_->changed_models.insert(label);
+    return ok_status();
+  });
+}
+
+Status ModelManager::set_alias(std::string_view alias, std::string_view target) {
+  return impl_->run([&] { return impl_->set_alias(std::string(alias), std::string(target)); });
+}
+
+Status ModelManager::remove_alias(std::string_view alias) {
+  return impl_->run([&] { return impl_->remove_alias(alias); });
+}
+
+// --- requests ---
+
+Result<std::optional<Lease>> ModelManager::try_acquire(const LeaseRequest& request) const {
+  const std::shared_ptr<const Directory> directory = impl_->directory();
+  ASSIGN_OR_RETURN(const Directory::Target target,
+                   directory->resolve(request.model, request.subject));
+  const VersionEntry& entry = *target.version;
+  if (entry.served != nullptr) {
+    return std::optional(Lease(entry.served, entry.use, request.keep_alive));
+  }
+  if (impl_->draining.load(std::memory_order_acquire)) {
+    return unavailable("the server is shutting down");
+  }
+  return std::optional<Lease>();
 }
 
 Result<Lease> ModelManager::acquire(std::string_view name) const {
-  const auto list = impl_->snapshot();
-  if (name.empty() && list->size() == 1) return Lease(list->front());
-  for (const auto& served : *list) {
-    if (served->name == name) return Lease(served);
-  }
-  if (name.empty()) {
-    return invalid_argument("the model must be named")
-        .with_where("model")
-        .with_hint("GET /v1/models lists the names");
-  }
-  std::vector<std::string_view> names;
-  for (const auto& served : *list) names.push_back(served->name);
-  const std::string_view near = nearest_name(name, names);
-  return not_found(str("the model '", printable(name), "' does not exist"))
-      .with_where("model")
-      .with_hint(near.empty() ? "GET /v1/models lists the names"
-                              : str("did you mean '", near, "'?"));
+  ASSIGN_OR_RETURN(
+      std::optional<Lease> lease,
+      try_acquire(
+          {.model = std::string(name), .keep_alive = {}, .deadline = {}, .subject = nullptr}));
+  if (lease.has_value()) return *std::move(lease);
+  return unavailable(str("the model '", printable(name), "' is not loaded")).with_where("model");
 }
 
+ModelManager::WaitId ModelManager::make_wait_id() { return impl_->last_wait_id.fetch_add(1) + 1; }
+
+void ModelManager::wait_for_lease(WaitId id,
+                                  const LeaseRequest& request,
+                                  UniqueFunction<void(Result<Lease>)> ready) {
+  const std::shared_ptr<const Directory> directory = impl_->directory();
+  const Result<Directory::Target> target = directory->resolve(request.model, request.subject);
+  if (!target.has_value()) {
+    ready(target.error());
+    return;
+  }
+  const bool is_live = target->version == target->model->live;
+  const TimePoint deadline = request.deadline.value_or(impl_->now() + impl_->options.wait_timeout);
+  // Who asks for the live version gets whatever is live by then.
+  const VersionId version = is_live && !target->names_version ? 0 : target->version->id;
+  impl_->loop->post([this,
+                     id,
+                     version,
+                     name = target->model->name,
+                     firm = target->names_version,
+                     ready = std::move(ready),
+                     keep_alive = request.keep_alive,
+                     deadline]() mutable {
+    impl_->wait_for_lease(
+        id,
+        version,
+        name,
+        firm,
+        {.ready = std::move(ready), .keep_alive = keep_alive, .began = {}, .model = name},
+        deadline);
+  });
+}
+
+void ModelManager::abandon(WaitId id) {
+  impl_->loop->post([this, id] { impl_->abandon(id); });
+}
+
+// --- listings ---
+
 std::vector<std::shared_ptr<const ServedModel>> ModelManager::list() const {
-  const auto list = impl_->snapshot();
-  return {list->begin(), list->end()};
+  const std::shared_ptr<const Directory> directory = impl_->directory();
+  std::vector<const VersionEntry*> entries;
+  for (const auto& model : directory->models) {
+    for (const auto& entry : model->versions) {
+      if (entry->served != nullptr) entries.push_back(entry.get());
+    }
+  }
+  std::sort(
+      entries.begin(), entries.end(), [](const auto* a, const auto* b) { return a->id < b->id; });
+  std::vector<std::shared_ptr<const ServedModel>> models;
+  for (const VersionEntry* entry : entries) models.push_back(entry->served);
+  return models;
+}
+
+std::vector<VersionInfo> ModelManager::versions() const {
+  const std::shared_ptr<const Directory> directory = impl_->directory();
+  const TimePoint now = impl_->now();
+  std::vector<VersionInfo> all;
+  for (const auto& model : directory->models) {
+    for (const auto& entry : model->versions) all.push_back(read_info(*entry, now));
+  }
+  return all;
+}
+
+std::vector<AliasInfo> ModelManager::aliases() const { return impl_->directory()->aliases; }
+
+Result<VersionInfo> ModelManager::find(std::string_view target) const {
+  const std::shared_ptr<const Directory> directory = impl_->directory();
+  ASSIGN_OR_RETURN(const Directory::Target found, directory->resolve(target, nullptr));
+  return read_info(*found.version, impl_->now());
+}
+
+MemoryInfo ModelManager::memory() const {
+  MemoryInfo info;
+  info.budget_bytes = impl_->lifecycle.ledger().budget_bytes();  // never changes
+  info.reserved_bytes = impl_->reserved_bytes.load();
+  info.resident_bytes = resident_memory_bytes();
+  info.available_bytes = available_memory_bytes(impl_->options.memory_sources);
+  info.loaded_count = impl_->loaded_count.load();
+  info.loaded_count_max = impl_->options.loaded_count_max;
+  return info;
+}
+
+ModelManager::Counts ModelManager::counts() const {
+  Counts counts;
+  counts.loads_ok = impl_->loads_ok.load();
+  counts.loads_failed = impl_->loads_failed.load();
+  counts.evictions = impl_->evictions.load();
+  counts.requests_waited = impl_->requests_waited.load();
+  counts.load_seconds_total = static_cast<double>(impl_->load_ms_total.load()) / 1e3;
+  counts.requests = impl_->requests_forgotten.load();
+  for (const VersionInfo& version : versions()) counts.requests += version.request_count;
+  return counts;
 }
 
 ModelManager::Health ModelManager::health() const {
   Health health;
   health.ready = true;
   health.live = true;
-  const auto list = impl_->snapshot();
+  const std::shared_ptr<const Directory> directory = impl_->directory();
   if (impl_->draining.load(std::memory_order_acquire)) {
     health.ready = false;
     health.reason = "draining";
   } else if (impl_->shutdown_announced.load(std::memory_order_acquire)) {
     health.ready = false;
     health.reason = "shutting down";
-  } else if (list->empty()) {
+  } else if (directory->models.empty()) {
     health.ready = false;
     health.reason = "no model is loaded";
   }
-  for (const auto& served : *list) {
-    const engine::EngineHealth engine = served->engine->health();
-    if (engine.draining && health.ready) {
-      health.ready = false;
-      health.reason = str("model '", served->name, "' is draining");
+  bool can_serve = directory->models.empty();
+  for (const auto& model : directory->models) {
+    for (const auto& entry : model->versions) {
+      if (entry->info.state != VersionState::kFailed) can_serve = true;
+      if (entry->served == nullptr) continue;
+      const engine::EngineHealth engine = entry->served->engine->health();
+      if (engine.draining && health.ready) {
+        health.ready = false;
+        health.reason = str("model '", model->name, "' is draining");
+      }
+      if (!engine.work_pending) continue;
+      health.last_progress_age = std::max(health.last_progress_age, engine.last_progress_age);
+      const auto seconds =
+          std::chrono::duration_cast<std::chrono::seconds>(engine.last_progress_age).count();
+      if (engine.last_progress_age > limits::kEngineStallReadyTimeout && health.ready) {
+        health.ready = false;
+        health.reason =
+            str("model '", model->name, "' has work but finished no step for ", seconds, " s");
+      }
+      if (engine.last_progress_age > limits::kEngineStallLiveTimeout) health.live = false;
     }
-    if (!engine.work_pending) continue;
-    health.last_progress_age = std::max(health.last_progress_age, engine.last_progress_age);
-    if (engine.last_progress_age > limits::kEngineStallReadyTimeout && health.ready) {
-      health.ready = false;
-      health.reason =
-          str("model '",
-              served->name,
-              "' has work but finished no step for ",
-              std::chrono::duration_cast<std::chrono::seconds>(engine.last_progress_age).count(),
-              " s");
-    }
-    if (engine.last_progress_age > limits::kEngineStallLiveTimeout) health.live = false;
+  }
+  if (!can_serve && health.ready) {
+    health.ready = false;
+    health.reason = "every model has failed to load";
   }
   return health;
 }
+
+VersionHost& ModelManager::version_host() { return *impl_->host; }
+
+void ModelManager::run_on_control(std::function<void()> tick) {
+  impl_->loop->run([&] {
+    impl_->next_rollout_tick = tick ? impl_->now() : TimePoint::max();
+    impl_->rollout_tick = std::move(tick);
+  });
+}
+
+void ModelManager::call_on_control(const std::function<void()>& task) {
+  impl_->loop->is_own_thread() ? task() : impl_->loop->run(task);
+}
+
+// --- the end ---
 
 void ModelManager::announce_shutdown() {
   impl_->shutdown_announced.store(true, std::memory_order_release);
 }
 
-void ModelManager::begin_drain() {
-  impl_->draining.store(true, std::memory_order_release);
-  for (const auto& served : *impl_->snapshot()) served->engine->begin_drain();
-}
+void ModelManager::begin_drain() { impl_->begin_drain(); }
 
 bool ModelManager::drain(Duration timeout) {
   begin_drain();
-  const TimePoint deadline = impl_->clock.now() + timeout;
+  const TimePoint deadline = impl_->now() + timeout;
   bool complete = true;
-  for (const auto& served : *impl_->snapshot()) {
-    const Duration left = std::max(deadline - impl_->clock.now(), Duration::zero());
+  for (const auto& served : list()) {
+    const Duration left = std::max(deadline - impl_->now(), Duration::zero());
     complete = served->engine->drain(left) && complete;
   }
   return complete;
 }
+
+bool ModelManager::is_loading() const { return impl_->loaders->count() > 0; }
 
 }  // namespace inferneo::manager

@@ -1,5 +1,7 @@
 #include "manager/memory.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -83,12 +85,8 @@ std::uint64_t add_saturating(std::uint64_t a, std::uint64_t b) {
   return a > kUnlimited - b ? kUnlimited : a + b;
 }
 
-std::uint64_t workspace_bytes(const runtime::MemoryPlan& plan, const KvPoolRequest& request) {
-  const auto logit_rows = static_cast<std::uint64_t>(std::max(request.sequence_count_max, 1)) +
-                          engine::kPromptRowCountMax;
-  return plan.workspace_bytes_per_token *
-             static_cast<std::uint64_t>(std::max(request.step_token_count_max, 1)) +
-         plan.workspace_bytes_per_logit_row * logit_rows;
+std::uint64_t multiply_saturating(std::uint64_t a, std::uint64_t b) {
+  return a != 0 && b > kUnlimited / a ? kUnlimited : a * b;
 }
 
 std::uint64_t blocks_of(std::int32_t tokens) {
@@ -130,6 +128,14 @@ Status too_little(const runtime::MemoryPlan& plan,
 }
 
 }  // namespace
+
+std::uint64_t workspace_bytes(const runtime::MemoryPlan& plan, const KvPoolRequest& request) {
+  const auto logit_rows = static_cast<std::uint64_t>(std::max(request.sequence_count_max, 1)) +
+                          engine::kPromptRowCountMax;
+  return plan.workspace_bytes_per_token *
+             static_cast<std::uint64_t>(std::max(request.step_token_count_max, 1)) +
+         plan.workspace_bytes_per_logit_row * logit_rows;
+}
 
 std::uint64_t available_memory_bytes(const MemorySources& sources) {
   std::uint64_t available = kUnlimited;
@@ -194,6 +200,44 @@ Result<KvPool> size_kv_pool(const runtime::MemoryPlan& plan, const KvPoolRequest
   pool.context_tokens_max = static_cast<std::int32_t>(std::min(
       static_cast<std::uint64_t>(request.context_tokens_max), blocks * limits::kKvBlockSizeTokens));
   return pool;
+}
+
+Result<VersionSizes> size_version(const runtime::MemoryPlan& plan, const KvPoolRequest& request) {
+  VersionSizes sizes;
+  sizes.weight_bytes = plan.weight_bytes;
+  sizes.fixed_bytes = add_saturating(plan.weight_bytes, workspace_bytes(plan, request));
+  const std::uint64_t block = std::max<std::uint64_t>(plan.kv_block_bytes, 1);
+  KvPoolRequest known = request;
+  if (known.context_tokens_max <= 0) known.context_tokens_max = plan.context_tokens_max;
+  const std::uint64_t context = blocks_of(std::max(known.context_tokens_max, tokens_useful(known)));
+  const std::uint64_t usable = multiply_saturating(
+      context, static_cast<std::uint64_t>(std::max(request.sequence_count_max, 1)));
+  sizes.kv_min_bytes = multiply_saturating(blocks_of(tokens_useful(known)), block);
+  sizes.kv_max_bytes = multiply_saturating(usable, block);
+  if (request.kv_bytes != 0) {
+    const std::uint64_t chosen = std::min(request.kv_bytes / block * block, sizes.kv_max_bytes);
+    if (chosen < sizes.kv_min_bytes) return too_little(plan, request, sizes.kv_min_bytes);
+    sizes.kv_is_fixed = true;
+    sizes.kv_min_bytes = sizes.kv_floor_bytes = chosen;
+    sizes.kv_max_bytes = sizes.kv_wish_bytes = chosen;
+    return sizes;
+  }
+  sizes.kv_wish_bytes =
+      std::max(kKvBytesDefaultFloor, multiply_saturating(kKvWeightRatio, plan.weight_bytes));
+  const std::uint64_t beside =
+      request.available_bytes - std::min(request.available_bytes, sizes.fixed_bytes);
+  sizes.kv_floor_bytes =
+      std::max(sizes.kv_min_bytes, std::min(multiply_saturating(context, block), beside / 2));
+  return sizes;
+}
+
+// Spec: proc(5), /proc/self/statm: the second number is resident pages.
+std::uint64_t resident_memory_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::uint64_t all = 0;
+  std::uint64_t resident = 0;
+  const long page = ::sysconf(_SC_PAGESIZE);
+  return file >> all >> resident && page > 0 ? resident * static_cast<std::uint64_t>(page) : 0;
 }
 
 std::string format_bytes(std::uint64_t bytes) {

@@ -35,12 +35,33 @@ struct KvPool {
   std::int32_t context_tokens_max = 0;
 };
 
+// Of one step, with the rows of logits that its limits allow.
+std::uint64_t workspace_bytes(const runtime::MemoryPlan& plan, const KvPoolRequest& request);
+
 // Failures: resource_exhausted with the bytes needed and available.
 Result<KvPool> size_kv_pool(const runtime::MemoryPlan& plan, const KvPoolRequest& request);
 
 // Whether the weights, the workspace of a step and the smallest useful pool fit at all; asked
 // before anything is loaded. Failures: resource_exhausted with the bytes needed and available.
 Status check_memory(const runtime::MemoryPlan& plan, const KvPoolRequest& request);
+
+// Bytes that a version needs, known before it is loaded.
+struct VersionSizes {
+  std::uint64_t fixed_bytes = 0;     // weights and workspace
+  std::uint64_t weight_bytes = 0;    // of these, what stays when only the pool is built anew
+  std::uint64_t kv_min_bytes = 0;    // the smallest useful pool
+  std::uint64_t kv_floor_bytes = 0;  // a pool of one whole context: pools are shrunk to this
+  std::uint64_t kv_max_bytes = 0;    // what a full running set can use
+  std::uint64_t kv_wish_bytes = 0;   // in proportion to the model, when memory is plenty
+  bool kv_is_fixed = false;          // the operator chose: all four are that
+};
+
+// From the plan of a load. Of the request, `available_bytes` is the whole budget.
+// Failures: resource_exhausted when the pool that was asked for is too small for anything.
+Result<VersionSizes> size_version(const runtime::MemoryPlan& plan, const KvPoolRequest& request);
+
+// Resident memory of this process as the system counts it; 0 where it does not say.
+std::uint64_t resident_memory_bytes();
 
 // "1.5 GiB", for messages.
 std::string format_bytes(std::uint64_t bytes);

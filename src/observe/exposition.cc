@@ -141,6 +141,10 @@ std::string exposition(const ServerMetrics& server, std::span<const NamedModelMe
   for (const NamedModelMetrics& model : models) {
     std::string labels = "engine=\"0\",";
     append_label(labels, "model_name", model.model_name);
+    if (!model.version.empty()) {
+      labels += ',';
+      append_label(labels, "version", model.version);
+    }
     labelled.push_back({std::move(labels), *model.metrics});
   }
   std::string out;

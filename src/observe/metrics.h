@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "observe/outcomes.h"
+
 namespace inferneo::observe {
 
 class Counter {
@@ -88,6 +90,8 @@ struct ModelMetrics {
 #define HISTOGRAM_Server(id, buckets)
 #define INFO_Server(id, ...)
 #include "observe/metrics.def"
+  // Not a series: what rollouts compare versions by.
+  OutcomeRecorder outcomes;
 #undef GAUGE_Model
 #undef COUNTER_Model
 #undef COUNTER_BY_Model
@@ -140,6 +144,7 @@ struct ServerMetrics {
 struct NamedModelMetrics {
   std::string model_name;
   const ModelMetrics* metrics = nullptr;
+  std::string version = {};  // a label too, unless empty
 };
 
 // The exposition text. Spec: Prometheus text format 0.0.4; counters gain "_total".

@@ -32,6 +32,8 @@ struct GenerateRequest {
   // The prompt ends in the middle of a reply that this request continues (no text is repeated).
   bool echo = false;  // deliver the prompt's text (and its logprobs when asked) first
   TimePoint deadline = TimePoint::max();
+  // Asked by the server itself (golden prompts): not counted among the version's outcomes.
+  bool is_probe = false;
   // Set: nothing is generated (sampling.max_tokens is 0 and nothing else of it counts); the sink
   // gets the pooled output row of the model, OutputSink::on_vector.
   std::optional<Pooling> pooling;

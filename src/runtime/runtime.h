@@ -51,6 +51,7 @@ struct MemoryPlan {
   // Of a step: at most this for each token, and for each row of logits besides.
   std::uint64_t workspace_bytes_per_token = 0;
   std::uint64_t workspace_bytes_per_logit_row = 0;
+  std::int32_t context_tokens_max = 0;  // what the model was made for; 0 when not known
 };
 
 // Sampling defaults that the model's author ships (generation_config.json).
@@ -108,6 +109,9 @@ class Model {
   // The model must outlive the runner.
   virtual Result<std::unique_ptr<GenerativeRunner>> make_runner(
       const RunnerOptions& options) const = 0;
+  // What of the model costs no memory of its own: its files, mapped. Whoever keeps this after the
+  // model is gone finds their pages at hand in the next load. Null when there is nothing to keep.
+  [[nodiscard]] virtual std::shared_ptr<const void> mapped_files() const { return nullptr; }
 };
 
 // Called during a load with bytes done and in all. Thread: the loading thread.

@@ -182,6 +182,58 @@ TEST(Sampler, all_banned_has_no_answer) {
   EXPECT_FALSE(make_sampler(greedy(), 2).sample(row, std::vector<TokenId>{0, 1}).finite);
 }
 
+TEST(Sampler, draws_within_a_mask_and_what_is_allowed_besides) {
+  // 200 tokens: one word of the mask is full, one empty, one mixed, and the last ids have none.
+  const std::vector<std::uint64_t> mask{~std::uint64_t{0}, 0, 0x5};
+  const std::vector<TokenId> ends{70, 199};
+  std::vector<float> row(200, 0.0F);
+  std::vector<int> count(200);
+  Sampler sampler = make_sampler({}, 200);
+  for (int i = 0; i < 4000; ++i) {
+    std::vector<float> copy = row;
+    const Sampled sampled = sampler.sample(copy, {}, {false, mask, ends});
+    ASSERT_TRUE(sampled.finite);
+    ++count[static_cast<std::size_t>(sampled.id)];
+  }
+  for (std::size_t id = 0; id < 200; ++id) {
+    const bool allowed = id < 64 || id == 70 || id == 128 || id == 130 || id == 199;
+    EXPECT_EQ(count[id] > 0, allowed) << id;
+  }
+  std::vector<float> copy = row;
+  const Sampled none = sampler.sample(copy, {}, {false, {}, {}});
+  EXPECT_FALSE(none.finite);
+  EXPECT_TRUE(none.blocked);
+}
+
+TEST(Sampler, truncation_works_on_what_the_mask_leaves) {
+  SamplingParams params;
+  params.top_k = 1;
+  Sampler sampler = make_sampler(params, 4);
+  std::vector<float> row{9, 8, 7, 6};
+  const std::vector<std::uint64_t> mask{0xC};
+  EXPECT_EQ(sampler.sample(row, {}, {false, mask, {}}).id, 2);
+}
+
+TEST(Sampler, skipped_tokens_count_and_move_the_draws) {
+  SamplingParams params;
+  params.seed = 4;
+  params.presence_penalty = 2;
+  Sampler drawn = make_sampler(params, 1000);
+  Sampler skipped = make_sampler(params, 1000);
+  std::mt19937 random(8);
+  for (int i = 0; i < 20; ++i) {
+    const std::vector<float> row = random_row(random, 1000, 2);
+    std::vector<float> copy = row;
+    const TokenId id = drawn.sample(copy, {}).id;
+    if (i % 3 != 0) {
+      skipped.skip(id);
+      continue;
+    }
+    copy = row;
+    EXPECT_EQ(skipped.sample(copy, {}).id, id);
+  }
+}
+
 TEST(Sampler, minus_infinity_is_never_drawn) {
   Sampler sampler = make_sampler(SamplingParams{}, 40);
   for (int i = 0; i < 200; ++i) {

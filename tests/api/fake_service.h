@@ -35,6 +35,7 @@ struct FakeServiceOptions {
   bool with_tokenizer = true;
   bool with_template = true;
   std::string name = "starter";
+  gateway::endpoints::ReplyFormatChoice reply_formats = {};
 };
 
 class FakeService {
@@ -64,6 +65,7 @@ class FakeService {
     services_.manager = &manager_;
     services_.server_metrics = &server_metrics_;
     services_.clock = &clock_;
+    services_.reply_formats = options.reply_formats;
     dispatcher_ = gateway::endpoints::make_dispatcher(services_);
   }
 

@@ -45,6 +45,10 @@ class MemoryExchange final : public gateway::http::Exchange {
     changed_.notify_all();
     return true;
   }
+  std::size_t waiting_size() const override {
+    const std::lock_guard lock(mutex_);
+    return waiting_size_;
+  }
   void end_stream() override {
     const std::lock_guard lock(mutex_);
     if (!is_stream_ || done_) misuse_ = "end outside a stream";
@@ -53,13 +57,13 @@ class MemoryExchange final : public gateway::http::Exchange {
   }
   void on_disconnect(UniqueFunction<void()> callback) override {
     std::unique_lock lock(mutex_);
-    if (callback_) misuse_ = "two callbacks";
+    if (callback_ && callback) misuse_ = "two callbacks";
     if (!gone_) {
       callback_ = std::move(callback);
       return;
     }
     lock.unlock();
-    callback();
+    if (callback) callback();
   }
 
   // The client's side.
@@ -71,6 +75,10 @@ class MemoryExchange final : public gateway::http::Exchange {
       callback = std::move(callback_);
     }
     if (callback) callback();
+  }
+  void set_waiting_size(std::size_t size) {
+    const std::lock_guard lock(mutex_);
+    waiting_size_ = size;
   }
   void refuse_writes() {
     const std::lock_guard lock(mutex_);
@@ -113,7 +121,7 @@ class MemoryExchange final : public gateway::http::Exchange {
   }
 
   const gateway::http::Request request_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   gateway::http::Response response_;
   UniqueFunction<void()> callback_;
@@ -122,6 +130,7 @@ class MemoryExchange final : public gateway::http::Exchange {
   bool done_ = false;
   bool gone_ = false;
   bool refuse_writes_ = false;
+  std::size_t waiting_size_ = 0;
   int write_count_ = 0;
   std::string misuse_;
 };

@@ -271,6 +271,22 @@ TEST(responses, in_the_background_can_be_cancelled) {
   EXPECT_TRUE(service.wait_idle());
 }
 
+TEST(responses, keep_to_a_text_format) {
+  FakeService service;
+  const json format = json::parse(
+      R"({"type":"json_schema","name":"n","strict":true,"schema":{"enum":["yes","no"]}})");
+  const json response = service.ask(
+      kResponses, {{"input", "Hello"}, {"text", {{"format", format}}}, {"max_output_tokens", 40}});
+  const std::string text = response["output"][0]["content"][0]["text"].get<std::string>();
+  EXPECT_TRUE(text == "\"yes\"" || text == "\"no\"") << text;
+  EXPECT_EQ(response["text"]["format"], format);
+  const json error = service.refusal(
+      kResponses,
+      {{"input", "x"}, {"text", {{"format", {{"type", "json_schema"}, {"schema", 5}}}}}},
+      400);
+  EXPECT_EQ(error["param"].get<std::string>().rfind("text.format", 0), 0U) << error;
+}
+
 TEST(responses, count_input_tokens) {
   FakeService service;
   const json counted = service.ask("/v1/responses/input_tokens", {{"input", "Hello there"}});
@@ -377,8 +393,9 @@ TEST(response_store, of_a_connection_remembers_what_is_not_stored) {
   ManualClock clock;
   endpoints::ResponseStoreLimits limits{
       .count_max = 3, .bytes_max = 10'000, .age_max = std::chrono::hours(1)};
-  endpoints::ResponseStore parent(limits, clock);
-  endpoints::ResponseStore child(limits, clock, &parent);
+  const auto shared = std::make_shared<endpoints::ResponseStore>(limits, clock);
+  endpoints::ResponseStore& parent = *shared;
+  endpoints::ResponseStore child(limits, clock, shared);
   child.put(stored("mine", 10), false);
   child.put(stored("all's", 10), true);
   EXPECT_EQ(parent.find("mine"), nullptr);

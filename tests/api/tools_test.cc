@@ -199,5 +199,126 @@ TEST(chat, timings_come_when_asked_for) {
   EXPECT_TRUE(chunks_of(exchange->response().body).back().contains("timings"));
 }
 
+const json kTwoTools = json::parse(R"([
+  {"type":"function","function":{"name":"weather","parameters":{"type":"object","properties":{
+    "city":{"type":"string","maxLength":8},"days":{"type":"integer","minimum":1,"maximum":9}},
+    "required":["city","days"],"additionalProperties":false}}},
+  {"type":"function","function":{"name":"now","parameters":{"type":"object","properties":{},
+    "additionalProperties":false}}}])");
+
+void expect_valid_call(const json& call) {
+  const std::string name = call["function"]["name"].get<std::string>();
+  const json arguments =
+      json::parse(call["function"]["arguments"].get<std::string>(), nullptr, false);
+  ASSERT_TRUE(arguments.is_object()) << call;
+  if (name == "now") {
+    EXPECT_TRUE(arguments.empty());
+    return;
+  }
+  EXPECT_EQ(name, "weather");
+  EXPECT_EQ(arguments.size(), 2U);
+  EXPECT_TRUE(arguments["city"].is_string());
+  EXPECT_TRUE(arguments["days"].is_number_integer());
+}
+
+// The fake model writes noise: only the constraint makes it call.
+TEST(forced_calls, are_calls_of_the_tools_whatever_the_model) {
+  for (const char* format : {"hermes", "qwen", "llama3_json", "mistral", "pythonic", "generic"}) {
+    FakeServiceOptions options;
+    options.reply_formats.tools = {format};
+    FakeService service(options);
+    for (int seed = 0; seed < 8; ++seed) {
+      SCOPED_TRACE(std::string(format) + " with seed " + std::to_string(seed));
+      const json body = with(user_says("Hi"),
+                             {{"tools", kTwoTools},
+                              {"tool_choice", "required"},
+                              {"parallel_tool_calls", false},
+                              {"temperature", 1.5},
+                              {"seed", seed},
+                              {"max_tokens", 600}});
+      const json choice = service.ask(kChat, body)["choices"][0];
+      ASSERT_EQ(choice["finish_reason"], "tool_calls") << choice;
+      ASSERT_EQ(choice["message"]["tool_calls"].size(), 1U) << choice;
+      EXPECT_TRUE(choice["message"]["content"].is_null()) << choice;
+      expect_valid_call(choice["message"]["tool_calls"][0]);
+    }
+    const json named =
+        service.ask(kChat,
+                    with(user_says("Hi"),
+                         {{"tools", kTwoTools},
+                          {"tool_choice", {{"type", "function"}, {"function", {{"name", "now"}}}}},
+                          {"parallel_tool_calls", false},
+                          {"max_tokens", 600}}));
+    EXPECT_EQ(named["choices"][0]["message"]["tool_calls"][0]["function"]["name"], "now");
+  }
+}
+
+TEST(forced_calls, stream_as_they_are_whole) {
+  FakeService service;
+  const json body = with(user_says("Hi"),
+                         {{"tools", kTwoTools},
+                          {"tool_choice", "required"},
+                          {"seed", 3},
+                          {"temperature", 1},
+                          {"max_tokens", 120}});
+  const json whole = service.ask(kChat, body);
+  const auto exchange = service.start_post(
+      kChat, with(body, {{"stream", true}, {"stream_options", {{"include_usage", true}}}}));
+  ASSERT_TRUE(exchange->wait());
+  const json streamed = assembled(chunks_of(exchange->response().body));
+  const json& calls = whole["choices"][0]["message"]["tool_calls"];
+  ASSERT_EQ(streamed["tool_calls"].size(), calls.size());
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    EXPECT_EQ(streamed["tool_calls"][i]["function"], calls[i]["function"]);
+  }
+}
+
+TEST(forced_calls, bad_schemas_and_contradictions_are_refused) {
+  FakeService service;
+  json tools = kTwoTools;
+  tools[0]["function"]["parameters"]["properties"]["city"]["pattern"] = "(";
+  const json body = with(user_says("Hi"), {{"tools", tools}, {"tool_choice", "required"}});
+  const json error = service.refusal(kChat, body, 400);
+  EXPECT_EQ(error["param"].get<std::string>().rfind("tools[0]", 0), 0U) << error;
+  service.refusal(kChat,
+                  with(user_says("Hi"),
+                       {{"tools", kTwoTools},
+                        {"tool_choice", "required"},
+                        {"response_format", {{"type", "json_object"}}}}),
+                  400);
+}
+
+TEST(reasoning_in_chat, budget_makes_the_model_answer) {
+  FakeServiceOptions options;
+  options.reply_formats.reasoning = {"think"};
+  FakeService service(options);
+  const json opened{{"messages",
+                     {{{"role", "user"}, {"content", "Hi"}},
+                      {{"role", "assistant"}, {"content", "<think>\nSo"}}}},
+                    {"continue_final_message", true},
+                    {"ignore_eos", true},
+                    {"max_tokens", 60}};
+  // The prompt ends inside the reasoning only where nothing follows the mark.
+  json body = opened;
+  body["messages"][1]["content"] = "<think>";
+  const json thinking = service.ask(kChat, body);
+  EXPECT_FALSE(thinking["choices"][0]["message"].contains("tool_calls"));
+  const json answer = service.ask(kChat, with(body, {{"thinking_token_budget", 5}}));
+  const json& message = answer["choices"][0]["message"];
+  EXPECT_NE(message["content"], "") << "the answer begins behind the closing mark";
+  const int mark = static_cast<int>(service.tokenizer().encode("</think>").size());
+  EXPECT_EQ(answer["usage"]["completion_tokens_details"]["reasoning_tokens"], 5 + mark);
+  const json structured = service.ask(
+      kChat,
+      with(body,
+           {{"thinking_token_budget", 5},
+            {"ignore_eos", false},
+            {"response_format",
+             {{"type", "json_schema"},
+              {"json_schema", {{"name", "n"}, {"schema", {{"enum", {"yes", "no"}}}}}}}}}));
+  const std::string text = structured["choices"][0]["message"]["content"].get<std::string>();
+  EXPECT_TRUE(text == "\"yes\"" || text == "\"no\"") << text;
+}
+
 }  // namespace
 }  // namespace inferneo::api_test

@@ -130,8 +130,8 @@ class Settings(unittest.TestCase):
 
 class References(unittest.TestCase):
     def test_docs_are_what_the_program_prints(self):
-        for topic, name in [("config", "configuration"), ("endpoints", "endpoints"),
-                            ("metrics", "metrics")]:
+        for topic, name in [("architectures", "architectures"), ("config", "configuration"),
+                            ("endpoints", "endpoints"), ("metrics", "metrics")]:
             with self.subTest(name):
                 written = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
                 self.assertEqual(written, inferneo("docs", topic).stdout,

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 #include <vector>
 
 #include "base/str.h"
@@ -404,6 +405,85 @@ TEST_F(ServerTest, stopping_refuses_new_clients_and_finishes_old_requests) {
   EXPECT_EQ(reply->header("connection"), "close");
   EXPECT_TRUE(busy.is_ended_by_peer());
   EXPECT_TRUE(server->wait_idle(std::chrono::seconds(5)));
+}
+
+TEST_F(ServerTest, a_server_that_leaves_ends_connections_with_their_next_answer) {
+  start();
+  Client idle = connect();
+  idle.send(get("/hello"));
+  ASSERT_TRUE(idle.read_reply().has_value());
+  Client busy = connect();
+  busy.send(get("/hold"));
+  auto held = routes.take_held(1);
+  ASSERT_EQ(held.size(), 1U);
+
+  server->leave();
+  EXPECT_FALSE(connect().is_connected());
+  EXPECT_FALSE(server->wait_no_connections(milliseconds(50)));
+  // The client of an idle connection may be sending already: it gets its answer.
+  idle.send(get("/hello"));
+  const auto last = idle.read_reply();
+  ASSERT_TRUE(last.has_value());
+  EXPECT_EQ(last->status, 200);
+  EXPECT_EQ(last->header("connection"), "close");
+  EXPECT_TRUE(idle.is_ended_by_peer());
+  held[0]->respond({});
+  ASSERT_TRUE(busy.read_reply().has_value());
+  EXPECT_TRUE(server->wait_no_connections(std::chrono::seconds(5)));
+}
+
+TEST_F(ServerTest, two_servers_share_a_socket_and_one_leaves_without_a_refused_connection) {
+  start();
+  ServerOptions options;
+  options.port = server->port();
+  const auto listener = server->duplicate_listener();
+  ASSERT_TRUE(listener.has_value()) << listener.status().to_string();
+  options.listener_fd = *listener;
+  const auto successor = Server::start(options, routes, metrics);
+  ASSERT_TRUE(successor.has_value()) << successor.status().to_string();
+  EXPECT_EQ((*successor)->port(), server->port());
+  std::atomic<bool> stopping{false};
+  std::atomic<int> answered{0};
+  std::atomic<int> failed{0};
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.emplace_back([&, port = server->port()] {
+      while (!stopping) {
+        Client client(port);
+        const bool sent = client.is_connected() && client.send(get("/hello"));
+        const auto reply = sent ? client.read_reply() : std::nullopt;
+        ++(reply.has_value() && reply->status == 200 ? answered : failed);
+      }
+    });
+  }
+  EXPECT_TRUE(eventually([&] { return answered > 50; }));
+  server->leave();
+  EXPECT_TRUE(server->wait_no_connections(std::chrono::seconds(10)));
+  server.reset();
+  const int so_far = answered;
+  EXPECT_TRUE(eventually([&] { return answered > so_far + 50; }));
+  stopping = true;
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(failed, 0);
+}
+
+TEST_F(ServerTest, an_inherited_descriptor_must_listen_on_the_address) {
+  start();
+  ServerOptions options;
+  options.port = static_cast<std::uint16_t>(server->port() + 1);
+  options.listener_fd = *server->duplicate_listener();
+  auto started = Server::start(options, routes, metrics);
+  ASSERT_FALSE(started.has_value());
+  EXPECT_EQ(started.error().code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(started.error().message().find(str("127.0.0.1:", server->port())), std::string::npos);
+  const std::size_t before = descriptor_count();
+  for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
+    options.listener_fd = ::socket(AF_INET, type, 0);
+    started = Server::start(options, routes, metrics);
+    ASSERT_FALSE(started.has_value());
+    EXPECT_EQ(started.error().code(), StatusCode::kInvalidArgument);
+  }
+  EXPECT_EQ(descriptor_count(), before) << "the descriptor is the server's to close";
 }
 
 TEST_F(ServerTest, exchanges_outlive_the_server) {

@@ -317,3 +317,51 @@ test('responses over a WebSocket', async () => {
   assert.equal(response.output[0].content[0].text, pieces);
   assert.ok(pieces.length > 0);
 });
+
+const answerSchema = {
+  name: 'answer',
+  strict: true,
+  schema: {
+    type: 'object',
+    properties: { animal: { enum: ['dog', 'cat'] }, legs: { type: 'integer', minimum: 0, maximum: 9 } },
+    required: ['animal', 'legs'],
+    additionalProperties: false,
+  },
+};
+
+test('the parse helpers get what the schema says', async () => {
+  const chat = await client.chat.completions.parse({
+    model, messages, temperature: 1, seed: 1, max_tokens: 200,
+    response_format: { type: 'json_schema', json_schema: answerSchema },
+  });
+  assert.ok(['dog', 'cat'].includes(chat.choices[0].message.parsed.animal));
+  const response = await client.responses.parse({
+    model, input: 'A dog?', temperature: 1, seed: 2, max_output_tokens: 200,
+    text: { format: { type: 'json_schema', ...answerSchema } },
+  });
+  assert.ok(Number.isInteger(response.output_parsed.legs));
+  const stream = client.chat.completions.stream({
+    model, messages, temperature: 1, seed: 3, max_tokens: 200,
+    response_format: { type: 'json_schema', json_schema: answerSchema },
+  });
+  const final = await stream.finalChatCompletion();
+  assert.ok(Number.isInteger(final.choices[0].message.parsed.legs));
+});
+
+test('forced and strict calls keep to the schema', async () => {
+  const strict = { ...search, function: { ...search.function, strict: true } };
+  strict.function.parameters = { ...search.function.parameters, additionalProperties: false };
+  for (const tool_choice of ['required', { type: 'function', function: { name: 'search' } }]) {
+    const answer = await client.chat.completions.parse({
+      model, messages, tools: [strict], tool_choice, temperature: 1.5, seed: 4, max_tokens: 200,
+      parallel_tool_calls: false,
+    });
+    const call = answer.choices[0].message.tool_calls[0];
+    assert.equal(typeof call.function.parsed_arguments.query, 'string');
+  }
+  const response = await client.responses.create({
+    model, input: 'Hello', tools: [{ type: 'function', strict: true, ...strict.function }],
+    tool_choice: 'required', parallel_tool_calls: false, max_output_tokens: 200,
+  });
+  assert.equal(response.output[0].type, 'function_call');
+});

@@ -40,13 +40,16 @@ void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) 
     return;
   }
   const std::string model = chat->model;
-  with_model(services,
-             exchange,
-             model,
-             [&services, exchange, chat = *std::move(chat), started_at](
-                 Result<manager::Lease> lease) mutable {
-               start(services, std::move(exchange), std::move(chat), std::move(lease), started_at);
-             });
+  const ModelWait wait{.events = chat->stream, .keep_alive = chat->keep_alive};
+  with_model(
+      services,
+      exchange,
+      model,
+      [&services, exchange, chat = *std::move(chat), started_at](
+          Result<manager::Lease> lease) mutable {
+        start(services, std::move(exchange), std::move(chat), std::move(lease), started_at);
+      },
+      wait);
 }
 
 }  // namespace

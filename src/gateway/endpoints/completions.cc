@@ -96,6 +96,7 @@ void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) 
     return;
   }
   const std::string model = completion->model;
+  const ModelWait wait{.events = completion->stream, .keep_alive = completion->keep_alive};
   with_model(
       services,
       exchange,
@@ -103,7 +104,8 @@ void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) 
       [&services, exchange, completion = *std::move(completion), started_at](
           Result<manager::Lease> lease) mutable {
         start(services, std::move(exchange), std::move(completion), std::move(lease), started_at);
-      });
+      },
+      wait);
 }
 
 }  // namespace

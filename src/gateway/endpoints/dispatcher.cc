@@ -49,15 +49,14 @@ bool is_type(std::string_view content_type, std::string_view wanted) {
 class TableDispatcher final : public http::Dispatcher {
  public:
   explicit TableDispatcher(const Services& services)
-      : pinger_(*services.clock),
-        responses_({.count_max = limits::kResponseStoreCountMax,
-                    .bytes_max = limits::kResponseStoreBytesMax,
-                    .age_max = limits::kResponseStoreAgeMax},
-                   *services.clock),
-        services_(services) {
+      : pinger_(*services.clock), services_(services) {
     services_.pinger = &pinger_;
     services_.dispatcher = this;
-    services_.responses = &responses_;
+    services_.responses = std::make_shared<ResponseStore>(
+        ResponseStoreLimits{.count_max = limits::kResponseStoreCountMax,
+                            .bytes_max = limits::kResponseStoreBytesMax,
+                            .age_max = limits::kResponseStoreAgeMax},
+        *services.clock);
   }
 
   Result<std::size_t> admit(const http::RequestHead& head) override {
@@ -122,7 +121,6 @@ class TableDispatcher final : public http::Dispatcher {
   }
 
   StreamPinger pinger_;
-  ResponseStore responses_;
   Services services_;
 };
 

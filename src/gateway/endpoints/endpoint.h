@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,6 +18,10 @@
 #include "gateway/http/server.h"
 #include "manager/manager.h"
 
+namespace inferneo::manager {
+class ModelAdmin;
+}  // namespace inferneo::manager
+
 namespace inferneo::gateway::endpoints {
 
 class ResponseStore;
@@ -25,6 +30,9 @@ namespace batch {
 class Files;
 class Batches;
 }  // namespace batch
+
+// What clients may do under /api/v1/model_serving.
+enum class ManagementUse : std::uint8_t { kOff, kReadOnly, kOn };
 
 // What handlers may use; outlives every exchange.
 struct Services {
@@ -35,9 +43,11 @@ struct Services {
   batch::Files* files = nullptr;       // null: files and batches are not served
   batch::Batches* batches = nullptr;   // with files
   StreamPinger* pinger = nullptr;      // set by make_dispatcher; null means no pings
-  ResponseStore* responses = nullptr;  // set by make_dispatcher
+  std::shared_ptr<ResponseStore> responses = nullptr;  // set by make_dispatcher
   // Set by make_dispatcher, for endpoints that run requests of their own.
   http::Dispatcher* dispatcher = nullptr;
+  manager::ModelAdmin* admin = nullptr;  // null: there is no management API
+  ManagementUse management = ManagementUse::kOff;
 };
 
 struct Endpoint {

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/limits.h"
+#include "gateway/endpoints/keep_alive.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
@@ -175,6 +176,11 @@ constexpr std::string_view kNotThisSampler = "this sampler is not available";
 constexpr Field<GenerationParams> kFields[] = {
     {{"model", kWorks, "name of a served model; may be left out when one is served"},
      BIND(assign(params.model, take_string(value, kNameSizeMax)))},
+    {{"keep_alive",
+      kWorks,
+      "how long the model stays in memory after this request: seconds, or \"5m\"; 0 unloads it, -1 "
+      "keeps it; default as configured"},
+     BIND(assign(params.keep_alive, read_keep_alive(value)))},
     {{"max_tokens",
       kWorks,
       "1 or more generated tokens; default 16 for completions, the rest of the context for chat"},
@@ -272,7 +278,6 @@ constexpr Field<GenerationParams> kFields[] = {
     {{"mirostat", kRefused, kNotThisSampler}, nullptr},
     {{"dry_multiplier", kRefused, kNotThisSampler}, nullptr},
     {{"xtc_probability", kRefused, kNotThisSampler}, nullptr},
-    {{"keep_alive", kRefused, "models stay loaded"}, nullptr},
     {{"moderation", kRefused, "there is no moderation model"}, nullptr},
 };
 #undef BIND

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "base/clock.h"
 #include "gateway/endpoints/field.h"
 #include "gateway/endpoints/structured_output.h"
 #include "manager/manager.h"
@@ -17,6 +18,7 @@ namespace inferneo::gateway::endpoints {
 
 struct GenerationParams {
   std::string model;  // empty: the only one served
+  std::optional<Duration> keep_alive;
   // What the request says; the members below are filled in by resolve_sampling.
   request::SamplingParams sampling;
   std::optional<float> temperature;

@@ -1,5 +1,6 @@
 #include "gateway/endpoints/endpoint.h"
 #include "gateway/endpoints/json_writer.h"
+#include "gateway/endpoints/model_serving_block.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
@@ -13,6 +14,7 @@ void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) 
   json.begin_object();
   json.member("status", health.live ? "ok" : "stalled");
   if (!health.live) json.member("reason", health.reason);
+  write_model_serving(json, *services.manager);
   json.end_object();
   exchange->respond(std::move(response));
 }

@@ -5,12 +5,17 @@ namespace inferneo::gateway::endpoints {
 namespace {
 
 void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
-  const auto models = services.manager->list();
+  const std::vector<manager::VersionInfo> versions = services.manager->versions();
   std::vector<observe::NamedModelMetrics> named;
-  for (const auto& model : models) {
-    const engine::EngineHealth health = model->engine->health();
-    model->metrics->last_step_age_seconds.set(to_seconds(health.last_progress_age));
-    named.push_back({model->name, model->metrics.get()});
+  for (const manager::VersionInfo& version : versions) {
+    if (version.metrics == nullptr) continue;
+    if (version.model != nullptr) {
+      const engine::EngineHealth health = version.model->engine->health();
+      version.model->metrics->last_step_age_seconds.set(to_seconds(health.last_progress_age));
+    }
+    named.push_back({.model_name = version.name,
+                     .metrics = version.metrics.get(),
+                     .version = version.path.empty() ? "" : version.version});
   }
   http::Response response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";

@@ -22,14 +22,17 @@ namespace {
 
 void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
   const std::string_view name = path_id(kModelEndpoint, exchange->request().head.path);
-  const Result<manager::Lease> lease = services.manager->acquire(name);
-  if (!lease.has_value()) {
-    exchange->respond(http::error_response(lease.error()));
+  const Result<manager::VersionInfo> found = services.manager->find(name);
+  if (!found.has_value()) {
+    exchange->respond(http::error_response(found.error()));
     return;
   }
+  const std::vector<manager::VersionInfo> all = services.manager->versions();
+  std::size_t at = 0;
+  while (at < all.size() && all[at].name != found->name) ++at;
   http::Response response;
   JsonWriter json(response.body);
-  write_model(json, lease->model());
+  write_model(json, name, *found, versions_at(all, at));
   exchange->respond(std::move(response));
 }
 

@@ -1,5 +1,6 @@
 #include "gateway/endpoints/endpoint.h"
 #include "gateway/endpoints/json_writer.h"
+#include "gateway/endpoints/model_serving_block.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
@@ -37,6 +38,7 @@ void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) 
   json.begin_array();
   for (const auto& model : services.manager->list()) write_engine(json, *model);
   json.end_array();
+  write_model_serving(json, *services.manager);
   json.end_object();
   exchange->respond(std::move(response));
 }

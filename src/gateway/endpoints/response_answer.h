@@ -23,7 +23,7 @@ struct ResponseFrame {
   std::vector<std::string> input_item_ids;
   text::Value::List input_messages;
   std::shared_ptr<const ResponseTurn> before;
-  ResponseStore* store = nullptr;  // outlives the answer
+  std::shared_ptr<ResponseStore> store;
   bool is_stored = false;
   bool in_background = false;
 };

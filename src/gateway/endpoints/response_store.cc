@@ -52,8 +52,10 @@ Value::List ResponseTurn::conversation() const {
   return messages;
 }
 
-ResponseStore::ResponseStore(ResponseStoreLimits limits, const Clock& clock, ResponseStore* parent)
-    : limits_(limits), clock_(clock), parent_(parent) {}
+ResponseStore::ResponseStore(ResponseStoreLimits limits,
+                             const Clock& clock,
+                             std::shared_ptr<ResponseStore> parent)
+    : limits_(limits), clock_(clock), parent_(std::move(parent)) {}
 
 void ResponseStore::put(StoredResponse response, bool store) {
   if (parent_ != nullptr && store) return parent_->put(std::move(response), true);

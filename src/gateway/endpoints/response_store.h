@@ -1,7 +1,8 @@
 // Answers of the Responses API that may be asked for again, and the conversations that they
 // continue. Bounded by count, bytes and age; the oldest go first. A store can have a parent: that
 // of a connection remembers what it was told not to store, and looks further in its parent.
-// Thread: any. Ownership: entries are shared with who reads them.
+// Thread: any. Ownership: entries are shared with who reads them, the store with answers that are
+// still being made, which may outlive the server.
 #pragma once
 
 #include <cstddef>
@@ -62,9 +63,10 @@ struct ResponseStoreLimits {
 
 class ResponseStore {
  public:
-  // `clock` and `parent` (may be null) outlive the store. With a parent, only what is not to be
-  // stored is kept here.
-  ResponseStore(ResponseStoreLimits limits, const Clock& clock, ResponseStore* parent = nullptr);
+  // `clock` outlives the store. With a parent, only what is not to be stored is kept here.
+  ResponseStore(ResponseStoreLimits limits,
+                const Clock& clock,
+                std::shared_ptr<ResponseStore> parent = nullptr);
 
   // Adds or replaces. `store` false: kept by the store of a connection only.
   void put(StoredResponse response, bool store);
@@ -95,7 +97,7 @@ class ResponseStore {
 
   const ResponseStoreLimits limits_;
   const Clock& clock_;
-  ResponseStore* const parent_;
+  const std::shared_ptr<ResponseStore> parent_;
   std::mutex mutex_;
   std::unordered_map<std::string, Entry> entries_;
   std::unordered_map<std::string, UniqueFunction<void()>> cancels_;

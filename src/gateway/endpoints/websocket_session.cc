@@ -26,11 +26,9 @@ constexpr ResponseStoreLimits kSessionResponses{
 class Session final : public http::WebSocketHandler, public std::enable_shared_from_this<Session> {
  public:
   Session(const Services& services, const Endpoint& endpoint, const WebSocketProtocol& protocol)
-      : endpoint_(endpoint),
-        protocol_(protocol),
-        responses_(kSessionResponses, *services.clock, services.responses),
-        services_(services) {
-    services_.responses = &responses_;
+      : endpoint_(endpoint), protocol_(protocol), services_(services) {
+    services_.responses =
+        std::make_shared<ResponseStore>(kSessionResponses, *services.clock, services.responses);
   }
 
   void on_open(std::shared_ptr<http::WebSocket> socket) override;
@@ -51,7 +49,6 @@ class Session final : public http::WebSocketHandler, public std::enable_shared_f
 
   const Endpoint& endpoint_;
   const WebSocketProtocol& protocol_;
-  ResponseStore responses_;
   Services services_;
   std::shared_ptr<http::WebSocket> socket_;  // set by on_open, before any message
 

@@ -89,6 +89,8 @@ void Connection::wake() {
   asio::post(socket_.get_executor(), [self = shared_from_this()] { self->on_wake(); });
 }
 
+void Connection::resume(UniqueFunction<void()> task) { host_.resume(std::move(task)); }
+
 void Connection::on_wake() {
   if (is_closed_ || !exchange_) return;
   if (exchange_->is_slow()) return cancel_slow_reader();
@@ -213,7 +215,7 @@ void Connection::begin_request() {
   RequestHead& head = request_.head;
   head.remote_address = remote_address_;
   head.request_id = request_id_;
-  keep_alive_ = parser_->keep_alive() && !host_.is_stopping();
+  keep_alive_ = parser_->keep_alive() && !host_.is_leaving();
   is_body_done_ = !parser_->has_body();
   read_deadline_ = kNever;
   phase_ = Phase::kService;
@@ -385,7 +387,7 @@ void Connection::write_head(const Response& head, bool is_stream) {
   framing.is_http_1_0 = parser_ && parser_->is_http_1_0();
   is_chunked_ = is_stream && !framing.is_http_1_0;
   if (is_stream && framing.is_http_1_0) keep_alive_ = false;
-  if (host_.is_stopping()) keep_alive_ = false;
+  if (host_.is_leaving()) keep_alive_ = false;
   framing.keep_alive = keep_alive_;
   framing.is_stream = is_stream;
   if (!is_stream) framing.content_length = out_body_.size();

@@ -48,8 +48,13 @@ class ConnectionHost {
   virtual observe::ServerMetrics& metrics() = 0;
   [[nodiscard]] virtual const std::shared_ptr<BodyBudget>& body_budget() const = 0;
   [[nodiscard]] virtual bool is_stopping() const = 0;
+  // Whether each connection is to end with its next answer; true while stopping, too.
+  [[nodiscard]] virtual bool is_leaving() const = 0;
   // Gives the exchange to a front thread; false when their queue is full.
   virtual bool submit(std::shared_ptr<Exchange>& exchange) = 0;
+  // Runs what a handler had to wait for on a front thread, ahead of new requests.
+  // Bound: one for each exchange in progress.
+  virtual void resume(UniqueFunction<void()> task) = 0;
   // The same for another task; takes it only on success.
   virtual bool submit_task(UniqueFunction<void()>& run) = 0;
   virtual void exchange_began() = 0;
@@ -74,7 +79,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   [[nodiscard]] const std::string& remote_address() const { return remote_address_; }
   [[nodiscard]] int io_index() const { return io_index_; }
 
-  void wake() override;  // Thread: any
+  void wake() override;                               // Thread: any
+  void resume(UniqueFunction<void()> task) override;  // Thread: any
 
  private:
   enum class Phase {

@@ -33,6 +33,10 @@ constexpr std::string_view kBodyField = "body";
 constexpr std::string_view kQuotaField = "quota";
 constexpr std::string_view kModelField = "model";
 constexpr std::string_view kPreviousResponseField = "previous_response_id";
+constexpr std::string_view kModelIdField = "model_id";
+constexpr std::string_view kVersionField = "version";
+constexpr std::string_view kPathField = "path";
+constexpr std::string_view kCatalogField = "catalog";
 
 ErrorObject describe(StatusCode code) {
   switch (code) {
@@ -67,6 +71,12 @@ ErrorObject describe(StatusCode code) {
   return {500, "server_error", "internal_error", ""};
 }
 
+// Of a model that a client names by path: the request is well-formed, the files are not.
+bool is_about_files(StatusCode code) {
+  return code == StatusCode::kNotFound || code == StatusCode::kCorruptData ||
+         code == StatusCode::kUnsupported || code == StatusCode::kFailedPrecondition;
+}
+
 ErrorObject describe(const Status& status) {
   ErrorObject error = describe(status.code());
   const std::string_view where = status.where();
@@ -82,6 +92,14 @@ ErrorObject describe(const Status& status) {
   if (status.code() == StatusCode::kResourceExhausted) {
     if (where == kBodyField) return {413, kInvalidRequest, "request_too_large", ""};
     if (where == kQuotaField) return {429, "rate_limit_error", "rate_limit_exceeded", ""};
+    if (where == kCatalogField) return {507, "storage_error", "insufficient_storage", ""};
+  }
+  if (status.code() == StatusCode::kFailedPrecondition &&
+      (where == kModelIdField || where == kVersionField)) {
+    return {409, "conflict_error", "conflict", where};
+  }
+  if (where == kPathField && is_about_files(status.code())) {
+    return {422, kInvalidRequest, "unusable_model", where};
   }
   if (status.code() == StatusCode::kNotFound && where == kModelField) {
     error.code = "model_not_found";

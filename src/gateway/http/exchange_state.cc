@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "base/str.h"
 
 namespace inferneo::gateway::http {
 namespace {
@@ -17,10 +18,13 @@ class Handle final : public Exchange {
   void respond(Response response) override { state_->respond(std::move(response)); }
   void start_stream(Response head) override { state_->start_stream(std::move(head)); }
   bool write(std::string_view bytes) override { return state_->write(bytes); }
+  [[nodiscard]] std::size_t waiting_size() const override { return state_->waiting_size(); }
   void end_stream() override { state_->end_stream(); }
   void on_disconnect(UniqueFunction<void()> callback) override {
     state_->on_disconnect(std::move(callback));
   }
+  void resume(UniqueFunction<void()> task) override { state_->resume(std::move(task)); }
+  bool begin_events() override { return state_->begin_events(); }
 
  private:
   const std::shared_ptr<ExchangeState> state_;
@@ -44,6 +48,14 @@ ExchangeState::ExchangeState(Request request,
 void ExchangeState::respond(Response response) {
   UniqueFunction<void()> dropped;  // destroyed outside the lock: it may own what calls us
   const std::scoped_lock lock(mutex_);
+  if (is_early_) {
+    is_early_ = false;
+    stream_bytes_ += str("data: ", response.body, "\n\n");
+    stage_ = Stage::kEnded;
+    dropped = std::move(callback_);
+    wake_locked();
+    return;
+  }
   if (stage_ != Stage::kWaiting) {
     log::error("http", "a second answer to " + request_.head.request_id + " is dropped");
     return;
@@ -56,6 +68,7 @@ void ExchangeState::respond(Response response) {
 
 void ExchangeState::start_stream(Response head) {
   const std::scoped_lock lock(mutex_);
+  if (std::exchange(is_early_, false)) return;
   if (stage_ != Stage::kWaiting) {
     log::error("http", "a second answer to " + request_.head.request_id + " is dropped");
     return;
@@ -81,6 +94,11 @@ bool ExchangeState::write(std::string_view bytes) {
   return true;
 }
 
+std::size_t ExchangeState::waiting_size() {
+  const std::scoped_lock lock(mutex_);
+  return stream_bytes_.size() + unsent_;
+}
+
 void ExchangeState::end_stream() {
   UniqueFunction<void()> dropped;
   const std::scoped_lock lock(mutex_);
@@ -99,7 +117,31 @@ void ExchangeState::on_disconnect(UniqueFunction<void()> callback) {
       return;
     }
   }
-  callback();
+  if (callback) callback();
+}
+
+void ExchangeState::resume(UniqueFunction<void()> task) {
+  UniqueFunction<void()> dropped;  // destroyed outside the lock: it may own this exchange
+  const std::scoped_lock lock(mutex_);
+  if (connection_ == nullptr || has_left_) {
+    dropped = std::move(task);
+  } else {
+    connection_->resume(std::move(task));
+  }
+}
+
+bool ExchangeState::begin_events() {
+  const std::scoped_lock lock(mutex_);
+  if (stage_ != Stage::kWaiting || connection_ == nullptr || has_left_) return false;
+  stage_ = Stage::kStreaming;
+  is_early_ = true;
+  Response head;
+  head.content_type = "text/event-stream";
+  head.headers.emplace_back("Cache-Control", "no-cache");
+  head.headers.emplace_back("X-Accel-Buffering", "no");
+  head_ = std::move(head);
+  wake_locked();
+  return true;
 }
 
 void ExchangeState::abandon() {

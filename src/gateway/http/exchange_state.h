@@ -25,6 +25,8 @@ class Wakeable {
   virtual ~Wakeable() = default;
   // Asks for a later take() on the network thread. Must not block. Thread: any.
   virtual void wake() = 0;
+  // Runs `task` on a front thread. Must not block. Thread: any.
+  virtual void resume(UniqueFunction<void()> task) = 0;
 };
 
 class ExchangeState {
@@ -41,8 +43,11 @@ class ExchangeState {
   void respond(Response response);
   void start_stream(Response head);
   bool write(std::string_view bytes);
+  [[nodiscard]] std::size_t waiting_size();
   void end_stream();
   void on_disconnect(UniqueFunction<void()> callback);
+  void resume(UniqueFunction<void()> task);
+  bool begin_events();
   // Nobody can answer any more: 500 when nothing was sent, a cut connection within a stream.
   void abandon();
 
@@ -80,6 +85,7 @@ class ExchangeState {
   std::mutex mutex_;
   Wakeable* connection_;
   Stage stage_ = Stage::kWaiting;
+  bool is_early_ = false;  // streaming, but the handler has not said so yet
   bool has_left_ = false;
   bool is_aborted_ = false;
   bool is_slow_ = false;

@@ -8,6 +8,8 @@ namespace {
 class CountingConnection final : public Wakeable {
  public:
   void wake() override { ++wake_count; }
+  void resume(UniqueFunction<void()> task) override { resumed.push_back(std::move(task)); }
+  std::vector<UniqueFunction<void()>> resumed;
   int wake_count = 0;
 };
 
@@ -52,6 +54,52 @@ TEST_F(ExchangeStateTest, sent_bytes_make_room) {
     state->sent(bytes.size());
   }
   EXPECT_FALSE(state->is_slow());
+}
+
+TEST_F(ExchangeStateTest, a_waiting_handler_goes_on_unless_its_client_has_left) {
+  int count = 0;
+  exchange->resume([&] { ++count; });
+  ASSERT_EQ(connection.resumed.size(), 1U);
+  connection.resumed[0]();
+  EXPECT_EQ(count, 1);
+  state->client_left();
+  exchange->resume([&] { ++count; });
+  EXPECT_EQ(connection.resumed.size(), 1U);
+  EXPECT_EQ(count, 1);
+}
+
+TEST_F(ExchangeStateTest, an_empty_callback_takes_the_former_back) {
+  bool called = false;
+  exchange->on_disconnect([&] { called = true; });
+  exchange->on_disconnect({});
+  EXPECT_FALSE(state->client_left());
+  exchange->on_disconnect({});
+  EXPECT_FALSE(called);
+}
+
+TEST_F(ExchangeStateTest, early_events_go_on_as_the_stream) {
+  EXPECT_TRUE(exchange->begin_events());
+  EXPECT_FALSE(exchange->begin_events());
+  EXPECT_TRUE(exchange->write(": loading\n\n"));
+  exchange->start_stream({});
+  EXPECT_TRUE(exchange->write("data: x\n\n"));
+  exchange->end_stream();
+  const auto output = state->take(bytes);
+  EXPECT_EQ(output.head->content_type, "text/event-stream");
+  EXPECT_TRUE(output.is_stream);
+  EXPECT_TRUE(output.is_ended);
+  EXPECT_EQ(bytes, ": loading\n\ndata: x\n\n");
+}
+
+TEST_F(ExchangeStateTest, an_answer_after_early_events_is_their_last_one) {
+  EXPECT_TRUE(exchange->begin_events());
+  exchange->respond(
+      {.status = 503, .content_type = "application/json", .body = "{}", .headers = {}});
+  const auto output = state->take(bytes);
+  EXPECT_EQ(output.head->status, 200);
+  EXPECT_TRUE(output.is_ended);
+  EXPECT_FALSE(output.is_aborted);
+  EXPECT_EQ(bytes, "data: {}\n\n");
 }
 
 TEST_F(ExchangeStateTest, letting_go_without_an_answer_is_500) {

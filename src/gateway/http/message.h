@@ -51,6 +51,9 @@ struct Response {
 //   resource_exhausted "quota"   429 rate_limit_error: the caller's own share is used up
 //   resource_exhausted "body"    413
 //   unsupported "content-type"   415
+//   resource_exhausted "catalog" 507
+//   failed_precondition "model_id" or "version"  409: the state of the model forbids it
+//   "path" of a model whose files are missing, damaged or of another kind  422
 //   unsupported "method"         405; the hint lists the methods for the Allow header ("GET, POST")
 Response error_response(const Status& status);
 // The same body for a failure that HTTP itself defines (404 route, 408, 413, 431).

@@ -9,11 +9,16 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <fcntl.h>
 #include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
+#include <deque>
 #include <exception>
 #include <future>
 #include <mutex>
@@ -22,6 +27,7 @@
 #include <unordered_set>
 
 #include "base/bounded_queue.h"
+#include "base/error_text.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/thread.h"
@@ -115,9 +121,13 @@ class HttpServer final : public Server, public ConnectionHost {
   ~HttpServer() override;
 
   Status listen();
+  Status inherit(const tcp::endpoint& wanted);
   void run();
 
   [[nodiscard]] std::uint16_t port() const override { return port_; }
+  [[nodiscard]] Result<int> duplicate_listener() const override;
+  void leave() override;
+  bool wait_no_connections(Duration timeout) override;
   void stop_accepting() override;
   bool wait_idle(Duration timeout) override;
 
@@ -129,6 +139,7 @@ class HttpServer final : public Server, public ConnectionHost {
     return body_budget_;
   }
   [[nodiscard]] bool is_stopping() const override { return is_stopping_.load(); }
+  [[nodiscard]] bool is_leaving() const override { return is_leaving_.load(); }
   bool submit(std::shared_ptr<Exchange>& exchange) override {
     FrontTask task{.exchange = std::move(exchange), .run = {}};
     if (front_queue_.try_push(task)) return true;
@@ -141,6 +152,7 @@ class HttpServer final : public Server, public ConnectionHost {
     run = std::move(task.run);
     return false;
   }
+  void resume(UniqueFunction<void()> task) override;
   void exchange_began() override;
   void exchange_ended() override;
   void closed(Connection& connection) override;
@@ -148,6 +160,7 @@ class HttpServer final : public Server, public ConnectionHost {
  private:
   void run_io(int index);
   void run_front(int index);
+  bool run_resumed();
   void sweep(IoThread& io);
   void accept();
   void on_accepted(const boost::system::error_code& error, Socket socket, int io_index);
@@ -172,13 +185,17 @@ class HttpServer final : public Server, public ConnectionHost {
   int next_io_ = 0;
   bool was_accept_failure_logged_ = false;
   std::atomic<bool> is_stopping_{false};
+  std::atomic<bool> is_leaving_{false};
 
   BoundedQueue<FrontTask> front_queue_;
+  std::mutex resumed_mutex_;
+  std::deque<UniqueFunction<void()>> resumed_;
   std::atomic<bool> is_front_stopping_{false};
   std::vector<std::thread> front_;
 
   std::mutex count_mutex_;
   std::condition_variable became_idle_;
+  std::condition_variable last_connection_closed_;
   std::size_t exchange_count_ = 0;
   std::size_t connection_count_ = 0;
   std::unordered_map<std::string, std::size_t> connection_count_by_address_;
@@ -196,6 +213,7 @@ HttpServer::~HttpServer() {
   for (std::thread& thread : front_) thread.join();
   while (front_queue_.try_pop()) {
   }
+  std::exchange(resumed_, {}).clear();
   for (auto& io : io_) io->work.reset();
   for (auto& io : io_) {
     if (io->thread.joinable()) io->thread.join();
@@ -215,8 +233,40 @@ void HttpServer::on_each_io(const Task& task) {
   }
 }
 
+// An inherited socket must be what the options ask for: a client that knows the address must find
+// this server there.
+Status HttpServer::inherit(const tcp::endpoint& wanted) {
+  const int fd = options_.listener_fd;
+  int is_listening = 0;
+  socklen_t size = sizeof(is_listening);
+  boost::system::error_code error;
+  const bool is_socket = ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &size) == 0;
+  if (is_socket && is_listening != 0) {
+    acceptor_->assign(wanted.protocol(), fd, error);
+    if (!error) {
+      const tcp::endpoint bound = acceptor_->local_endpoint(error);
+      if (!error && bound == wanted) {
+        port_ = bound.port();
+        return {};
+      }
+      return failed_precondition(str("the inherited socket listens on ",
+                                     bound.address().to_string(),
+                                     ":",
+                                     bound.port(),
+                                     ", not on ",
+                                     options_.host,
+                                     ":",
+                                     options_.port))
+          .with_hint("start with the host and port of the process that is to be replaced");
+    }
+  }
+  ::close(fd);
+  return invalid_argument("the inherited descriptor is not a listening socket");
+}
+
 Status HttpServer::listen() {
   ASSIGN_OR_RETURN(const tcp::endpoint endpoint, resolve(options_.host, options_.port));
+  if (options_.listener_fd >= 0) return inherit(endpoint);
   const std::string name = str(options_.host, ":", options_.port);
   boost::system::error_code error;
   acceptor_->open(endpoint.protocol(), error);
@@ -274,6 +324,7 @@ void HttpServer::run_front(int index) {
   // The wait ends early when something comes, the end included.
   constexpr std::chrono::milliseconds kStopCheckInterval{1000};
   while (!is_front_stopping_) {
+    if (run_resumed()) continue;
     std::optional<FrontTask> task = front_queue_.wait_pop_for(kStopCheckInterval);
     if (!task || (task->exchange == nullptr && !task->run)) continue;
     const std::string request_id =
@@ -289,6 +340,32 @@ void HttpServer::run_front(int index) {
       log::error("http", str("request ", request_id, " failed: ", failure.what()));
     }
   }
+}
+
+void HttpServer::resume(UniqueFunction<void()> task) {
+  {
+    const std::scoped_lock lock(resumed_mutex_);
+    resumed_.push_back(std::move(task));
+  }
+  // Wakes a thread. Where the queue is full they are awake, and look here before the next request.
+  front_queue_.try_push(FrontTask{});
+}
+
+bool HttpServer::run_resumed() {
+  UniqueFunction<void()> task;
+  {
+    const std::scoped_lock lock(resumed_mutex_);
+    if (resumed_.empty()) return false;
+    task = std::move(resumed_.front());
+    resumed_.pop_front();
+  }
+  try {
+    task();
+  } catch (const std::exception& failure) {
+    // Its exchange was dropped, which answers 500.
+    log::error("http", str("a request that had waited failed: ", failure.what()));
+  }
+  return true;
 }
 
 void HttpServer::sweep(IoThread& io) {
@@ -372,6 +449,7 @@ void HttpServer::closed(Connection& connection) {
   metrics_.connections.set(static_cast<double>(connection_count_));
   const auto found = connection_count_by_address_.find(connection.remote_address());
   if (--found->second == 0) connection_count_by_address_.erase(found);
+  if (connection_count_ == 0) last_connection_closed_.notify_all();
 }
 
 void HttpServer::exchange_began() {
@@ -387,7 +465,31 @@ void HttpServer::exchange_ended() {
   if (exchange_count_ == 0) became_idle_.notify_all();
 }
 
+void HttpServer::leave() {
+  is_leaving_ = true;
+  on_each_io([this](IoThread& io) {
+    if (&io != io_[0].get()) return;
+    boost::system::error_code ignored;
+    acceptor_->close(ignored);
+    accept_timer_->cancel();
+  });
+}
+
+bool HttpServer::wait_no_connections(Duration timeout) {
+  std::unique_lock lock(count_mutex_);
+  return last_connection_closed_.wait_for(lock, timeout, [this] { return connection_count_ == 0; });
+}
+
+Result<int> HttpServer::duplicate_listener() const {
+  const int copy = ::fcntl(acceptor_->native_handle(), F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) {
+    return resource_exhausted(str("cannot duplicate the listening socket: ", error_text(errno)));
+  }
+  return copy;
+}
+
 void HttpServer::stop_accepting() {
+  is_leaving_ = true;
   is_stopping_ = true;
   on_each_io([this](IoThread& io) {
     if (&io == io_[0].get()) {

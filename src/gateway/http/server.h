@@ -35,13 +35,25 @@ class Exchange {
   virtual void start_stream(Response head) = 0;
   // False when the client is gone or reads too slowly (then the stream is over). Never blocks.
   virtual bool write(std::string_view bytes) = 0;
+  // Bytes of the stream that the client has not taken yet, for who wants to give up earlier.
+  [[nodiscard]] virtual std::size_t waiting_size() const { return 0; }
   // Ends the body; the connection may be kept alive.
   virtual void end_stream() = 0;
 
   // `callback` runs once, on a network thread, when the client leaves or is given up before
   // respond() or end_stream() (at once, on the calling thread, when it already has). It must not
-  // block and must not own this exchange. At most one callback.
+  // block and must not own this exchange. One callback at a time: an empty one takes the former
+  // back.
   virtual void on_disconnect(UniqueFunction<void()> callback) = 0;
+
+  // For handlers that have to wait for something before they can answer.
+  // Runs `task` on a front thread soon. It is dropped uncalled when the client has left or the
+  // server ends. An exchange without a server runs it at once.
+  virtual void resume(UniqueFunction<void()> task) { task(); }
+  // Begins an answer of server-sent events ahead of start_stream(), so that comments can be written
+  // meanwhile. Then start_stream() goes on with it (its head is ignored), and the body of a
+  // respond() becomes the data of one last event. False when it cannot.
+  virtual bool begin_events() { return false; }
 };
 
 class Dispatcher {
@@ -63,6 +75,9 @@ class Dispatcher {
 struct ServerOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8000;  // 0 means any free port
+  // A socket that listens on that address already, inherited from another process; -1: none. The
+  // server owns it from start() on, also when start() fails.
+  int listener_fd = -1;
   int io_thread_count = 1;
   int front_thread_count = 2;
   std::size_t front_queue_size = 1024;  // full: 503 with Retry-After
@@ -95,6 +110,15 @@ class Server {
   virtual ~Server() = default;
 
   [[nodiscard]] virtual std::uint16_t port() const = 0;
+  // A second descriptor of the listening socket, for another process to inherit; owned by the
+  // caller. Not after stop_accepting() or leave(). Failures: resource_exhausted.
+  [[nodiscard]] virtual Result<int> duplicate_listener() const = 0;
+  // Accepts no more, because another process does on the same socket. Connections stay: each is
+  // closed with its next answer, which says so, and none while its client may be sending. That is
+  // what stop_accepting() cannot promise to a client whose connection was idle.
+  virtual void leave() = 0;
+  // Blocks until no connection is left or the timeout has passed; true when none is left.
+  virtual bool wait_no_connections(Duration timeout) = 0;
   // Stops accepting; idle keep-alive connections are closed, exchanges in progress go on.
   virtual void stop_accepting() = 0;
   // Blocks until no exchange is in progress or the timeout has passed; true when none is left.

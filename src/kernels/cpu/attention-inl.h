@@ -51,6 +51,17 @@ struct AttentionState {
   int64_t width;  // padded head_dim
   int64_t head_dim;
   RangeRows results[2];  // of the ranges before, and of the one at hand
+  // What is added to scores, by row: slope * (key of the tile) + offset; with slopes only.
+  float slope[kQueryTile];
+  float offset[kQueryTile];
+  bool has_slopes;
+  float soft_cap;  // in units of scores, 0 for none
+};
+
+// The keys of a tile that a row sees.
+struct TileSpan {
+  int64_t begin;
+  int64_t end;
 };
 
 // Rows of the keys and values of positions [begin, begin + count) in the cache.
@@ -135,18 +146,33 @@ void score_rows(const AttentionState& state, int64_t first) {
   }
 }
 
-// Turns a row's first `count` scores into weights and rescales what the row has so far.
+static const float kLaneNumbers[kLanesMax] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+// The scores of keys from j on with soft cap and slope.
+static inline Vec adjust_scores(const AttentionState& state, int64_t r, int64_t j, Vec s) {
+  if (state.soft_cap != 0) s = mul(tanh_lanes(s), set(state.soft_cap));
+  if (!state.has_slopes) return s;
+  const Vec key = add(load(kLaneNumbers), set((float)j));
+  return add(s, fma(key, set(state.slope[r]), set(state.offset[r])));
+}
+
+// Turns a row's scores into weights and rescales what the row has so far.
 template <typename Cache>
-void soften_row(const AttentionState& state, int64_t r, int64_t count) {
+void soften_row(const AttentionState& state, int64_t r, const TileSpan& span) {
   float* scores = state.scores + r * kKeyTile;
   const Vec lowest = set(-__builtin_inff());
+  const int64_t first = span.begin / kLanes * kLanes;
+  const int64_t count = span.end;
+  const bool adjusts = state.has_slopes || state.soft_cap != 0;
   Vec most = set(state.most[r]);
-  for (int64_t j = 0; j < count; j += kLanes) {
+  for (int64_t j = first; j < count; j += kLanes) {
     const int here = part(j, count);
     Vec s = load(scores + j);
     if constexpr (Cache::kHasScales) s = mul(s, load(state.k_scales + j));
+    if (adjusts) s = adjust_scores(state, r, j, s);
     if (here < kLanes) s = keep_first(s, here, lowest);
-    if (Cache::kHasScales || here < kLanes) store(scores + j, s);
+    if (j < span.begin) s = keep_first(lowest, (int)(span.begin - j), s);
+    if (Cache::kHasScales || adjusts || here < kLanes || j < span.begin) store(scores + j, s);
     most = max(most, s);
   }
   const float before = state.most[r];
@@ -154,7 +180,7 @@ void soften_row(const AttentionState& state, int64_t r, int64_t count) {
   // Why: while every score is -infinity, subtracting it would make NaNs of weights that are 0.
   const Vec shift = set(after == -__builtin_inff() ? 0.0f : after);
   Vec sum = zero();
-  for (int64_t j = 0; j < count; j += kLanes) {
+  for (int64_t j = first; j < count; j += kLanes) {
     Vec weights = exp2_lanes(sub(load(scores + j), shift));
     sum = add(sum, weights);
     if constexpr (Cache::kHasScales) weights = mul(weights, load(state.v_scales + j));
@@ -228,36 +254,62 @@ void weigh_rows(const AttentionState& state,
   }
 }
 
-// Scores and weights of `rows` rows that start at `first`, whose keys in this tile number
-// counts[0] <= counts[1] <= ...
+// Scores and weights of `rows` rows that start at `first`; spans neither begin nor end before those
+// of the rows before.
 template <typename Cache, int rows>
 void attend_rows(const AttentionState& state,
                  const typename Cache::T* const* values,
                  int64_t first,
-                 const int64_t* counts) {
+                 const TileSpan* spans) {
   score_rows<rows>(state, first);
-  for (int r = 0; r < rows; ++r) soften_row<Cache>(state, first + r, counts[r]);
-  weigh_rows<Cache, rows>(state, values, first, 0, counts[0]);
+  for (int r = 0; r < rows; ++r) soften_row<Cache>(state, first + r, spans[r]);
+  // Keys that all of them see; where there are none, the first two loops share all.
+  const int64_t end = spans[0].end;
+  const int64_t begin = spans[rows - 1].begin < end ? spans[rows - 1].begin : end;
+  for (int r = 0; r < rows; ++r) {
+    const int64_t row_end = spans[r].begin < begin ? begin : spans[r].begin;
+    weigh_rows<Cache, 1>(state, values, first + r, spans[r].begin, row_end);
+  }
+  weigh_rows<Cache, rows>(state, values, first, begin, end);
   for (int r = 1; r < rows; ++r) {
-    weigh_rows<Cache, 1>(state, values, first + r, counts[0], counts[r]);
+    const int64_t row_begin = spans[r].begin > end ? spans[r].begin : end;
+    weigh_rows<Cache, 1>(state, values, first + r, row_begin, spans[r].end);
+  }
+}
+
+// By row, what scores of the keys of a tile get added.
+static inline void place_slopes(const AttentionArgs& args,
+                                AttentionState& state,
+                                int64_t index,
+                                int64_t row_count,
+                                int64_t key_begin) {
+  for (int64_t r = 0; r < row_count; ++r) {
+    const QueryRow at = query_row(args, index + r);
+    state.slope[r] = args.slopes[at.head] * 1.44269504f;
+    state.offset[r] = state.slope[r] * (float)(key_begin - at.position);
   }
 }
 
 // One tile of keys for the query rows [index, index + row_count) of the call.
 template <typename Cache>
 void attend_tile(const AttentionArgs& args,
-                 const AttentionState& state,
+                 AttentionState& state,
                  int64_t index,
                  int64_t row_count,
                  int64_t key_begin) {
-  int64_t counts[kQueryTile];
-  int64_t first = row_count;  // first row that sees any of these keys
-  for (int64_t r = row_count - 1; r >= 0; --r) {
-    const int64_t visible = query_row(args, index + r).position + 1 - key_begin;
-    counts[r] = visible < kKeyTile ? visible : kKeyTile;
-    if (visible > 0) first = r;
+  TileSpan spans[kQueryTile];
+  int64_t first = row_count;  // rows [first, last) see any of these keys
+  int64_t last = 0;
+  for (int64_t r = 0; r < row_count; ++r) {
+    const KeySpan seen = visible_keys(args, query_row(args, index + r).position);
+    spans[r].begin = seen.begin > key_begin ? seen.begin - key_begin : 0;
+    spans[r].end = seen.end < key_begin + kKeyTile ? seen.end - key_begin : kKeyTile;
+    if (spans[r].begin >= spans[r].end) continue;
+    if (first == row_count) first = r;
+    last = r + 1;
   }
-  const int64_t key_count = counts[row_count - 1];
+  if (first >= last) return;
+  const int64_t key_count = spans[last - 1].end;
   int64_t keys[kKeyTile];
   find_rows(args, key_begin, key_count, keys);
   transpose_keys<Cache>(args, state, keys, key_count);
@@ -271,12 +323,13 @@ void attend_tile(const AttentionArgs& args,
       state.v_scales[j] = j < key_count ? args.v_scales[keys[j]] : 0;
     }
   }
+  if (state.has_slopes) place_slopes(args, state, index, row_count, key_begin);
   int64_t r = first;
-  for (; r + kAttendRows <= row_count; r += kAttendRows) {
-    attend_rows<Cache, kAttendRows>(state, values, r, counts + r);
+  for (; r + kAttendRows <= last; r += kAttendRows) {
+    attend_rows<Cache, kAttendRows>(state, values, r, spans + r);
   }
-  for (; r + 2 <= row_count; r += 2) attend_rows<Cache, 2>(state, values, r, counts + r);
-  for (; r < row_count; ++r) attend_rows<Cache, 1>(state, values, r, counts + r);
+  for (; r + 2 <= last; r += 2) attend_rows<Cache, 2>(state, values, r, spans + r);
+  for (; r < last; ++r) attend_rows<Cache, 1>(state, values, r, spans + r);
 }
 
 static inline AttentionState attention_state(const AttentionArgs& args) {
@@ -292,6 +345,8 @@ static inline AttentionState attention_state(const AttentionArgs& args) {
   state.results[0] = range_rows(results, kQueryTile, args.head_dim);
   results += partial_floats(kQueryTile, args.head_dim);
   state.results[1] = range_rows(results, kQueryTile, args.head_dim);
+  state.has_slopes = args.slopes != nullptr;
+  state.soft_cap = args.soft_cap * 1.44269504f;
   return state;
 }
 
@@ -299,7 +354,8 @@ static inline void load_queries(const AttentionArgs& args,
                                 const AttentionState& state,
                                 int64_t index,
                                 int64_t row_count) {
-  const float factor = args.scale * 1.44269504f;  // scores are exponents of 2
+  // Scores are exponents of 2; under a soft cap, first what its tanh takes.
+  const float factor = args.soft_cap != 0 ? args.scale / args.soft_cap : args.scale * 1.44269504f;
   for (int64_t r = 0; r < row_count; ++r) {
     const QueryRow at = query_row(args, index + r);
     const float* q = args.q + at.row * args.q_stride + at.head * args.head_dim;
@@ -323,10 +379,13 @@ void attend_range(const AttentionArgs& args,
     state.most[r] = -__builtin_inff();
     state.sum[r] = 0;
   }
-  const int64_t range_end = (range + 1) * kAttentionRange;
-  const int64_t visible = query_row(args, index + row_count - 1).position + 1;
+  const int64_t range_begin = range * kAttentionRange;
+  const int64_t range_end = range_begin + kAttentionRange;
+  const int64_t visible = visible_keys(args, query_row(args, index + row_count - 1).position).end;
   const int64_t key_end = visible < range_end ? visible : range_end;
-  for (int64_t key = range * kAttentionRange; key < key_end; key += kKeyTile) {
+  const int64_t oldest = visible_keys(args, query_row(args, index).position).begin;
+  const int64_t first = oldest > range_begin ? oldest / kKeyTile * kKeyTile : range_begin;
+  for (int64_t key = first; key < key_end; key += kKeyTile) {
     attend_tile<Cache>(args, state, index, row_count, key);
   }
 }
@@ -345,9 +404,11 @@ void attention(const AttentionArgs& args) noexcept {
       }
       continue;
     }
-    const int64_t last = query_row(args, index + row_count - 1).position;
-    attend_range<Cache>(args, state, state.results[0], index, row_count, 0);
-    for (int64_t range = 1; range <= last / kAttentionRange; ++range) {
+    const KeySpan oldest = visible_keys(args, query_row(args, index).position);
+    const KeySpan newest = visible_keys(args, query_row(args, index + row_count - 1).position);
+    const int64_t first = oldest.begin / kAttentionRange;
+    attend_range<Cache>(args, state, state.results[0], index, row_count, first);
+    for (int64_t range = first + 1; range <= (newest.end - 1) / kAttentionRange; ++range) {
       attend_range<Cache>(args, state, state.results[1], index, row_count, range);
       fold_range(state.results[0], state.results[1], row_count, args.head_dim);
     }

@@ -8,13 +8,31 @@
 struct QueryRow {
   int64_t row;  // of the chunk
   int64_t head;
-  int64_t position;  // sees keys 0 .. position
+  int64_t position;
 };
 
 static inline QueryRow query_row(const AttentionArgs& args, int64_t index) {
   const int64_t row = args.row_begin + index / args.group;
   const int64_t head = (int64_t)args.kv_head * args.group + index % args.group;
   return {row, head, args.context_before + row};
+}
+
+// The keys that a row sees.
+struct KeySpan {
+  int64_t begin;
+  int64_t end;
+};
+
+static inline KeySpan visible_keys(const AttentionArgs& args, int64_t position) {
+  const int64_t begin = position - args.reach_before;
+  const int64_t end = position + args.reach_after + 1;
+  return {begin > 0 ? begin : 0, end < args.key_count ? end : args.key_count};
+}
+
+// Whether rows see all keys up to their own, and scores are products of queries and keys alone.
+static inline bool is_plain(const AttentionArgs& args) {
+  return args.reach_before == kUnlimitedReach && args.reach_after == 0 && args.soft_cap == 0 &&
+         args.slopes == nullptr && args.sinks == nullptr;
 }
 
 static inline int64_t query_count(const AttentionArgs& args) {
@@ -79,7 +97,11 @@ static inline void write_rows(const AttentionArgs& args,
   for (int64_t i = 0; i < queries; ++i) {
     const QueryRow at = query_row(args, index + i);
     float* out = args.out + at.row * args.out_stride + at.head * args.head_dim;
-    const Vec factor = set(1.0f / rows.sum[i]);
+    float sum = rows.sum[i];
+    if (args.sinks != nullptr) {
+      sum += exp2_one(args.sinks[at.head] * 1.44269504f - rows.most[i]);
+    }
+    const Vec factor = set(1.0f / sum);
     for (int64_t d = 0; d < args.head_dim; d += kLanes) {
       // Why add zero: keys that a row does not see could have turned a -0 into 0.
       const Vec quotient = fma(load(rows.values + i * width + d), factor, zero());
@@ -90,9 +112,9 @@ static inline void write_rows(const AttentionArgs& args,
 
 void attention_merge(const AttentionArgs& args) noexcept {
   const int64_t queries = query_count(args);
-  const int64_t last = query_row(args, queries - 1).position;
+  const int64_t keys = visible_keys(args, query_row(args, queries - 1).position).end;
   const RangeRows total = partial_rows(args, 0, 0);
-  for (int64_t range = 1; range <= last / kAttentionRange; ++range) {
+  for (int64_t range = 1; range <= (keys - 1) / kAttentionRange; ++range) {
     fold_range(total, partial_rows(args, range, 0), queries, args.head_dim);
   }
   write_rows(args, total, 0, queries);

@@ -5,6 +5,8 @@
 
 #include "kernels/cpu/row_ops-inl.h"
 
+#include "kernels/cpu/activation-inl.h"
+
 #include "kernels/cpu/operands-inl.h"
 
 #include "kernels/cpu/linear-inl.h"

@@ -45,6 +45,34 @@ void rms_norm(const float* x, const float* weight, float eps, float* y, int64_t 
   }
 }
 
+// Two passes, as the reference implementations do: squares of differences lose nothing to a mean
+// that is large beside the deviations.
+void layer_norm(const float* x,
+                const float* weight,
+                const float* bias,
+                float eps,
+                float* y,
+                int64_t n) noexcept {
+  Vec total = zero();
+  for (int64_t i = 0; i < n; i += kLanes) total = add(total, load_some(x + i, part(i, n)));
+  const Vec mean = set(reduce_add(total) / (float)n);
+  Vec squares = zero();
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const int count = part(i, n);
+    Vec v = sub(load_some(x + i, count), mean);
+    if (count < kLanes) v = keep_first(v, count, zero());
+    squares = fma(v, v, squares);
+  }
+  const Vec scale = set(1.0f / __builtin_sqrtf(reduce_add(squares) / (float)n + eps));
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const int count = part(i, n);
+    Vec v = mul(sub(load_some(x + i, count), mean), scale);
+    if (weight != nullptr) v = mul(v, load_some(weight + i, count));
+    if (bias != nullptr) v = add(v, load_some(bias + i, count));
+    store_some(y + i, v, count);
+  }
+}
+
 void rope(float* x,
           const float* cos,
           const float* sin,
@@ -89,15 +117,6 @@ void rope_adjacent(float* x,
       const Vec v = load_some(at, count);
       store_some(at, add(mul(v, kept), mul(swap_pairs(v), crossed)), count);
     }
-  }
-}
-
-void silu_mul(const float* gate, const float* up, float* y, int64_t n) noexcept {
-  for (int64_t i = 0; i < n; i += kLanes) {
-    const int count = part(i, n);
-    const Vec g = load_some(gate + i, count);
-    const Vec sigmoid_inverse = add(set(1.0f), exp_lanes(sub(zero(), g)));
-    store_some(y + i, mul(div(g, sigmoid_inverse), load_some(up + i, count)), count);
   }
 }
 

@@ -52,6 +52,7 @@ runtime::MemoryPlan memory_plan(const ModelPlan& plan) {
   memory.weight_copy_bytes = copied;
   memory.weight_packed_bytes = plan.matrices.packed_size;
   memory.kv_block_bytes = graph::kv_block_size(program);
+  memory.context_tokens_max = static_cast<std::int32_t>(plan.built.context_tokens_max);
   // Why 1024: rounding to cache lines then adds less than a byte for each token.
   constexpr std::int64_t kRows = 1024;
   const auto inputs = graph::packed_inputs(program, plan.matrices);
@@ -71,26 +72,34 @@ runtime::GenerationDefaults generation_defaults(const formats::GenerationMeta& m
   return defaults;
 }
 
-runtime::VectorInfo vector_info(const formats::PoolingMeta& meta, const graph::Program& program) {
+// What the files say goes before what the architecture does.
+request::Pooling pooling_of(formats::PoolingMeta::Kind stated, arch::VectorRows rows) {
+  using Kind = formats::PoolingMeta::Kind;
   using request::Pooling;
+  switch (stated) {
+    case Kind::kLast:
+      return Pooling::kLast;
+    case Kind::kMean:
+      return Pooling::kMean;
+    case Kind::kCls:
+      return Pooling::kCls;
+    case Kind::kUnknown:
+      break;
+  }
+  if (rows == arch::VectorRows::kFirst) return Pooling::kCls;
+  return rows == arch::VectorRows::kAll ? Pooling::kMean : Pooling::kLast;
+}
+
+runtime::VectorInfo vector_info(const formats::PoolingMeta& meta, const arch::BuiltModel& built) {
+  const graph::Program& program = built.program;
   runtime::VectorInfo info;
   if (program.hidden == graph::kNone) return info;
   const std::int64_t width = program.values[static_cast<std::size_t>(program.hidden)].width;
   info.hidden_size = static_cast<std::int32_t>(width);
-  switch (meta.kind) {
-    case formats::PoolingMeta::Kind::kUnknown:
-      break;
-    case formats::PoolingMeta::Kind::kLast:
-      info.pooling = Pooling::kLast;
-      break;
-    case formats::PoolingMeta::Kind::kMean:
-      info.pooling = Pooling::kMean;
-      break;
-    case formats::PoolingMeta::Kind::kCls:
-      info.pooling = Pooling::kCls;
-      break;
-  }
-  info.normalize = meta.normalize.value_or(true);
+  info.class_count = static_cast<std::int32_t>(built.class_count);
+  info.pooling = pooling_of(meta.kind, built.vector_rows);
+  info.normalize = built.class_count == 0 && meta.normalize.value_or(true);
+  info.bidirectional = program.attention.is_bidirectional;
   return info;
 }
 
@@ -135,7 +144,8 @@ class NativeModel final : public runtime::Model {
               WeightImage image,
               runtime::ModelInfo info,
               device::CpuDevice& device)
-      : store_(std::move(store)),
+      : files_(std::make_shared<const std::vector<MappedFile>>(std::move(store.files))),
+        memory_(std::move(store.memory)),
         image_(std::move(image)),
         program_(std::move(plan.built.program)),
         constants_(program_),
@@ -157,8 +167,11 @@ class NativeModel final : public runtime::Model {
         std::make_unique<NativeRunner>(std::move(executor), options.sequence_count_max));
   }
 
+  [[nodiscard]] std::shared_ptr<const void> mapped_files() const override { return files_; }
+
  private:
-  WeightStore store_;
+  const std::shared_ptr<const std::vector<MappedFile>> files_;
+  const std::vector<AnonymousMemory> memory_;
   WeightImage image_;
   graph::Program program_;
   graph::Constants constants_;
@@ -187,7 +200,7 @@ runtime::ModelInfo make_info(const formats::ModelMeta& meta,
   info.bos_token_id = meta.bos_token_id;
   info.generation = generation_defaults(meta.generation);
   info.generates = plan.built.program.logits != graph::kNone;
-  info.vectors = vector_info(meta.pooling, plan.built.program);
+  info.vectors = vector_info(meta.pooling, plan.built);
   info.memory = plan.memory;
   return info;
 }

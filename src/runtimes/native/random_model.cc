@@ -52,10 +52,45 @@ struct NamedShape {
   Shape shape;
 };
 
-std::vector<NamedShape> weight_shapes(const RandomModelShape& shape) {
+// Name and shape of a layer's matrices.
+using Matrices = std::vector<std::pair<std::string, Shape>>;
+
+Matrices attention_matrices(const RandomModelShape& shape) {
   const std::int64_t hidden = shape.hidden_size;
+  if (shape.latent_rank > 0) {
+    const std::int64_t rank = shape.latent_rank;
+    const std::int64_t nope = shape.nope_dim;
+    return {{"q_proj", {shape.head_count * (nope + shape.rope_dim), hidden}},
+            {"kv_a_proj_with_mqa", {rank + shape.rope_dim, hidden}},
+            {"kv_b_proj", {shape.head_count * 2 * nope, rank}},
+            {"o_proj", {hidden, shape.head_count * nope}}};
+  }
   const std::int64_t q_width = shape.head_count * shape.head_dim;
   const std::int64_t kv_width = shape.kv_head_count * shape.head_dim;
+  return {{"q_proj", {q_width, hidden}},
+          {"k_proj", {kv_width, hidden}},
+          {"v_proj", {kv_width, hidden}},
+          {"o_proj", {hidden, q_width}}};
+}
+
+Matrices ffn_matrices(const RandomModelShape& shape) {
+  const Shape wide = {shape.ffn_size, shape.hidden_size};
+  const Shape back = {shape.hidden_size, shape.ffn_size};
+  if (shape.expert_count == 0) {
+    return {{"mlp.gate_proj", wide}, {"mlp.up_proj", wide}, {"mlp.down_proj", back}};
+  }
+  Matrices matrices = {{"block_sparse_moe.gate", {shape.expert_count, shape.hidden_size}}};
+  for (std::int64_t i = 0; i < shape.expert_count; ++i) {
+    const std::string prefix = str("block_sparse_moe.experts.", i, ".");
+    matrices.emplace_back(prefix + "w1", wide);
+    matrices.emplace_back(prefix + "w3", wide);
+    matrices.emplace_back(prefix + "w2", back);
+  }
+  return matrices;
+}
+
+std::vector<NamedShape> weight_shapes(const RandomModelShape& shape) {
+  const std::int64_t hidden = shape.hidden_size;
   std::vector<NamedShape> shapes = {{"model.embed_tokens.weight", {shape.vocab_size, hidden}},
                                     {"model.norm.weight", {hidden}}};
   if (!shape.tied) shapes.push_back({"lm_head.weight", {shape.vocab_size, hidden}});
@@ -63,20 +98,48 @@ std::vector<NamedShape> weight_shapes(const RandomModelShape& shape) {
     const std::string prefix = str("model.layers.", layer, ".");
     shapes.push_back({prefix + "input_layernorm.weight", {hidden}});
     shapes.push_back({prefix + "post_attention_layernorm.weight", {hidden}});
-    shapes.push_back({prefix + "self_attn.q_proj.weight", {q_width, hidden}});
-    shapes.push_back({prefix + "self_attn.k_proj.weight", {kv_width, hidden}});
-    shapes.push_back({prefix + "self_attn.v_proj.weight", {kv_width, hidden}});
-    shapes.push_back({prefix + "self_attn.o_proj.weight", {hidden, q_width}});
-    shapes.push_back({prefix + "mlp.gate_proj.weight", {shape.ffn_size, hidden}});
-    shapes.push_back({prefix + "mlp.up_proj.weight", {shape.ffn_size, hidden}});
-    shapes.push_back({prefix + "mlp.down_proj.weight", {hidden, shape.ffn_size}});
+    if (shape.latent_rank > 0) {
+      shapes.push_back({prefix + "self_attn.kv_a_layernorm.weight", {shape.latent_rank}});
+    }
+    for (const auto& [name, size] : attention_matrices(shape)) {
+      shapes.push_back({str(prefix, "self_attn.", name, ".weight"), size});
+    }
+    for (const auto& [name, size] : ffn_matrices(shape)) {
+      shapes.push_back({str(prefix, name, ".weight"), size});
+    }
   }
   return shapes;
 }
 
+// What the configuration of the class says besides.
+std::string class_config(const RandomModelShape& shape) {
+  if (shape.expert_count > 0) {
+    return str(R"("architectures":["MixtralForCausalLM"],"num_local_experts":)",
+               shape.expert_count,
+               R"(,"num_experts_per_tok":)",
+               shape.chosen_count);
+  }
+  if (shape.latent_rank > 0) {
+    return str(R"("architectures":["DeepseekV3ForCausalLM"],"n_routed_experts":1,)",
+               R"("num_experts_per_tok":1,"n_group":1,"topk_group":1,"first_k_dense_replace":)",
+               shape.layer_count,
+               R"(,"kv_lora_rank":)",
+               shape.latent_rank,
+               R"(,"qk_rope_head_dim":)",
+               shape.rope_dim,
+               R"(,"qk_nope_head_dim":)",
+               shape.nope_dim,
+               R"(,"v_head_dim":)",
+               shape.nope_dim);
+  }
+  return R"("architectures":["LlamaForCausalLM"])";
+}
+
 // Written as a config.json and read by its reader, so that shapes get the same checks.
 Result<formats::ModelMeta> make_meta(const RandomModelShape& shape) {
-  return formats::parse_model_config(str(R"({"architectures":["LlamaForCausalLM"],"vocab_size":)",
+  return formats::parse_model_config(str("{",
+                                         class_config(shape),
+                                         R"(,"vocab_size":)",
                                          shape.vocab_size,
                                          R"(,"hidden_size":)",
                                          shape.hidden_size,

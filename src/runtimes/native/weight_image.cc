@@ -61,12 +61,17 @@ Digest plan_digest(const ModelPlan& plan) {
   std::string text = str("inferneo ", version(), '\n');
   for (std::size_t i = 0; i < plan.matrices.matrices.size(); ++i) {
     const MatrixPlan& matrix = plan.matrices.matrices[i];
-    const TensorView& view = plan.built.program.matrices[i];
+    const graph::MatrixSource& source = plan.built.program.matrices[i];
+    const TensorView& view = source.view;
     const char* layout = matrix.form == MatrixPlan::Form::kInPlace ? "in place" : "f32";
     if (matrix.ops != nullptr) layout = matrix.ops->layout;
     text += str(tensor::dtype_name(view.dtype),
                 view.shape.to_string(),
                 layout,
+                ' ',
+                source.row_stride,
+                ' ',
+                source.column_stride,
                 ' ',
                 matrix.offset,
                 ' ',
@@ -107,9 +112,10 @@ std::vector<TensorView> views_in_place(const ModelPlan& plan) {
   };
   for (const graph::Op& op : program.ops) {
     if (const auto* embed = std::get_if<graph::EmbedOp>(&op)) add(embed->table);
+    if (const auto* positions = std::get_if<graph::PositionOp>(&op)) add(positions->table);
   }
   for (std::size_t i = 0; i < program.matrices.size(); ++i) {
-    if (plan.matrices.matrices[i].form == MatrixPlan::Form::kInPlace) add(program.matrices[i]);
+    if (plan.matrices.matrices[i].form == MatrixPlan::Form::kInPlace) add(program.matrices[i].view);
   }
   return views;
 }
@@ -118,7 +124,9 @@ std::vector<TensorView> views_in_place(const ModelPlan& plan) {
 Status align_weights(const ModelPlan& plan, WeightStore& store) {
   std::set<const std::byte*> wanted;
   for (const TensorView& view : views_in_place(plan)) wanted.insert(view.data);
-  for (const TensorView& view : plan.built.program.constants) wanted.insert(view.data);
+  for (const graph::ConstantSource& source : plan.built.program.constants) {
+    for (const TensorView& part : source.parts) wanted.insert(part.data);
+  }
   for (auto& [name, view] : store.weights.entries()) {
     if (is_aligned(view) || !wanted.contains(view.data)) continue;
     ASSIGN_OR_RETURN(AnonymousMemory copy, AnonymousMemory::allocate(view.byte_size(), name));
@@ -136,7 +144,9 @@ class ImageMaker {
              const WeightStore& store,
              device::CpuDevice& device,
              runtime::Progress& progress)
-      : plan_(plan), store_(store), device_(device), progress_(progress) {}
+      : plan_(plan), store_(store), device_(device), progress_(progress) {
+    for (const TensorView& view : views_in_place(plan)) kept_.insert(view.data);
+  }
 
   Result<WeightImage> make(const runtime::PackedCacheOptions& options) {
     const auto start = std::chrono::steady_clock::now();
@@ -156,7 +166,7 @@ class ImageMaker {
   [[nodiscard]] bool is_held(std::size_t matrix) const {
     return plan_.matrices.matrices[matrix].form != MatrixPlan::Form::kInPlace;
   }
-  [[nodiscard]] const std::vector<TensorView>& views() const {
+  [[nodiscard]] const std::vector<graph::MatrixSource>& sources() const {
     return plan_.built.program.matrices;
   }
 
@@ -167,9 +177,9 @@ class ImageMaker {
     }
     identity_ = to_hex(plan_digest(plan_));
     for (const MappedFile& file : store_.files) identity_ += "\n" + file.identity().to_string();
-    for (std::size_t i = 0; i < views().size(); ++i) {
+    for (std::size_t i = 0; i < sources().size(); ++i) {
       if (!is_held(i)) continue;
-      const std::string place = place_of(store_, views()[i]);
+      const std::string place = place_of(store_, sources()[i].view);
       if (place.empty()) return;  // weights that are in no file cannot come back
       identity_ += "\n" + place;
     }
@@ -188,7 +198,7 @@ class ImageMaker {
 
   void add_to_digest(std::size_t matrix) {
     const auto hashes =
-        chunk_hashes(bytes_of(views()[matrix]), kSourceChunkSize, cache_->key(), device_);
+        chunk_hashes(sources()[matrix].bytes(), kSourceChunkSize, cache_->key(), device_);
     source_hashes_.insert(source_hashes_.end(), hashes.begin(), hashes.end());
   }
   void finish_digest() {
@@ -200,10 +210,10 @@ class ImageMaker {
     const Digest plan = plan_digest(plan_);
     source_ = cache_->find_source(identity_);
     if (source_ || !cache_->has_plan(plan)) return;
-    for (std::size_t i = 0; i < views().size(); ++i) {
+    for (std::size_t i = 0; i < sources().size(); ++i) {
       if (!is_held(i)) continue;
       add_to_digest(i);
-      let_go_of(views()[i]);
+      let_go_of(sources()[i]);
     }
     finish_digest();
   }
@@ -223,11 +233,13 @@ class ImageMaker {
   }
 
   // Pages of a file come back when they are read again; those of memory would come back empty.
-  void let_go_of(const TensorView& view) const {
-    const std::vector<TensorView> kept = views_in_place(plan_);
-    const bool is_kept = std::any_of(
-        kept.begin(), kept.end(), [&](const TensorView& other) { return other.data == view.data; });
-    if (!is_kept || !place_of(store_, view).empty()) advise(bytes_of(view), MADV_DONTNEED);
+  void let_go_of(const graph::MatrixSource& source) const {
+    // Why: what lies between the rows belongs to matrices that are still to be packed.
+    if (!source.is_plain()) return;
+    const TensorView& view = source.view;
+    if (!kept_.contains(view.data) || !place_of(store_, view).empty()) {
+      advise(bytes_of(view), MADV_DONTNEED);
+    }
   }
 
   Status pack_all() {
@@ -239,11 +251,11 @@ class ImageMaker {
                      graph::MatrixPacker::create(plan_.built.program, matrices, device_));
     const bool hashes = cache_ && !source_;
     std::uint64_t done = plan_.memory.weight_bytes - matrices.image_size;
-    for (std::size_t i = 0; i < views().size(); ++i) {
+    for (std::size_t i = 0; i < sources().size(); ++i) {
       if (!is_held(i)) continue;
       if (hashes) add_to_digest(i);
       packer.pack(static_cast<graph::MatrixId>(i), memory.data());
-      let_go_of(views()[i]);
+      let_go_of(sources()[i]);
       done += matrices.matrices[i].size;
       if (progress_) progress_(done, plan_.memory.weight_bytes);
     }
@@ -303,6 +315,7 @@ class ImageMaker {
   const WeightStore& store_;
   device::CpuDevice& device_;
   runtime::Progress& progress_;
+  std::set<const std::byte*> kept_;  // where weights are read in place
   std::optional<PackedCache> cache_;
   std::string identity_;  // of the sources, for the cache
   bool settled_ = false;

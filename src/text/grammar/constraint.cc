@@ -1,7 +1,9 @@
 #include "text/grammar/constraint.h"
 
 #include <algorithm>
+#include <mutex>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -16,6 +18,8 @@ namespace {
 constexpr std::size_t kForcedSizeMax = 512;
 // Shorter forced text is not worth a step of its own.
 constexpr std::size_t kForcedTokensMin = 2;
+// Splits kept for one constraint.
+constexpr std::size_t kSplitCountMax = 256;
 
 class GrammarConstraint final : public request::TokenConstraint {
  public:
@@ -29,6 +33,11 @@ class GrammarConstraint final : public request::TokenConstraint {
     return sizeof(*this) + automaton_.size_bytes() + masks_.size_bytes();
   }
 
+  // Tokens of a forced text behind which one of the bytes `next` comes, or nothing when `whole`.
+  // Kept, since it takes a call of the tokenizer for each byte.
+  [[nodiscard]] std::shared_ptr<const std::vector<TokenId>> split(const std::string& text,
+                                                                  const ByteSet& next,
+                                                                  bool whole) const;
   [[nodiscard]] const Automaton& automaton() const { return automaton_; }
   [[nodiscard]] const ConstraintVocabulary& vocabulary() const { return *vocabulary_; }
   [[nodiscard]] MaskCache& masks() const { return masks_; }
@@ -36,7 +45,13 @@ class GrammarConstraint final : public request::TokenConstraint {
  private:
   const Automaton automaton_;
   const std::shared_ptr<const ConstraintVocabulary> vocabulary_;
+  [[nodiscard]] std::vector<TokenId> make_split(const std::string& text,
+                                                const ByteSet& next,
+                                                bool whole) const;
+
   mutable MaskCache masks_;
+  mutable std::mutex splits_mutex_;  // guards the member below
+  mutable std::unordered_map<std::string, std::shared_ptr<const std::vector<TokenId>>> splits_;
 };
 
 class GrammarState final : public request::ConstraintState {
@@ -77,7 +92,7 @@ class GrammarState final : public request::ConstraintState {
 
   std::span<const TokenId> forced() override {
     if (!forced_is_current_) find_forced();
-    return forced_;
+    return forced_ == nullptr ? std::span<const TokenId>() : *forced_;
   }
 
   [[nodiscard]] const Status& status() const override { return status_; }
@@ -92,7 +107,7 @@ class GrammarState final : public request::ConstraintState {
     status_ = invalid_argument(message);
     std::fill(mask_.begin(), mask_.end(), 0);
     mask_is_current_ = true;
-    forced_.clear();
+    forced_ = nullptr;
     forced_is_current_ = true;
   }
 
@@ -110,7 +125,6 @@ class GrammarState final : public request::ConstraintState {
   }
 
   void find_forced();
-  [[nodiscard]] bool stays_split(std::size_t count, const std::string& text) const;
 
   const std::shared_ptr<const GrammarConstraint> constraint_;
   Position position_;
@@ -119,62 +133,77 @@ class GrammarState final : public request::ConstraintState {
   ByteSet next_bytes_;
   std::vector<std::uint64_t> mask_;
   bool mask_is_current_ = false;
-  std::vector<TokenId> forced_;
+  std::string forced_text_;  // scratch
+  std::shared_ptr<const std::vector<TokenId>> forced_;
   bool forced_is_current_ = false;
   Status status_;
 };
 
-// The bytes that follow in any case, in the tokenizer's own split. The last tokens are left out
-// where what comes behind could join them: another split would then be the usual one.
+// The bytes that follow in any case.
 void GrammarState::find_forced() {
-  forced_.clear();
+  forced_ = nullptr;
   forced_is_current_ = true;
   if (may_end_ || next_bytes_.count() != 1) return;
-  std::string text;
+  forced_text_.clear();
   ahead_ = position_;
   ByteSet next = next_bytes_;
   bool may_end = false;
-  while (!may_end && next.count() == 1 && text.size() < kForcedSizeMax) {
+  while (!may_end && next.count() == 1 && forced_text_.size() < kForcedSizeMax) {
     std::size_t byte = 0;
     while (!next.test(byte)) ++byte;
     const char c = static_cast<char>(byte);
     // A special token has no text to split.
     if (byte == kSpecialEscape) return;
     if (ahead_.advance(std::string_view(&c, 1)) != Position::Outcome::kMoved) return;
-    text += c;
+    forced_text_ += c;
     next = ahead_.next_bytes();
     may_end = ahead_.may_end();
   }
-  if (text.size() < kForcedTokensMin) return;
-  const Tokenizer& tokenizer = constraint_->vocabulary().tokenizer();
+  if (forced_text_.size() < kForcedTokensMin) return;
+  // What may follow a complete text is the end, which joins nothing.
+  forced_ = constraint_->split(forced_text_, next, may_end && next.none());
+}
+
+std::shared_ptr<const std::vector<TokenId>> GrammarConstraint::split(const std::string& text,
+                                                                     const ByteSet& next,
+                                                                     bool whole) const {
+  const std::lock_guard lock(splits_mutex_);
+  if (splits_.size() >= kSplitCountMax) splits_.clear();
+  const auto [found, added] = splits_.try_emplace(text + (whole ? "\xFF" : "") + next.to_string());
+  if (added) found->second = std::make_shared<std::vector<TokenId>>(make_split(text, next, whole));
+  return found->second;
+}
+
+// The tokenizer's own split of a text. The last tokens are left out where what comes behind could
+// join them: another split would then be the usual one.
+std::vector<TokenId> GrammarConstraint::make_split(const std::string& text,
+                                                   const ByteSet& next,
+                                                   bool whole) const {
+  const Tokenizer& tokenizer = vocabulary_->tokenizer();
   const EncodeOptions plain{.add_special_tokens = false, .parse_added_tokens = true};
-  tokenizer.encode(text, plain, forced_);
-  const bool whole = may_end && next.none();
+  std::vector<TokenId> split;
+  tokenizer.encode(text, plain, split);
   // What comes next is tried: with each byte that may, the split of what is before must be the
   // same.
   std::vector<TokenId> other;
-  for (std::size_t byte = 0; byte < 256 && !whole && !forced_.empty(); ++byte) {
+  for (std::size_t byte = 0; byte < 256 && !whole && !split.empty(); ++byte) {
     if (!next.test(byte) || byte == kSpecialEscape) continue;
     std::string longer = text + static_cast<char>(byte);
     // The rest of a character, so that the tokenizer sees text.
     if (byte >= 0xC0) longer += byte >= 0xF0 ? "\x9f\x98\x80" : byte >= 0xE0 ? "\x85\x80" : "\x80";
     other.clear();
     tokenizer.encode(longer, plain, other);
-    const auto split = std::ranges::mismatch(forced_, other).in1;
-    forced_.erase(split, forced_.end());
+    split.erase(std::ranges::mismatch(split, other).in1, split.end());
   }
   // The tokens must spell the text: a tokenizer that normalises or marks beginnings may not do so.
   std::size_t spelled = 0;
-  const TokenTrie& trie = constraint_->vocabulary().trie();
-  for (const TokenId id : forced_) {
-    const std::string_view bytes = trie.bytes(id);
-    if (bytes.empty() || text.compare(spelled, bytes.size(), bytes) != 0) {
-      forced_.clear();
-      return;
-    }
+  for (const TokenId id : split) {
+    const std::string_view bytes = vocabulary_->trie().bytes(id);
+    if (bytes.empty() || text.compare(spelled, bytes.size(), bytes) != 0) return {};
     spelled += bytes.size();
   }
-  if (forced_.size() < kForcedTokensMin) forced_.clear();
+  if (split.size() < kForcedTokensMin) split.clear();
+  return split;
 }
 
 std::unique_ptr<request::ConstraintState> GrammarConstraint::start() const {

@@ -189,7 +189,9 @@ Dfa trim(Dfa dfa) {
 // Moore's refinement: classes split by where the edges lead until nothing changes.
 Dfa minimise(Dfa dfa, Budget& budget) {
   const std::size_t count = dfa.states.size();
-  if (count < 2) return dfa;
+  // Why a bound: the rounds grow with the states, and large automata gain little.
+  constexpr std::size_t kCountMax = 1000;
+  if (count < 2 || count > kCountMax) return dfa;
   std::vector<std::uint32_t> group(count);
   for (std::size_t i = 0; i < count; ++i) group[i] = dfa.states[i].final ? 1 : 0;
   using Signature = std::vector<std::uint32_t>;

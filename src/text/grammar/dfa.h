@@ -48,7 +48,8 @@ std::optional<Dfa> subtract(const Dfa& a, const Dfa& b, Budget& budget);
 
 // Without states that no word passes through. Works with calls, which count as passable.
 Dfa trim(Dfa dfa);
-// The fewest states for the same language. Precondition: trimmed. Unchanged when the budget ends.
+// The fewest states for the same language. Precondition: trimmed. Unchanged when it is large or the
+// budget ends.
 Dfa minimise(Dfa dfa, Budget& budget);
 
 }  // namespace inferneo::text::grammar

@@ -16,19 +16,21 @@ struct Format {
   std::string_view pattern;  // of the whole text; empty: any text
 };
 
-#define DATE_                                                                                     \
-  "[0-9]{4}-(((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01]))|((0[469]|11)-(0[1-9]|[12][0-9]|30))|02-" \
+#define DATE_                                                                                      \
+  "[12][0-9]{3}-(((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01]))|((0[469]|11)-(0[1-9]|[12][0-9]|30))|" \
+  "02-"                                                                                            \
   "(0[1-9]|1[0-9]|2[0-8]))"
 #define TIME_                                                                                  \
   "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-" \
   "9])"
-#define LABEL_ "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+#define LABEL_ "[a-zA-Z0-9]([a-zA-Z0-9-]{0,20}[a-zA-Z0-9])?"
 #define HOST_ LABEL_ "(\\." LABEL_ "){0,3}"
 #define OCTET_ "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 #define HEX4_ "[0-9a-fA-F]{1,4}"
 #define PATH_CHARACTERS_ "([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"
 
-// Spec: RFC 3339 (February has 28 days here, so that every date exists), RFC 9562, RFC 5321 with
+// Spec: RFC 3339 (years of the last and this millennium, February with 28 days, so that every
+// date exists), RFC 9562, RFC 5321 with
 // dot atoms, RFC 1123, RFC 2673, RFC 4291 (with at most one "::"), RFC 3986 with an authority, ISO
 // 8601.
 constexpr Format kFormats[] = {

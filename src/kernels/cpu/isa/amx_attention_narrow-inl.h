@@ -317,7 +317,7 @@ void attend_ranges(const AttentionArgs& args,
 
 template <typename Cache>
 void amx_attention(const AttentionArgs& args) noexcept {
-  if (!fits_tiles(args.head_dim)) {
+  if (!fits_tiles(args.head_dim) || !is_plain(args)) {
     attention<Cache>(args);
     return;
   }

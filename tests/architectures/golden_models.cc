@@ -1,0 +1,146 @@
+#include "golden_models.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/str.h"
+#include "formats/model_config.h"
+#include "kernels/kernel_table.h"
+#include "runtimes/native/native_model.h"
+
+namespace inferneo::testing {
+namespace {
+
+using nlohmann::json;
+using tensor::DType;
+
+json read_json(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  return json::parse(file);
+}
+
+GoldenWeight read_weight(const json& row) {
+  GoldenWeight weight{row[0], row[1], row[2], {}};
+  for (std::size_t i = 3; i < row.size(); ++i) weight.shape.push_back(row[i]);
+  return weight;
+}
+
+GoldenPrompt read_prompt(const json& prompt) {
+  if (prompt.contains("rows")) return {prompt["ids"], {}, {}, prompt["rows"]};
+  return {prompt["ids"], prompt["greedy"], prompt["logits"], {}};
+}
+
+std::filesystem::path golden_root() {
+  return std::string(INFERNEO_SOURCE_DIR) + "/tests/architectures";
+}
+
+GoldenModel read_model(const std::string& family,
+                       const std::string& variant,
+                       json config,
+                       const json& changes,
+                       const json& golden) {
+  for (const auto& [key, value] : changes.items()) config[key] = value;
+  GoldenModel model{family, variant, config.dump(), {}, {}};
+  for (const json& row : golden["weights"]) model.weights.push_back(read_weight(row));
+  for (const json& prompt : golden["prompts"]) model.prompts.push_back(read_prompt(prompt));
+  return model;
+}
+
+// Spec: FNV-1a.
+std::uint64_t name_seed(const std::string& text) {
+  std::uint64_t value = 0xCBF29CE484222325U;
+  for (const char byte : text) {
+    value = (value ^ static_cast<unsigned char>(byte)) * 0x100000001B3U;
+  }
+  return value;
+}
+
+// Spec: SplitMix64 as a counter-based generator; the upper byte less 128, in 128ths.
+std::vector<float> elements(const std::string& name,
+                            const GoldenWeight& weight,
+                            std::size_t count) {
+  const std::uint64_t seed = name_seed(name);
+  std::vector<float> values(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    std::uint64_t z = seed + (i + 1) * 0x9E3779B97F4A7C15U;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
+    z ^= z >> 31;
+    const auto level = static_cast<float>(static_cast<int>(z >> 56) - 128) / 128;
+    values[i] = std::ldexp(level, weight.exponent) + weight.offset;
+  }
+  return values;
+}
+
+}  // namespace
+
+std::vector<GoldenModel> read_golden_models() {
+  std::vector<GoldenModel> models;
+  for (const auto& entry : std::filesystem::directory_iterator(golden_root())) {
+    if (!entry.is_directory()) continue;
+    const json spec = read_json(entry.path() / "variants.json");
+    const json goldens = read_json(entry.path() / "goldens.json");
+    const std::string family = entry.path().filename();
+    for (const auto& [name, changes] : spec["variants"].items()) {
+      models.push_back(read_model(family, name, spec["base"], changes, goldens.at(name)));
+    }
+  }
+  std::sort(models.begin(), models.end(), [](const GoldenModel& a, const GoldenModel& b) {
+    return std::pair(a.family, a.variant) < std::pair(b.family, b.variant);
+  });
+  return models;
+}
+
+std::vector<GoldenFile> read_golden_files() {
+  std::vector<GoldenFile> files;
+  for (const auto& entry : std::filesystem::directory_iterator(golden_root())) {
+    const std::filesystem::path path = entry.path() / "model.gguf";
+    if (!std::filesystem::exists(path)) continue;
+    GoldenFile file{entry.path().filename(), path, {}};
+    for (const json& prompt : read_json(entry.path() / "gguf.json").at("prompts")) {
+      file.prompts.push_back(read_prompt(prompt));
+    }
+    files.push_back(std::move(file));
+  }
+  std::sort(files.begin(), files.end(), [](const GoldenFile& a, const GoldenFile& b) {
+    return a.family < b.family;
+  });
+  return files;
+}
+
+Result<std::shared_ptr<const runtime::Model>> load_golden_model(const GoldenModel& golden,
+                                                                DType dtype,
+                                                                runtime::LoadOptions options,
+                                                                device::CpuDevice& device) {
+  ASSIGN_OR_RETURN(const formats::ModelMeta meta, formats::parse_model_config(golden.config, ""));
+  runtimes::native::WeightStore store;
+  const kernels::KernelTable& table = kernels::reference_table();
+  for (const GoldenWeight& weight : golden.weights) {
+    const tensor::Shape shape(weight.shape);
+    const auto count = static_cast<std::size_t>(shape.element_count());
+    const std::string seed = str(golden.family, "/", golden.variant, "/", weight.name);
+    const std::vector<float> values = elements(seed, weight, count);
+    // Why: vectors of norms do not fit 8 bits of fraction.
+    const DType here = shape.rank() == 1 ? DType::kF32 : dtype;
+    ASSIGN_OR_RETURN(AnonymousMemory memory,
+                     AnonymousMemory::allocate(count * tensor::dtype_size(here), weight.name));
+    const auto n = static_cast<std::int64_t>(count);
+    if (here == DType::kF32) {
+      std::memcpy(memory.data(), values.data(), count * sizeof(float));
+    } else if (here == DType::kBf16) {
+      table.f32_to_bf16(values.data(), reinterpret_cast<kernels::Bf16*>(memory.data()), n);
+    } else {
+      table.f32_to_f16(values.data(), reinterpret_cast<kernels::F16*>(memory.data()), n);
+    }
+    store.weights.add(weight.name, {here, shape, memory.data()});
+    store.memory.push_back(std::move(memory));
+  }
+  return runtimes::native::make_model(meta, std::move(store), "a golden model", options, device);
+}
+
+}  // namespace inferneo::testing
