@@ -32,7 +32,12 @@ FakeModel::FakeModel(const FakeModelOptions& options) : options_(options) {
   info_.layer_count = 1;
   info_.isa = "none";
   info_.eos_token_ids = {options.eos_token_id};
-  info_.vectors.hidden_size = options.hidden_size;
+  if (options.class_count > 0) {
+    options_.hidden_size = options.class_count;
+    info_.vectors.class_count = options.class_count;
+    info_.vectors.pooling = request::Pooling::kCls;
+  }
+  info_.vectors.hidden_size = options_.hidden_size;
   info_.vectors.bidirectional = options.bidirectional;
   info_.generates = !options.bidirectional;
   info_.memory.kv_block_bytes = kBlockSize * 2 * sizeof(std::int32_t);

@@ -23,6 +23,7 @@ struct FakeModelOptions {
   TokenId eos_token_id = 1;
   std::int32_t hidden_size = 8;
   bool bidirectional = false;
+  std::int32_t class_count = 0;  // with a classification head; hidden_size is then this
   // Chance that the end token is the most likely one at a position.
   double eos_probability = 0.05;
   std::uint64_t seed = 1;  // "the weights"

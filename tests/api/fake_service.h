@@ -34,6 +34,7 @@ struct FakeServiceOptions {
                                   .eos_probability = 0.02};
   bool with_tokenizer = true;
   bool with_template = true;
+  std::shared_ptr<const text::Tokenizer> tokenizer;  // null: the starter model's
   std::string name = "starter";
   gateway::endpoints::ReplyFormatChoice reply_formats = {};
 };
@@ -49,7 +50,8 @@ class FakeService {
     served->created_unix_seconds = 1700000000;
     served->model = model_;
     if (options.with_tokenizer) {
-      served->tokenizer = text::Tokenizer::load(dir).value();
+      served->tokenizer = options.tokenizer;
+      if (options.tokenizer == nullptr) served->tokenizer = text::Tokenizer::load(dir).value();
       tokenizer_ = served->tokenizer;
     }
     if (options.with_template) served->chat_template = text::load_chat_template(dir).value();

@@ -1,6 +1,7 @@
 // Embeddings, scores and reranking against the fake model, whose hidden states are known.
 #include <cmath>
 #include <cstring>
+#include <fstream>
 
 #include "fake_service.h"
 
@@ -186,6 +187,81 @@ TEST(rerank, needs_a_cross_encoder) {
   EXPECT_EQ(service.refusal(
                 "/rerank", {{"query", "b"}, {"documents", {"a"}}, {"top_n", 0}}, 400)["param"],
             "top_n");
+}
+
+// The starter model's tokenizer with the marks of RoBERTa: <s> text </s>.
+std::shared_ptr<const text::Tokenizer> marked_tokenizer() {
+  const std::string path = std::string(INFERNEO_SOURCE_DIR) + "/models/starter/tokenizer.json";
+  json document = json::parse(std::ifstream(path));
+  const std::pair<std::string, std::string> names[] = {{"<|im_start|>", "<s>"},
+                                                       {"<|im_end|>", "</s>"}};
+  json special = json::object();
+  for (const auto& [from, to] : names) {
+    for (json& token : document["added_tokens"]) {
+      if (token["content"] != from) continue;
+      token["content"] = to;
+      special[to] = {{"id", to}, {"ids", {token["id"]}}, {"tokens", {to}}};
+    }
+    json& vocabulary = document["model"]["vocab"];
+    if (!vocabulary.contains(from)) continue;
+    vocabulary[to] = vocabulary[from];
+    vocabulary.erase(from);
+  }
+  const json start{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}};
+  const json end{{"SpecialToken", {{"id", "</s>"}, {"type_id", 0}}}};
+  const json first{{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  const json second{{"Sequence", {{"id", "B"}, {"type_id", 0}}}};
+  document["post_processor"] = {{"type", "TemplateProcessing"},
+                                {"single", {start, first, end}},
+                                {"pair", {start, first, end, end, second, end}},
+                                {"special_tokens", special}};
+  return text::Tokenizer::from_json(document.dump()).value();
+}
+
+TEST(rerank, orders_documents_by_the_score_of_the_pair) {
+  FakeServiceOptions options;
+  options.model.bidirectional = true;
+  options.model.class_count = 1;
+  options.tokenizer = marked_tokenizer();
+  FakeService service(options);
+  const std::vector<std::string> documents{"A cat sleeps", "The dog runs", "Rain"};
+  const runtime::FakeModel model(options.model);
+  std::vector<double> scores;
+  int token_count = 0;
+  for (const std::string& document : documents) {
+    std::vector<TokenId> ids = options.tokenizer->encode("Who runs?");
+    std::vector<TokenId> second = options.tokenizer->encode(document);
+    second.front() = ids.back();
+    ids.insert(ids.end(), second.begin(), second.end());
+    token_count += static_cast<int>(ids.size());
+    scores.push_back(1 / (1 + std::exp(-static_cast<double>(model.hidden_after(ids, 0)[0]))));
+  }
+  const json answer = service.ask("/v1/rerank", {{"query", "Who runs?"}, {"documents", documents}});
+  ASSERT_EQ(answer["results"].size(), 3U);
+  double before = 1;
+  for (const json& result : answer["results"]) {
+    const auto index = result["index"].get<std::size_t>();
+    EXPECT_NEAR(result["relevance_score"].get<double>(), scores[index], 1e-6);
+    EXPECT_LE(result["relevance_score"].get<double>(), before);
+    EXPECT_EQ(result["document"]["text"], documents[index]);
+    before = result["relevance_score"];
+  }
+  EXPECT_EQ(answer["usage"]["total_tokens"], token_count);
+  const json best = service.ask("/rerank",
+                                {{"query", "Who runs?"},
+                                 {"documents", documents},
+                                 {"top_n", 1},
+                                 {"return_documents", false}});
+  ASSERT_EQ(best["results"].size(), 1U);
+  EXPECT_EQ(best["results"][0]["index"], answer["results"][0]["index"]);
+  EXPECT_FALSE(best["results"][0].contains("document"));
+  const json pairs = service.ask("/v1/score", {{"text_1", "Who runs?"}, {"text_2", documents}});
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    EXPECT_NEAR(pairs["data"][i]["score"].get<double>(), scores[i], 1e-6);
+  }
+  // It scores pairs and does nothing else.
+  EXPECT_EQ(service.refusal("/v1/embeddings", {{"input", "x"}}, 400)["param"], "model");
+  EXPECT_EQ(service.refusal(kText, {{"prompt", "x"}}, 400)["param"], "model");
 }
 
 }  // namespace
