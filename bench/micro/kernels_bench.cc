@@ -318,7 +318,8 @@ void add_benchmarks(Machine& machine, WeightPool& pool) {
   add(prefix + "activate/silu/5632", [&table](benchmark::State& state) {
     std::vector<float> x(5632, 0.5F);
     std::vector<float> y(5632);
-    for (auto _ : state) table.activate(kernels::Activation::kSilu, x.data(), x.data(), y.data(), 5632);
+    for (auto _ : state)
+      table.activate(kernels::Activation::kSilu, x.data(), x.data(), y.data(), 5632);
   });
   add(prefix + "argmax/32000", [&table](benchmark::State& state) {
     std::vector<float> x(32000, 0.5F);

@@ -1,5 +1,5 @@
-// The generated references of docs/: architectures, configuration, endpoints and metrics, written from the same
-// tables that the program runs on. A test compares them with the files in docs/.
+// The generated references of docs/: architectures, configuration, endpoints and metrics, written
+// from the same tables that the program runs on. A test compares them with the files in docs/.
 // Thread: any.
 #pragma once
 

@@ -284,7 +284,8 @@ VerbBody declare(CLI::App& command) {
   command
       .add_option("--shape",
                   flags->shape,
-                  "Random weights in this shape: 135m, 0.5b or 1.1b (default 1.1b)")
+                  "Random weights in this shape: 135m, 0.5b, each also with -moe or -mla, or 1.1b "
+                  "(default 1.1b)")
       ->type_name("NAME");
   command.add_option("--model", flags->model, "A real model instead")->type_name("DIR");
   command

@@ -15,7 +15,7 @@ struct Known {
   Activation activation;
 };
 // Spec: transformers 5, activations.py, ACT2FN.
-constexpr std::array<Known, 11> kKnown = {{
+constexpr std::array<Known, 10> kKnown = {{
     {"gelu", Activation::kGelu},
     {"gelu_fast", Activation::kGeluTanh},
     {"gelu_new", Activation::kGeluTanh},
@@ -25,7 +25,6 @@ constexpr std::array<Known, 11> kKnown = {{
     {"relu", Activation::kRelu},
     {"relu2", Activation::kReluSquared},
     {"silu", Activation::kSilu},
-    {"swiglu", Activation::kSilu},
     {"swish", Activation::kSilu},
 }};
 

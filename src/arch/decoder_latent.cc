@@ -52,8 +52,9 @@ DecoderLayer::LatentHeads DecoderLayer::latent_heads() {
   }
   const Weight expand = take(role("kv_b"), plan_.heads * (nope + value), rank, false);
   if (tensor::is_quantized(expand.matrix.view.dtype)) {
-    weights_.fail(unsupported("kv_b is quantised as a whole; convert the model again, so that the "
-                              "file holds k_b and v_b"));
+    weights_.fail(
+        unsupported("kv_b is quantised as a whole; convert the model again, so that the "
+                    "file holds k_b and v_b"));
   }
   if (!weights_.status().ok()) return heads;
   for (std::int64_t head = 0; head < plan_.heads; ++head) {

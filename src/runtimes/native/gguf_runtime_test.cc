@@ -273,8 +273,7 @@ TEST(GgufRuntime, refuses_an_architecture_by_its_name_before_its_keys) {
   const auto device = device::CpuDevice::create({1, ""}).value();
   const Status status = make_runtime(*device)->plan(path, {}).status();
   EXPECT_EQ(status.code(), StatusCode::kUnsupported);
-  EXPECT_THAT(status.to_string(),
-              HasSubstr("architecture lama is not supported; supported: "));
+  EXPECT_THAT(status.to_string(), HasSubstr("architecture lama is not supported; supported: "));
   EXPECT_THAT(status.hint(), HasSubstr("llama"));
   EXPECT_EQ(status.where(), "general.architecture");
 }
