@@ -1,4 +1,4 @@
-"""The arithmetic of bench/driver: percentiles, pairs, shares, load figures, the chart."""
+"""The arithmetic of bench/driver: percentiles, pairs, shares, load figures, accuracy, the chart."""
 
 import os
 import sys
@@ -8,6 +8,7 @@ import xml.dom.minidom
 DRIVER = os.path.join(os.path.dirname(__file__), "..", "..", "bench", "driver")
 sys.path.insert(0, os.path.abspath(DRIVER))
 
+import accuracy  # noqa: E402
 import chart  # noqa: E402
 import load  # noqa: E402
 import measurements  # noqa: E402
@@ -133,6 +134,47 @@ class LoadTest(unittest.TestCase):
         }, 0)
         self.assertEqual(result["gap_p99_s"], 0.3)
         self.assertEqual(result["ratio"]["median"], 2.0)
+
+
+def sequence(squared_difference, divergences):
+    return {"squared_difference": squared_difference, "squared_reference": 100.0, "loss": 1.0,
+            "reference_loss": 1.0, "predicted": 1, "same_best": 1, "divergences": divergences}
+
+
+class AccuracyTest(unittest.TestCase):
+    FIXTURES = {"bf16": {"perplexity": 1.5}, "int8_group32": {"perplexity": 1.6},
+                "int4_group32": {"perplexity": 1.7}}
+
+    def test_figures_are_over_all_sequences(self):
+        figures = accuracy.Figures([sequence(1.0, [0.0, 0.3]), sequence(7.0, [0.3])])
+        self.assertAlmostEqual(figures.relative_error(), 0.2)
+        self.assertAlmostEqual(figures.divergence(), 0.2)
+        self.assertEqual(figures.divergence_p99(), 0.3)
+        self.assertAlmostEqual(figures.same_best(), 2 / 3)
+        self.assertAlmostEqual(figures.perplexity(), 2.718281828)
+
+    def verdict(self, ours, theirs):
+        found = accuracy.ratios(*(accuracy.Figures([sequence(e, [e / 100]) for e in side])
+                                  for side in (ours, theirs)))
+        return accuracy.verdict(found)
+
+    def test_worse_is_what_no_choice_of_sequences_changes(self):
+        self.assertEqual(self.verdict([1, 2, 3, 4], [2, 4, 6, 8]), "better")
+        self.assertEqual(self.verdict([2, 4, 6, 8], [1, 2, 3, 4]), "worse")
+        self.assertEqual(self.verdict([1, 9, 1, 9], [9, 1, 9, 1]), "equal")
+        self.assertEqual(self.verdict([1, 2, 3, 4], [1, 2, 3, 4]), "equal")
+
+    def test_ratio_is_below_one_where_ours_is_nearer(self):
+        sides = [accuracy.Figures([sequence(e, [0.0])]) for e in (1.0, 4.0)]
+        self.assertEqual(accuracy.ratios(*sides)["relative_error"]["value"], 0.5)
+        self.assertEqual(accuracy.ratios(*sides)["kl_mean"]["value"], 1.0)
+
+    def test_bound_of_a_type_is_that_of_its_bits(self):
+        bounds = {t: accuracy.perplexity_bound(t, self.FIXTURES) for t in
+                  ("bf16", "q8_0", "q5_k", "iq4_xs", "q3_k")}
+        allowed = accuracy.PERPLEXITY_TOLERANCE
+        self.assertEqual(bounds, {"bf16": 1.5 * allowed, "q8_0": 1.6 * allowed,
+                                  "q5_k": 1.7 * allowed, "iq4_xs": 1.7 * allowed, "q3_k": None})
 
 
 class ReportTest(unittest.TestCase):

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/str.h"
@@ -29,10 +30,16 @@ using testing::HasSubstr;
 
 const std::string kStarter = std::string(INFERNEO_SOURCE_DIR) + "/models/starter";
 constexpr std::int64_t kHeadDim = 64;
-// Bound: activations of 8 bits in groups of 32 carry an error of about half a percent of their own
-// into each product; 56 products one after the other, on ids without meaning, add up to six times
-// that at most.
-constexpr double kRoundingBound = 0.05;
+// Error that the kernels of an instruction set may add to the logits of prompt(), ids without
+// meaning that magnify it (text has half of it). Bound: the worst of all quantised types as
+// measured is 0.0033 with f16 tiles, 0.0082 with bf16 tiles and 0.033 with inputs of 8 bits in
+// groups of 32. llama.cpp on the same files and ids: 0.023 to 0.032 in types of blocks of 32, where
+// its inputs are rounded alike, and 0.043 to 0.057 in types of blocks of 256; bench/accuracy
+// compares both on text.
+double rounding_bound(std::string_view isa) {
+  if (isa == "amx_fp16") return 0.005;
+  return isa == "amx" ? 0.012 : 0.04;
+}
 
 // A folder that goes away with the test.
 class Folder {
@@ -205,7 +212,7 @@ TEST_P(GgufTypes, give_the_logits_of_the_numbers_they_stand_for) {
   RecordProperty("f32", str(f32));
   RecordProperty("auto", str(fast));
   EXPECT_LT(f32, 1e-5);
-  EXPECT_LT(fast, kRoundingBound);
+  EXPECT_LT(fast, rounding_bound(device->kernels().name));
 }
 
 // The same bound on the kernels of every instruction set, for one type of each way to multiply.
@@ -221,7 +228,8 @@ TEST(GgufRuntime, every_instruction_set_stays_within_the_bound) {
       const auto device = device::CpuDevice::create({2, table->name}).value();
       const double error = relative_error(logits_of(*device, path, Arithmetic::kAuto), wanted);
       RecordProperty(str(table->name, "_", tensor::dtype_name(dtype)), str(error));
-      EXPECT_LT(error, kRoundingBound) << table->name << ' ' << tensor::dtype_name(dtype);
+      EXPECT_LT(error, rounding_bound(table->name))
+          << table->name << ' ' << tensor::dtype_name(dtype);
     }
   }
 }
