@@ -78,8 +78,8 @@ std::string metric_reference() {
                         kGenerated,
                         "`GET /metrics` answers in the Prometheus text format. Names that begin "
                         "with `vllm:` are those\nthat existing dashboards and endpoint pickers "
-                        "read. Metrics of a model carry the labels\n`model_name` and `engine`; a "
-                        "request's text can never become a label.\n\n"
+                        "read. Metrics of a model carry the labels\n`model_name`, `version` and "
+                        "`engine`; a request's text can never become a label.\n\n"
                         "| name | kind | meaning |\n| --- | --- | --- |\n");
   for (const observe::MetricRow& row : observe::metric_rows()) {
     out += str("| `", row.name, "` | ", row.kind, " | ", cell(row.help), " |\n");

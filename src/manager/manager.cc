@@ -112,10 +112,7 @@ Status ModelManager::remove(std::string_view name, std::string_view version) {
 }
 
 Status ModelManager::follow_catalog() {
-  const Status status = impl_->run([&] { return impl_->follow_catalog(); });
-  // The list is published after the batch of the command: what the caller reads next is to be new.
-  impl_->loop->run([] {});
-  return status;
+  return impl_->run([&] { return impl_->follow_catalog(); });
 }
 
 // --- commands ---

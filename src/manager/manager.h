@@ -110,7 +110,7 @@ struct VersionInfo {
   std::optional<double> retry_seconds;  // of a failed one: until a request tries again
   // Null until it was loaded once.
   std::shared_ptr<const observe::ModelMetrics> metrics;
-  // Null unless it is in memory and serves.
+  // Null unless it is in memory and serves. Keeps it there: let go of it soon.
   std::shared_ptr<const ServedModel> model;
 };
 

@@ -551,24 +551,22 @@ void ManagerControl::note_state(const NoteState& action) {
   const Lifecycle::View view = lifecycle.view(action.version);
   using enum VersionState;
   switch (action.to) {
-    case kReady: {
-      const bool is_load = action.from == kWarming && record.leaving.expired();
+    case kReady:
+      if (view.load_count == record.load_count) break;  // only its pool was built anew
+      record.load_count = view.load_count;
       loads_ok.fetch_add(1);
       metrics.model_loads[static_cast<std::size_t>(ModelLoads::ok)].add();
       metrics.model_load_time.observe(view.load_seconds);
       load_ms_total.fetch_add(static_cast<std::uint64_t>(view.load_seconds * 1e3));
-      if (is_load) {
-        log::info("manager",
-                  str("model '",
-                      label,
-                      "' is ready: ",
-                      format_bytes(view.reserved_bytes),
-                      " of the memory budget, ",
-                      format_bytes(view.loaded.kv_bytes),
-                      " of it KV cache"));
-      }
+      log::info("manager",
+                str("model '",
+                    label,
+                    "' is ready: ",
+                    format_bytes(view.reserved_bytes),
+                    " of the memory budget, ",
+                    format_bytes(view.loaded.kv_bytes),
+                    " of it KV cache"));
       break;
-    }
     case kFailed:
       loads_failed.fetch_add(1);
       metrics.model_loads[static_cast<std::size_t>(ModelLoads::failed)].add();

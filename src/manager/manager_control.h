@@ -42,6 +42,7 @@ struct ManagerControl {
     KeptModel kept;
     runtime::Progress progress;  // of the next load, beside the meter
     std::uint64_t measured_bytes = 0;
+    std::uint64_t load_count = 0;  // that were counted
     std::int64_t loaded_unix_seconds = 0;
     std::int32_t context_tokens_max = 0;
     bool from_catalog = false;

@@ -155,7 +155,7 @@ class Waiting : public ::testing::Test {
 };
 
 TEST_F(Waiting, a_request_is_answered_when_its_model_is_loaded) {
-  const auto exchange = start({});
+  const auto exchange = start(json::object());
   EXPECT_TRUE(waits(1));
   EXPECT_FALSE(exchange->is_done());
   runtime_.let_go();
@@ -163,8 +163,8 @@ TEST_F(Waiting, a_request_is_answered_when_its_model_is_loaded) {
 }
 
 TEST_F(Waiting, who_leaves_is_forgotten) {
-  const auto stays = start({});
-  const auto leaves = start({});
+  const auto stays = start(json::object());
+  const auto leaves = start(json::object());
   EXPECT_TRUE(waits(2));
   leaves->leave();
   EXPECT_TRUE(waits(1));
