@@ -39,8 +39,8 @@ std::string percent_decoded(std::string_view text) {
 
 manager::Actor actor_of(const http::Exchange& exchange) {
   const std::string& address = exchange.request().head.remote_address;
-  // Without an address it is the command line on the catalog itself. There are no keys yet: everyone
-  // who reaches the server is the same principal.
+  // Without an address it is the command line on the catalog itself. There are no keys yet:
+  // everyone who reaches the server is the same principal.
   return {.principal = address.empty() ? "cli" : "anonymous", .address = address};
 }
 

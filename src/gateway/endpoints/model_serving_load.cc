@@ -45,9 +45,8 @@ Value loaded_value(const ModelAdmin& admin, const manager::VersionInfo& version)
   Value::Dict config;
   config.emplace_back("model_id", version.name);
   config.emplace_back("version", version.version);
-  config.emplace_back(
-      "loaded_at",
-      version.model == nullptr ? Value() : number(version.loaded_unix_seconds));
+  config.emplace_back("loaded_at",
+                      version.model == nullptr ? Value() : number(version.loaded_unix_seconds));
   config.emplace_back("memory_usage", memory_value(version));
   config.emplace_back("dtesn_optimizations", Value::Dict());
   config.emplace_back("engine_integration", engine_value(version));

@@ -30,9 +30,8 @@ Value list_entry(const manager::ModelAdmin& admin,
   dict.emplace_back("dtesn_optimized", false);
   dict.emplace_back("engine_integrated", version.model != nullptr);
   dict.emplace_back("zero_downtime_capable", true);
-  dict.emplace_back(
-      "loaded_at",
-      version.model == nullptr ? Value() : number(version.loaded_unix_seconds));
+  dict.emplace_back("loaded_at",
+                    version.model == nullptr ? Value() : number(version.loaded_unix_seconds));
   dict.emplace_back("load_time_ms", version.load_seconds * 1000.0);
   dict.emplace_back("path", version.path);
   dict.emplace_back(

@@ -168,9 +168,8 @@ Value allocation_value(const manager::ModelAdmin& admin, const VersionInfo& vers
   dict.emplace_back("serving_config", serving_value(version));
   dict.emplace_back("health_status", health_value(admin, version));
   dict.emplace_back("load_balancer_config", balance_value(admin, version.name));
-  dict.emplace_back(
-      "loaded_at",
-      version.model == nullptr ? Value() : number(version.loaded_unix_seconds));
+  dict.emplace_back("loaded_at",
+                    version.model == nullptr ? Value() : number(version.loaded_unix_seconds));
   const auto record = admin.catalog().snapshot()->find(version.name, version.version);
   dict.emplace_back("last_updated",
                     record != nullptr ? Value(seconds(record->updated_unix_ms))
