@@ -14,7 +14,8 @@
 #include "sample/rng.h"
 
 namespace {
-thread_local int allocation_count = 0;
+// Of the only thread.
+int allocation_count = 0;
 }
 
 // Counts what the code under test allocates. Not inlined, so that the compiler does not see the

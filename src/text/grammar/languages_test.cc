@@ -55,7 +55,7 @@ TEST(NumberLanguages, decimals_between_bounds) {
                                                {bound(0, true), bound(1, true)},
                                                {bound(-0.25), bound(3.75)},
                                                {bound(-1.5, true), bound(-1.25, true)},
-                                               {bound(99.9), bound(100)},
+                                               {bound(9.9), bound(10)},
                                                {bound(-2), bound(0, true)},
                                                {bound(0.05), bound(0.35, true)},
                                                {bound(-12.5), bound(-0.5)}}) {
