@@ -22,21 +22,22 @@ std::string default_directory() {
 }  // namespace
 
 BatchStorage::BatchStorage(const Config& config) {
+  const Status status = open(config);
+  if (status.ok()) return;
+  log::warning("batch", str("no files and batches: ", status.message()));
+  batches_.reset();
+  files_.reset();
+}
+
+Status BatchStorage::open(const Config& config) {
   namespace batch = gateway::endpoints::batch;
   const std::string directory = config.files_dir.empty() ? default_directory() : config.files_dir;
-  const auto disable = [&](const Status& status) {
-    log::warning("batch", str("no files and batches: ", status.message()));
-    batches_.reset();
-    files_.reset();
-  };
-  if (directory.empty()) return disable(not_found("files_dir is empty and there is no HOME"));
-  auto files = batch::Files::open(str(directory, "/files"),
-                                  static_cast<std::uint64_t>(config.files_bytes_max));
-  if (!files.has_value()) return disable(files.error());
-  files_ = *std::move(files);
-  auto batches = batch::Batches::open(str(directory, "/batches"), *files_);
-  if (!batches.has_value()) return disable(batches.error());
-  batches_ = *std::move(batches);
+  if (directory.empty()) return not_found("files_dir is empty and there is no HOME");
+  ASSIGN_OR_RETURN(files_,
+                   batch::Files::open(str(directory, "/files"),
+                                      static_cast<std::uint64_t>(config.files_bytes_max)));
+  ASSIGN_OR_RETURN(batches_, batch::Batches::open(str(directory, "/batches"), *files_));
+  return ok_status();
 }
 
 void BatchStorage::offer(gateway::endpoints::Services& services) const {

@@ -21,6 +21,8 @@ class BatchStorage {
   void stop();
 
  private:
+  Status open(const Config& config);
+
   std::unique_ptr<gateway::endpoints::batch::Files> files_;
   std::unique_ptr<gateway::endpoints::batch::Batches> batches_;  // after what it uses
 };

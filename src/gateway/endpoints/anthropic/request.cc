@@ -89,6 +89,7 @@ Status bind_thinking(Value& value, Binding& request) {
   }
   if (*name == "adaptive") return ok_status();
   request.chat.enable_thinking = *name == "enabled";
+  request.chat.prompt.template_arguments.set("enable_thinking", Value(*name == "enabled"));
   const Value* budget = value.find("budget_tokens");
   if (budget == nullptr || budget->is_null() || *name == "disabled") return ok_status();
   Result<std::int32_t> tokens = read_int32(*budget, 1, kInt32Max);

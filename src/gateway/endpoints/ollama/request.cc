@@ -151,17 +151,22 @@ Status bind_keep_alive(Value& value, CommonRequest& request) {
   return assign(request.keep_alive, read_duration(value));
 }
 
+void set_thinking(bool on, ChatRequest& chat) {
+  chat.enable_thinking = on;
+  chat.prompt.template_arguments.set("enable_thinking", Value(on));
+}
+
 // true, false, or a level, which models here do not tell apart.
 Status bind_think(Value& value, CommonRequest& request) {
   const std::string* level = value.as_string();
   if (level != nullptr && (*level == "low" || *level == "medium" || *level == "high")) {
-    request.chat.enable_thinking = true;
+    set_thinking(true, request.chat);
     return ok_status();
   }
   if (value.as_bool() == nullptr) {
     return wrong_value("true, false, \"low\", \"medium\" or \"high\"", value);
   }
-  request.chat.enable_thinking = *value.as_bool();
+  set_thinking(*value.as_bool(), request.chat);
   return ok_status();
 }
 
