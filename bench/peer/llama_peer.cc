@@ -3,7 +3,7 @@
 // (docs/benchmarks.md), so that bench/compare drives both alike.
 //
 //   llama_peer --library DIR_OR_FILE [--backend FILE.so] [--threads N] [--flash-attention on|off]
-//              [--logits-batch N] MODEL.gguf
+//              MODEL.gguf
 //
 // The library is opened at run time and its few functions are declared here: nothing of llama.cpp
 // is needed to build. Versions differ in the layout of llama_context_params; the only field needed
@@ -80,7 +80,6 @@ struct Flags {
   std::string model;
   int threads = 2;
   bool flash_attention = true;
-  std::size_t logits_batch = 512;  // tokens in a call, which chooses among the library's kernels
 };
 
 [[noreturn]] void fail(const std::string& what) {
@@ -310,10 +309,10 @@ class Peer {
   bool write_logits(const std::string& path, const std::vector<std::int32_t>& ids) {
     lib_.memory_clear(lib_.get_memory(context_), false);
     std::ofstream file(path, std::ios::binary);
-    Rows rows(flags_.logits_batch);
+    Rows rows(kBatchRows);
     for (std::size_t begin = 0; begin < ids.size(); begin += rows.size()) {
       rows.clear();
-      for (std::size_t i = begin; i < ids.size() && rows.size() < flags_.logits_batch; ++i) {
+      for (std::size_t i = begin; i < ids.size() && rows.size() < kBatchRows; ++i) {
         rows.add(ids[i], static_cast<std::int32_t>(i), 0, true);
       }
       run(rows);
@@ -385,8 +384,6 @@ Flags parse_flags(int argc, char** argv) {
       flags.threads = std::atoi(argv[++i]);
     } else if (argument == "--flash-attention" && has_value) {
       flags.flash_attention = std::string(argv[++i]) == "on";
-    } else if (argument == "--logits-batch" && has_value) {
-      flags.logits_batch = static_cast<std::size_t>(std::clamp(std::atoi(argv[++i]), 1, 512));
     } else if (!argument.starts_with("--") && flags.model.empty()) {
       flags.model = argument;
     } else {
