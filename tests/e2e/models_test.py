@@ -119,7 +119,7 @@ class Models(unittest.TestCase):
         models = tuple(f"m{i}={DRAFT}" for i in range(count))
         with Server("--lazy-load", "--kv-cache-mib", "4", "--memory-budget-mib", "62",
                     "--step-token-count-max", "64", "--running-sequence-count-max", "4", models=models) as server:
-            idle = server.resident_bytes()
+            idle = server.anonymous_bytes()
             expected = ask(server, "m0", 8).json()["choices"][0]["text"]
             planned = server.metric("inferneo_memory_reserved_bytes")
             failures, waits, peak = [], [], [0]
@@ -127,7 +127,7 @@ class Models(unittest.TestCase):
 
             def watch():
                 while not stop.is_set():
-                    peak[0] = max(peak[0], server.resident_bytes())
+                    peak[0] = max(peak[0], server.anonymous_bytes())
                     reserved = server.metric("inferneo_memory_reserved_bytes")
                     if reserved > server.metric("inferneo_memory_budget_bytes"):
                         failures.append(f"{reserved} bytes reserved")
@@ -156,12 +156,13 @@ class Models(unittest.TestCase):
             waits.sort()
             print(f"{count} models of {planned / MIB:.1f} MiB, {len(waits)} requests, {evictions:.0f} evictions, "
                   f"wait p50 {statistics.median(waits) * 1e3:.0f} ms, p99 {waits[len(waits) * 99 // 100] * 1e3:.0f} ms, "
-                  f"resident memory {idle / MIB:.0f} MiB idle, {peak[0] / MIB:.0f} at most")
+                  f"anonymous memory {idle / MIB:.0f} MiB idle, {peak[0] / MIB:.0f} at most")
             self.assertEqual(failures[:3], [])
             self.assertGreaterEqual(62 * MIB // planned, 5)
             self.assertGreater(evictions, len(waits) / 4)
             if MEASURES_MEMORY:
-                self.assertLess(peak[0] - idle, 80 * MIB)
+                # Beside the budget: tokenizers, and what reading one takes while it lasts.
+                self.assertLess(peak[0] - idle, (62 + 18) * MIB)
 
     def test_an_idle_model_gives_its_memory_back(self):
         with Server("--lazy-load", "--kv-cache-mib", "64", "--model-keep-alive-s", "1",
