@@ -45,7 +45,14 @@ constexpr std::string_view kStrings[] = {"model",
                                          "template",
                                          "guided_backend",
                                          "guided_decoding_backend",
-                                         "guided_whitespace_pattern"};
+                                         "guided_whitespace_pattern",
+                                         "model_id",
+                                         "version",
+                                         "new_version",
+                                         "path",
+                                         "alias",
+                                         "reason",
+                                         "strategy"};
 constexpr std::string_view kIntegers[] = {"max_tokens",
                                           "max_completion_tokens",
                                           "max_output_tokens",
@@ -92,7 +99,15 @@ constexpr std::string_view kBooleans[] = {"stream",
                                           "enable_thinking",
                                           "separate_reasoning",
                                           "background",
-                                          "force"};
+                                          "force",
+                                          "pinned",
+                                          "preload",
+                                          "digests",
+                                          "force_reload",
+                                          "rollback_on_failure",
+                                          "wait",
+                                          "dry_run",
+                                          "fully"};
 constexpr std::string_view kObjects[] = {"logit_bias",
                                          "stream_options",
                                          "prompt_cache_options",
@@ -105,7 +120,9 @@ constexpr std::string_view kObjects[] = {"logit_bias",
                                          "cache_control",
                                          "output_config",
                                          "output_format",
-                                         "reasoning"};
+                                         "reasoning",
+                                         "config",
+                                         "policy"};
 constexpr std::string_view kLists[] = {"messages",
                                        "tools",
                                        "documents",
@@ -117,7 +134,9 @@ constexpr std::string_view kLists[] = {"messages",
                                        "guided_choice",
                                        "images",
                                        "context",
-                                       "include"};
+                                       "include",
+                                       "tags",
+                                       "aliases"};
 constexpr std::string_view kTextOrList[] = {
     "stop", "stop_words", "input", "text_1", "text_2", "betas"};
 // Several types, or one in each dialect.

@@ -1,6 +1,8 @@
 #include "gateway/endpoints/response_request.h"
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <limits>
 #include <string_view>
 #include <utility>
@@ -282,7 +284,14 @@ Result<ResponseRequest> bind_response_request(Value::Dict body) {
 std::vector<FieldRow> response_field_rows() {
   std::vector<FieldRow> rows;
   append_rows(std::span<const Field<ResponseRequest>>(kFields), rows);
-  append_rows(generation_fields(), rows);
+  const std::size_t own_count = rows.size();
+  for (const FieldRow& row : generation_fields()) {
+    // What a field means here counts, as in binding.
+    const bool is_own = std::any_of(rows.begin(),
+                                    rows.begin() + static_cast<std::ptrdiff_t>(own_count),
+                                    [&](const FieldRow& own) { return own.name == row.name; });
+    if (!is_own) rows.push_back(row);
+  }
   return rows;
 }
 
