@@ -72,7 +72,7 @@ void append_endpoint(std::string& out, const Endpoint& endpoint) {
     return;
   }
   out += str("<details><summary>", title, "</summary><table><tr><th>field</th><th></th></tr>\n");
-  for (const FieldRow& row : endpoint.fields()) {
+  for (const FieldRow& row : request_fields(endpoint)) {
     out += str("<tr><td><code>",
                escaped(row.name),
                "</code></td><td><span class=\"muted\">",

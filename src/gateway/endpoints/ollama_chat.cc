@@ -74,7 +74,8 @@ void start(const Services& services,
   if (!lease.has_value()) return exchange->respond(ollama::error_response(lease.error()));
   if (body.messages.is_null()) {
     http::Response response;
-    response.body = ollama::load_answer(AnswerKind::kChat, lease->model().name, "load");
+    response.body =
+        ollama::load_answer(AnswerKind::kChat, lease->model().name, ollama::load_reason(body));
     return exchange->respond(std::move(response));
   }
   const bool stream = body.chat.stream;
@@ -95,13 +96,16 @@ void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) 
     return;
   }
   const std::string model = body->chat.model;
-  with_model(services,
-             exchange,
-             model,
-             [&services, exchange, body = *std::move(body), started_at](
-                 const Result<manager::Lease>& lease) mutable {
-               start(services, exchange, std::move(body), lease, started_at);
-             });
+  const ModelWait wait{.events = false, .keep_alive = body->chat.keep_alive};
+  with_model(
+      services,
+      exchange,
+      model,
+      [&services, exchange, body = *std::move(body), started_at](
+          const Result<manager::Lease>& lease) mutable {
+        start(services, exchange, std::move(body), lease, started_at);
+      },
+      wait);
 }
 
 }  // namespace

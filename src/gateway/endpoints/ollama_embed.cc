@@ -146,13 +146,15 @@ void answer(const Services& services,
             Result<EmbedBody> body) {
   if (!body.has_value()) return exchange->respond(ollama::error_response(body.error()));
   const std::string model = body->chat.model;
+  const ModelWait wait{.events = false, .keep_alive = body->chat.keep_alive};
   with_model(
       services,
       exchange,
       model,
       [&services, exchange, body = *std::move(body)](const Result<manager::Lease>& lease) mutable {
         start(services, exchange, std::move(body), lease);
-      });
+      },
+      wait);
 }
 
 void handle_embed(const Services& services, std::shared_ptr<http::Exchange> exchange) {

@@ -58,7 +58,7 @@ void write_body(JsonWriter& json, const Endpoint& endpoint) {
   json.key(endpoint.body_type.empty() ? "application/json" : endpoint.body_type);
   json.begin_object();
   json.key("schema");
-  write_schema(json, endpoint.fields());
+  write_schema(json, request_fields(endpoint));
   json.end_object();
   json.end_object();
   json.end_object();

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "gateway/endpoints/endpoint.h"
+#include "gateway/endpoints/reference_text.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
@@ -49,7 +50,7 @@ std::string endpoint_reference_markdown() {
   for (const Endpoint* endpoint : endpoints) {
     if (endpoint->fields == nullptr) continue;
     out += str("\n## ", endpoint->method, " ", endpoint->path, "\n\n", endpoint->summary, ".\n");
-    append_fields(out, endpoint->fields());
+    append_fields(out, request_fields(*endpoint));
   }
   return out;
 }

@@ -1,5 +1,6 @@
 #include "gateway/endpoints/reference_text.h"
 
+#include <algorithm>
 #include <cctype>
 
 namespace inferneo::gateway::endpoints {
@@ -17,6 +18,17 @@ std::string lower_case(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return out;
+}
+
+std::vector<FieldRow> request_fields(const Endpoint& endpoint) {
+  std::vector<FieldRow> rows;
+  if (endpoint.fields == nullptr) return rows;
+  for (const FieldRow& row : endpoint.fields()) {
+    const bool is_known = std::any_of(
+        rows.begin(), rows.end(), [&](const FieldRow& known) { return known.name == row.name; });
+    if (!is_known) rows.push_back(row);
+  }
+  return rows;
 }
 
 std::string operation_id(const Endpoint& endpoint) {

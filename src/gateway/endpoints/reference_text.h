@@ -15,6 +15,9 @@ std::vector<std::string_view> path_parameter_names(std::string_view path);
 
 std::string lower_case(std::string_view text);
 
+// The fields of its body, of several rows of one name the first: that is the one that is bound.
+std::vector<FieldRow> request_fields(const Endpoint& endpoint);
+
 // Unique: "post_v1_chat_completions".
 std::string operation_id(const Endpoint& endpoint);
 

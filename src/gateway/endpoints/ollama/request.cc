@@ -1,13 +1,12 @@
 #include "gateway/endpoints/ollama/request.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <ctime>
 #include <limits>
 #include <utility>
 
 #include "base/limits.h"
+#include "gateway/endpoints/keep_alive.h"
 #include "text/json.h"
 
 namespace inferneo::gateway::endpoints::ollama {
@@ -148,7 +147,7 @@ Status bind_stream(Value& value, CommonRequest& request) {
 }
 
 Status bind_keep_alive(Value& value, CommonRequest& request) {
-  return assign(request.keep_alive, read_duration(value));
+  return assign(request.chat.keep_alive, read_keep_alive(value));
 }
 
 void set_thinking(bool on, ChatRequest& chat) {
@@ -201,8 +200,9 @@ constexpr Field<CommonRequest> kModelFields[] = {
       "repeat_last_n, and what tells how an engine is run (num_gpu, num_thread, use_mmap, ...)"},
      bind_options},
     {{"keep_alive",
-      FieldUse::kNoEffect,
-      "a duration such as \"5m\", seconds, or -1 for ever; models stay in memory"},
+      kWorks,
+      "how long the model stays in memory after this request: seconds, or \"5m\"; 0 unloads it, -1 "
+      "keeps it; default as configured"},
      bind_keep_alive},
 };
 
@@ -304,40 +304,6 @@ class MessageTranslator {
   std::size_t answered_count_ = 0;
 };
 
-// Units of Go's time.ParseDuration, longest name first.
-Result<double> unit_seconds(std::string_view& text) {
-  constexpr std::array<std::pair<std::string_view, double>, 6> kUnits{
-      {{"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"m", 60}, {"h", 3600}}};
-  for (const auto& [name, seconds] : kUnits) {
-    if (!text.starts_with(name)) continue;
-    text.remove_prefix(name.size());
-    return seconds;
-  }
-  return invalid_argument("must be a duration such as \"5m\" or a number of seconds");
-}
-
-Result<double> parse_seconds(std::string_view text) {
-  const bool negative = text.starts_with('-');
-  if (negative) text.remove_prefix(1);
-  double seconds = 0;
-  if (text.empty()) return unit_seconds(text);
-  while (!text.empty()) {
-    double number = 0;
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-    // Not every number that a text may spell is a duration: "inf", "nan", "-5" after the sign.
-    const bool begins = text.front() == '.' || (text.front() >= '0' && text.front() <= '9');
-    if (!begins || parsed.ec != std::errc()) return unit_seconds(text = "");
-    text.remove_prefix(static_cast<std::size_t>(parsed.ptr - text.data()));
-    // A number alone is one of seconds.
-    double unit = 1;
-    if (!text.empty()) {
-      ASSIGN_OR_RETURN(unit, unit_seconds(text));
-    }
-    seconds += number * unit;
-  }
-  return negative ? -seconds : seconds;
-}
-
 }  // namespace
 
 std::span<const Field<CommonRequest>> common_fields() { return kCommonFields; }
@@ -363,6 +329,11 @@ std::string served_name(const Services& services, std::string name) {
   return name;
 }
 
+std::string_view load_reason(const CommonRequest& request) {
+  const std::optional<Duration>& keep_alive = request.chat.keep_alive;
+  return keep_alive && *keep_alive == Duration::zero() ? "unload" : "load";
+}
+
 std::string timestamp(std::chrono::system_clock::time_point time) {
   const auto since = std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch());
   const auto whole = std::chrono::duration_cast<std::chrono::seconds>(since);
@@ -377,21 +348,5 @@ std::string timestamp(std::chrono::system_clock::time_point time) {
 }
 
 std::string timestamp_now() { return timestamp(std::chrono::system_clock::now()); }
-
-Result<Duration> read_duration(const Value& value) {
-  double seconds = 0;
-  if (const std::int64_t* integer = value.as_int()) {
-    seconds = static_cast<double>(*integer);
-  } else if (const double* number = value.as_double()) {
-    seconds = *number;
-  } else if (const std::string* text = value.as_string()) {
-    ASSIGN_OR_RETURN(seconds, parse_seconds(*text));
-  } else {
-    return wrong_value("a duration such as \"5m\" or a number of seconds", value);
-  }
-  // Negative: for ever. Why the bound: a hundred years, which durations of the clock can hold.
-  if (seconds < 0 || seconds > 3.15e9) return Duration::max();
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
-}
 
 }  // namespace inferneo::gateway::endpoints::ollama

@@ -19,7 +19,6 @@ namespace inferneo::gateway::endpoints::ollama {
 
 struct CommonRequest {
   ChatRequest chat;
-  std::optional<Duration> keep_alive;  // zero: unload at once; Duration::max(): for ever
 };
 
 // Rows of model, stream, options, keep_alive, think, format.
@@ -33,11 +32,12 @@ Result<text::Value> translate_messages(text::Value& value);
 // The name under which a model is served: Ollama's clients may add ":latest".
 std::string served_name(const Services& services, std::string name);
 
+// What becomes of the model of a request that asks for no text: "load", or "unload" where it is to
+// leave memory at once.
+std::string_view load_reason(const CommonRequest& request);
+
 // Spec: RFC 3339 with nanoseconds, UTC.
 std::string timestamp(std::chrono::system_clock::time_point time);
 std::string timestamp_now();
-
-// "5m", "1h30m", "-1", a number of seconds. Failures: invalid_argument.
-Result<Duration> read_duration(const text::Value& value);
 
 }  // namespace inferneo::gateway::endpoints::ollama
