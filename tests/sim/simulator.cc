@@ -472,7 +472,9 @@ void Simulation::check_pace(Duration duration) {
   const std::int32_t tokens = core_.scheduler().prompt_token_count();
   if (target == Duration::zero() || streams == 0 || tokens == 0) return;
   const Duration base = duration - world_.model.token_duration * tokens;
-  const Duration longest = std::max(3 * target, 2 * base);
+  const Duration slowed = std::chrono::duration_cast<Duration>(engine::kPacedSlowdown * base);
+  const Duration aim = std::max(target, std::min<Duration>(slowed, engine::kPacedStepTime));
+  const Duration longest = std::max(3 * aim, 2 * base);
   const bool prompt_held_back =
       streams + tokens < world_.core.step_token_count_max &&
       std::ranges::any_of(core_.scheduler().running(),
