@@ -80,7 +80,7 @@ class Load(unittest.TestCase):
             print(f"1000 aborts: anonymous memory {grown / 1024:+.0f} KiB")
             if MEASURES_MEMORY:
                 self.assertLess(grown, 1000 * 1024)  # below 1 KiB an abort
-            self.assertLessEqual(server.descriptor_count(), descriptors + 2)
+            self.assertLessEqual(server.wait_descriptor_count(descriptors + 2), descriptors + 2)
             reply = server.request("POST", "/v1/chat/completions", {**question(rng), "max_tokens": 4})
             self.assertEqual(reply.status, 200)
 

@@ -173,6 +173,13 @@ class Server:
     def descriptor_count(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
+    def wait_descriptor_count(self, count_max, seconds=10):
+        """The count once it is at most that: a connection that was cut closes after its request."""
+        deadline = time.monotonic() + seconds
+        while (count := self.descriptor_count()) > count_max and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return count
+
     def wait_idle(self, seconds=10):
         """Waits until no request runs and no block of the KV cache is held."""
         deadline = time.monotonic() + seconds
