@@ -69,6 +69,8 @@ def read_chunks(stream):
 class Server:
     """`with Server("--threads", "2") as server:` serves the starter model on a free port."""
 
+    answers_at = "/ready"  # what is answered with 200 once it is up
+
     def __init__(self, *arguments, models=(str(STARTER),), program=None):
         self.program = program or os.environ["INFERNEO_PROGRAM"]
         self.port = free_port()
@@ -90,13 +92,13 @@ class Server:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the server ended with {self.process.returncode}")
             try:
-                if self.request("GET", "/ready").status == 200:
+                if self.request("GET", self.answers_at).status == 200:
                     return self
             except OSError:
                 pass
             if time.monotonic() > deadline:
                 self.process.kill()
-                raise RuntimeError("the server was not ready after 60 s")
+                raise RuntimeError(f"{self.answers_at} was not answered after 60 s")
             time.sleep(0.02)
 
     def __exit__(self, *_):

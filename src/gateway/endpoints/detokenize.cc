@@ -5,6 +5,7 @@
 #include "gateway/endpoints/completion_request.h"
 #include "gateway/endpoints/endpoint.h"
 #include "gateway/endpoints/json_reader.h"
+#include "gateway/endpoints/json_response.h"
 #include "gateway/endpoints/json_writer.h"
 #include "gateway/endpoints/model_lease.h"
 
@@ -78,26 +79,17 @@ Result<std::string> detokenize(const DetokenizeRequest& request,
   return out;
 }
 
-void answer(http::Exchange& exchange, const Result<std::string>& body) {
-  http::Response response;
-  if (body.has_value()) {
-    response.body = *body;
-  } else {
-    response = http::error_response(body.error());
-  }
-  exchange.respond(std::move(response));
-}
-
 void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
   Result<DetokenizeRequest> request = read(exchange->request().body);
-  if (!request.has_value()) return answer(*exchange, request.error());
+  if (!request.has_value()) return respond_json(*exchange, request.error());
   const std::string model = request->model;
   with_model(
       services,
       exchange,
       model,
       [exchange, request = *std::move(request)](const Result<manager::Lease>& lease) mutable {
-        answer(*exchange, lease.has_value() ? detokenize(request, lease->model()) : lease.error());
+        respond_json(*exchange,
+                     lease.has_value() ? detokenize(request, lease->model()) : lease.error());
       });
 }
 

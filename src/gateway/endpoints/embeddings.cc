@@ -8,7 +8,7 @@
 #include "gateway/endpoints/endpoint.h"
 #include "gateway/endpoints/json_reader.h"
 #include "gateway/endpoints/json_writer.h"
-#include "gateway/endpoints/model_lease.h"
+#include "gateway/endpoints/vector_endpoint.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
@@ -147,7 +147,7 @@ void write_embedding(JsonWriter& json,
 
 http::Response write(const EmbeddingRequest& request,
                      const manager::ServedModel& model,
-                     Vectors vectors) {
+                     Vectors&& vectors) {
   shape_vectors(request, model.model->info().vectors, vectors);
   http::Response response;
   JsonWriter json(response.body);
@@ -169,40 +169,13 @@ http::Response write(const EmbeddingRequest& request,
   return response;
 }
 
-void start(const Services& services,
-           const std::shared_ptr<http::Exchange>& exchange,
-           EmbeddingRequest request,
-           const Result<manager::Lease>& lease) {
-  Result<VectorJob> job =
-      lease.has_value() ? make_vector_job(request, *lease, "input") : lease.error();
-  if (!job.has_value()) {
-    exchange->respond(http::error_response(job.error()));
-    return;
-  }
-  compute_vectors(
-      services,
-      exchange,
-      *std::move(job),
-      [exchange, lease = *lease, request = std::move(request)](Result<Vectors> vectors) mutable {
-        exchange->respond(vectors.has_value() ? write(request, lease.model(), *std::move(vectors))
-                                              : http::error_response(vectors.error()));
-      });
+Result<VectorJob> make_job(const EmbeddingRequest& request, const manager::Lease& lease) {
+  return make_vector_job(request, lease, "input");
 }
 
 void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
-  Result<EmbeddingRequest> request = read(exchange->request().body);
-  if (!request.has_value()) {
-    exchange->respond(http::error_response(request.error()));
-    return;
-  }
-  const std::string model = request->model;
-  with_model(services,
-             exchange,
-             model,
-             [&services, exchange, request = *std::move(request)](
-                 const Result<manager::Lease>& lease) mutable {
-               start(services, exchange, std::move(request), lease);
-             });
+  answer_with_vectors<EmbeddingRequest>(
+      services, exchange, read(exchange->request().body), {.make_job = make_job, .write = write});
 }
 
 }  // namespace

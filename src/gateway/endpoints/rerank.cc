@@ -9,8 +9,8 @@
 #include "gateway/endpoints/generation.h"
 #include "gateway/endpoints/json_reader.h"
 #include "gateway/endpoints/json_writer.h"
-#include "gateway/endpoints/model_lease.h"
 #include "gateway/endpoints/pair_scores.h"
+#include "gateway/endpoints/vector_endpoint.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
@@ -104,7 +104,7 @@ Result<RerankRequest> read(const std::string& http_body) {
 
 http::Response write(const RerankRequest& request,
                      const manager::ServedModel& model,
-                     const Vectors& scores) {
+                     Vectors&& scores) {
   std::vector<std::size_t> order(request.documents.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::vector<double> relevances;
@@ -145,48 +145,17 @@ http::Response write(const RerankRequest& request,
   return response;
 }
 
-Result<VectorJob> make_job(const RerankRequest& request, const Result<manager::Lease>& lease) {
-  if (!lease.has_value()) return lease.error();
+Result<VectorJob> make_job(const RerankRequest& request, const manager::Lease& lease) {
   std::vector<TextPair> pairs;
   for (std::size_t i = 0; i < request.documents.size(); ++i) {
     pairs.push_back({*request.query, request.documents[i], str("documents[", i, "]")});
   }
-  return make_pair_job(pairs, *lease);
-}
-
-void start(const Services& services,
-           const std::shared_ptr<http::Exchange>& exchange,
-           RerankRequest request,
-           const Result<manager::Lease>& lease) {
-  Result<VectorJob> job = make_job(request, lease);
-  if (!job.has_value()) {
-    exchange->respond(http::error_response(job.error()));
-    return;
-  }
-  compute_vectors(
-      services,
-      exchange,
-      *std::move(job),
-      [exchange, lease = *lease, request = std::move(request)](const Result<Vectors>& scores) {
-        exchange->respond(scores.has_value() ? write(request, lease.model(), *scores)
-                                             : http::error_response(scores.error()));
-      });
+  return make_pair_job(pairs, lease);
 }
 
 void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
-  Result<RerankRequest> request = read(exchange->request().body);
-  if (!request.has_value()) {
-    exchange->respond(http::error_response(request.error()));
-    return;
-  }
-  const std::string model = request->model;
-  with_model(services,
-             exchange,
-             model,
-             [&services, exchange, request = *std::move(request)](
-                 const Result<manager::Lease>& lease) mutable {
-               start(services, exchange, std::move(request), lease);
-             });
+  answer_with_vectors<RerankRequest>(
+      services, exchange, read(exchange->request().body), {.make_job = make_job, .write = write});
 }
 
 }  // namespace

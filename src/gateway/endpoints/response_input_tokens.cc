@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "gateway/endpoints/endpoint.h"
+#include "gateway/endpoints/json_response.h"
 #include "gateway/endpoints/json_writer.h"
 #include "gateway/endpoints/model_lease.h"
 #include "gateway/endpoints/prompts.h"
@@ -22,29 +23,19 @@ Result<std::string> count(ResponseRequest request, const manager::ServedModel& m
   return body;
 }
 
-void answer(http::Exchange& exchange, const Result<std::string>& body) {
-  http::Response response;
-  if (body.has_value()) {
-    response.body = *body;
-  } else {
-    response = http::error_response(body.error());
-  }
-  exchange.respond(std::move(response));
-}
-
 void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
   std::shared_ptr<const ResponseTurn> before;
   Result<ResponseRequest> request =
       read_response_request(services, exchange->request().body, before);
-  if (!request.has_value()) return answer(*exchange, request.error());
+  if (!request.has_value()) return respond_json(*exchange, request.error());
   const std::string model = request->model;
   with_model(services,
              exchange,
              model,
              [exchange, request = *std::move(request)](Result<manager::Lease> lease) mutable {
-               answer(*exchange,
-                      lease.has_value() ? count(std::move(request), lease->model())
-                                        : Result<std::string>(lease.error()));
+               respond_json(*exchange,
+                            lease.has_value() ? count(std::move(request), lease->model())
+                                              : Result<std::string>(lease.error()));
              });
 }
 

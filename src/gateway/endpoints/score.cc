@@ -7,8 +7,8 @@
 #include "gateway/endpoints/generation.h"
 #include "gateway/endpoints/json_reader.h"
 #include "gateway/endpoints/json_writer.h"
-#include "gateway/endpoints/model_lease.h"
 #include "gateway/endpoints/pair_scores.h"
+#include "gateway/endpoints/vector_endpoint.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
@@ -100,26 +100,25 @@ bool is_cross_encoder(const manager::ServedModel& model) {
 }
 
 // Of an embedding model: the vectors of the first texts, then those of the second.
-Result<VectorJob> make_job(const ScoreRequest& request, const Result<manager::Lease>& lease) {
-  if (!lease.has_value()) return lease.error();
-  if (!is_cross_encoder(lease->model())) {
+Result<VectorJob> make_job(const ScoreRequest& request, const manager::Lease& lease) {
+  if (!is_cross_encoder(lease.model())) {
     EmbeddingParams params;
     for (const auto* texts : {&request.first, &request.second}) {
       params.inputs.insert(params.inputs.end(), texts->begin(), texts->end());
     }
-    return make_vector_job(params, *lease, "text");
+    return make_vector_job(params, lease, "text");
   }
   std::vector<TextPair> pairs;
   for (std::size_t i = 0; i < request.second.size(); ++i) {
     const std::string& first = request.first[request.first.size() == 1 ? 0 : i];
     pairs.push_back({first, request.second[i], str("text_2[", i, "]")});
   }
-  return make_pair_job(pairs, *lease);
+  return make_pair_job(pairs, lease);
 }
 
 http::Response write(const ScoreRequest& request,
                      const manager::ServedModel& model,
-                     const Vectors& vectors) {
+                     Vectors&& vectors) {
   const AnswerIdentity identity = make_identity("score-", model);
   http::Response response;
   JsonWriter json(response.body);
@@ -150,39 +149,9 @@ http::Response write(const ScoreRequest& request,
   return response;
 }
 
-void start(const Services& services,
-           const std::shared_ptr<http::Exchange>& exchange,
-           ScoreRequest request,
-           const Result<manager::Lease>& lease) {
-  Result<VectorJob> job = make_job(request, lease);
-  if (!job.has_value()) {
-    exchange->respond(http::error_response(job.error()));
-    return;
-  }
-  compute_vectors(
-      services,
-      exchange,
-      *std::move(job),
-      [exchange, lease = *lease, request = std::move(request)](const Result<Vectors>& vectors) {
-        exchange->respond(vectors.has_value() ? write(request, lease.model(), *vectors)
-                                              : http::error_response(vectors.error()));
-      });
-}
-
 void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
-  Result<ScoreRequest> request = read(exchange->request().body);
-  if (!request.has_value()) {
-    exchange->respond(http::error_response(request.error()));
-    return;
-  }
-  const std::string model = request->model;
-  with_model(services,
-             exchange,
-             model,
-             [&services, exchange, request = *std::move(request)](
-                 const Result<manager::Lease>& lease) mutable {
-               start(services, exchange, std::move(request), lease);
-             });
+  answer_with_vectors<ScoreRequest>(
+      services, exchange, read(exchange->request().body), {.make_job = make_job, .write = write});
 }
 
 }  // namespace

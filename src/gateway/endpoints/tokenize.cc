@@ -4,6 +4,7 @@
 #include "gateway/endpoints/chat_request.h"
 #include "gateway/endpoints/endpoint.h"
 #include "gateway/endpoints/json_reader.h"
+#include "gateway/endpoints/json_response.h"
 #include "gateway/endpoints/json_writer.h"
 #include "gateway/endpoints/model_lease.h"
 #include "gateway/endpoints/prompts.h"
@@ -129,27 +130,18 @@ Result<std::string> tokenize(TokenizeRequest request, const manager::ServedModel
   return out;
 }
 
-void answer(http::Exchange& exchange, const Result<std::string>& body) {
-  http::Response response;
-  if (body.has_value()) {
-    response.body = *body;
-  } else {
-    response = http::error_response(body.error());
-  }
-  exchange.respond(std::move(response));
-}
-
 void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
   Result<TokenizeRequest> request = read(exchange->request().body);
-  if (!request.has_value()) return answer(*exchange, request.error());
+  if (!request.has_value()) return respond_json(*exchange, request.error());
   const std::string model = request->model;
   with_model(
       services,
       exchange,
       model,
       [exchange, request = *std::move(request)](const Result<manager::Lease>& lease) mutable {
-        answer(*exchange,
-               lease.has_value() ? tokenize(std::move(request), lease->model()) : lease.error());
+        respond_json(
+            *exchange,
+            lease.has_value() ? tokenize(std::move(request), lease->model()) : lease.error());
       });
 }
 

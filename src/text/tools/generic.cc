@@ -27,12 +27,7 @@ const ToolFormat kGenericToolFormat{
     .summary = "as hermes, or the object alone or in a JSON code block",
     .score = score,
     .make_parser = make_parser,
-    .shape = {.open = {},
-              .begin = "<tool_call>\n{\"name\": \"",
-              .middle = "\", \"arguments\": ",
-              .end = "}\n</tool_call>",
-              .between = "\n",
-              .close = {}},
+    .shape = kToolCallShape,
     .marks = kMarkNames,
     .call_end = "</tool_call>",
 };

@@ -25,12 +25,7 @@ const ToolFormat kHermesToolFormat{
     .summary = "<tool_call>{\"name\": ..., \"arguments\": {...}}</tool_call>",
     .score = score,
     .make_parser = make_parser,
-    .shape = {.open = {},
-              .begin = "<tool_call>\n{\"name\": \"",
-              .middle = "\", \"arguments\": ",
-              .end = "}\n</tool_call>",
-              .between = "\n",
-              .close = {}},
+    .shape = kToolCallShape,
     .marks = kMarkNames,
     .call_end = "</tool_call>",
 };

@@ -30,12 +30,7 @@ const ToolFormat kQwenToolFormat{
     .summary = "as hermes, or <function=name><parameter=key>value</parameter></function>",
     .score = score,
     .make_parser = make_parser,
-    .shape = {.open = {},
-              .begin = "<tool_call>\n{\"name\": \"",
-              .middle = "\", \"arguments\": ",
-              .end = "}\n</tool_call>",
-              .between = "\n",
-              .close = {}},
+    .shape = kToolCallShape,
     .marks = kMarkNames,
     .call_end = "</tool_call>",
 };

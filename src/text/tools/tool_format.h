@@ -37,6 +37,14 @@ struct CallShape {
   bool is_pythonic = false;  // arguments as key=value, else one JSON object
 };
 
+// A call as JSON between <tool_call> marks, which several formats share.
+inline constexpr CallShape kToolCallShape = {.open = {},
+                                             .begin = "<tool_call>\n{\"name\": \"",
+                                             .middle = "\", \"arguments\": ",
+                                             .end = "}\n</tool_call>",
+                                             .between = "\n",
+                                             .close = {}};
+
 struct ToolFormat {
   std::string_view name;  // as the configuration names it
   std::string_view summary;
