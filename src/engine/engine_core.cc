@@ -52,7 +52,7 @@ bool may_end(const Sequence& sequence) {
 }  // namespace
 
 runtime::RunnerOptions EngineCore::runner_options(const CoreOptions& options) {
-  return {options.kv_block_count,
+  return {std::max(options.kv_block_count, options.kv_block_count_max),
           options.step_token_count_max,
           options.running_sequence_count_max,
           options.running_sequence_count_max + options.prompt_row_count_max};
@@ -68,7 +68,10 @@ EngineCore::EngineCore(const CoreOptions& options,
       runner_(runner),
       clock_(clock),
       metrics_(metrics),
-      cache_(options.kv_block_count, options.prefix_cache, options.entropy),
+      cache_(options.kv_block_count,
+             std::max(options.kv_block_count, options.kv_block_count_max),
+             options.prefix_cache,
+             options.entropy),
       pacer_(options.step_time_target),
       scheduler_(scheduler_options(options), cache_, pacer_),
       batch_(runner_options(options)),
@@ -78,8 +81,30 @@ EngineCore::EngineCore(const CoreOptions& options,
                     static_cast<std::size_t>(options.running_sequence_count_max));
   // A step without ends, as in steady decoding, has one event a row.
   events_.reserve(static_cast<std::size_t>(runner_options(options).logit_row_count_max));
-  metrics_.kv_blocks.set(options.kv_block_count);
-  metrics_.kv_bytes.set(static_cast<double>(model.memory.kv_block_bytes) * options.kv_block_count);
+  if (cache_.pool().total() < cache_.pool().capacity()) {
+    runner_.resize_cache(options.kv_block_count);
+  }
+  publish_pool();
+}
+
+void EngineCore::publish_pool() {
+  const double block_count = cache_.pool().total();
+  metrics_.kv_blocks.set(block_count);
+  metrics_.kv_bytes.set(static_cast<double>(model_.memory.kv_block_bytes) * block_count);
+}
+
+void EngineCore::resize(std::int32_t kv_block_count) {
+  const bool shrinks = kv_block_count < cache_.pool().total();
+  if (shrinks) scheduler_.preempt_holders(static_cast<kv::BlockId>(kv_block_count));
+  cache_.resize(kv_block_count);
+  runner_.resize_cache(kv_block_count);
+  publish_pool();
+  update_gauges();
+  DCHECK(cache_.consistent());
+}
+
+std::uint64_t EngineCore::pool_bookkeeping_bytes(std::int64_t kv_block_count_max) {
+  return kv::KvCache::bookkeeping_bytes(kv_block_count_max);
 }
 
 void EngineCore::add(ActiveRequest& request) {

@@ -85,6 +85,9 @@ class Executor::Impl {
 
   Status allocate(const StepLimits& limits);
   std::span<float> run(const Step& step) noexcept;
+  void resize_cache(std::int32_t block_count) const noexcept {
+    attention_.resize_cache(block_count);
+  }
   [[nodiscard]] std::span<const float> hidden() const noexcept { return hidden_; }
 
   void operator()(const LinearOp& op) noexcept;
@@ -508,6 +511,7 @@ Result<std::unique_ptr<Executor>> Executor::create(const Program& program,
 }
 
 std::span<float> Executor::run(const Step& step) noexcept { return impl_->run(step); }
+void Executor::resize_cache(std::int32_t block_count) noexcept { impl_->resize_cache(block_count); }
 std::span<const float> Executor::hidden() const noexcept { return impl_->hidden(); }
 
 }  // namespace inferneo::graph

@@ -55,6 +55,8 @@ class Executor {
   // Shape of the result: [logit_rows][vocabulary], valid until the next run. The step is trusted:
   // ids are in the vocabulary, sizes within the limits, blocks in the cache.
   std::span<float> run(const Step& step) noexcept;
+  // See KvCache::resize. Not during a run.
+  void resize_cache(std::int32_t block_count) noexcept;
   // Of the last run. Shape: [hidden_rows][width of Program::hidden], valid until the next run.
   [[nodiscard]] std::span<const float> hidden() const noexcept;
 

@@ -53,6 +53,7 @@ Result<KvCache> KvCache::allocate(const Program& program, std::int64_t block_cou
   const AttentionShape& shape = program.attention;
   KvCache cache;
   cache.dtype_ = program.arithmetic.kv;
+  cache.layers_ = shape.layers;
   cache.kv_heads_ = shape.kv_heads;
   cache.head_dim_ = shape.head_dim;
   cache.planes_ = shape.is_latent ? 1 : 2;
@@ -69,6 +70,19 @@ Result<KvCache> KvCache::allocate(const Program& program, std::int64_t block_cou
           count * block_size,
           str("the key/value cache (", block_count, " blocks of ", block_size, " bytes)")));
   return cache;
+}
+
+void KvCache::resize(std::int64_t block_count) const noexcept {
+  const std::size_t rows = static_cast<std::size_t>(block_count * kv_heads_) *
+                           static_cast<std::size_t>(limits::kKvBlockSizeTokens);
+  const std::size_t kept = rows * static_cast<std::size_t>(head_dim_) * tensor::dtype_size(dtype_);
+  const std::size_t kept_scales = scales_size_ == 0 ? 0 : rows * sizeof(float);
+  const auto planes = planes_ * static_cast<std::size_t>(layers_);
+  for (std::size_t plane = 0; plane < planes; ++plane) {
+    const std::size_t at = plane * plane_stride();
+    memory_.keep(at, kept, plane_size_ - kept);
+    if (scales_size_ > 0) memory_.keep(at + plane_size_, kept_scales, scales_size_ - kept_scales);
+  }
 }
 
 void KvCache::store(const kernels::KernelTable& table,

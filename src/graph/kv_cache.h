@@ -23,6 +23,10 @@ class KvCache {
   // Failures: resource_exhausted with the numbers.
   static Result<KvCache> allocate(const Program& program, std::int64_t block_count);
 
+  // Gives the memory of blocks from `block_count` on back to the system; they are zero when they
+  // are used again. Memory is whole pages: the last block's neighbours may keep a page each.
+  void resize(std::int64_t block_count) const noexcept;
+
   [[nodiscard]] std::byte* keys(std::int32_t layer) const {
     return memory_.data() + static_cast<std::size_t>(layer) * planes_ * plane_stride();
   }
@@ -56,6 +60,7 @@ class KvCache {
 
   AnonymousMemory memory_;
   tensor::DType dtype_ = tensor::DType::kF32;
+  std::int64_t layers_ = 0;
   std::int64_t kv_heads_ = 0;
   std::int64_t head_dim_ = 0;
   std::size_t planes_ = 2;       // of a layer: keys and values, or what is both

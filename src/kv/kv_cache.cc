@@ -13,8 +13,23 @@ BlockTokens tokens_of_block(std::span<const std::int32_t> tokens, std::size_t bl
 
 }  // namespace
 
-KvCache::KvCache(std::int32_t block_count, bool prefix_cache, std::uint64_t hash_seed)
-    : pool_(block_count), index_(block_count, hash_seed), prefix_cache_(prefix_cache) {}
+KvCache::KvCache(std::int32_t block_count,
+                 std::int32_t capacity,
+                 bool prefix_cache,
+                 std::uint64_t hash_seed)
+    : pool_(block_count, capacity), index_(capacity, hash_seed), prefix_cache_(prefix_cache) {}
+
+std::uint64_t KvCache::bookkeeping_bytes(std::int64_t capacity) {
+  return static_cast<std::uint64_t>(capacity) *
+         (BlockPool::kBytesPerBlock + PrefixIndex::kBytesPerBlockMax);
+}
+
+void KvCache::resize(std::int32_t block_count) {
+  for (std::int32_t block = block_count; block < pool_.total(); ++block) {
+    index_.remove(static_cast<BlockId>(block), [this](BlockId removed) { pool_.forget(removed); });
+  }
+  pool_.resize(block_count);
+}
 
 std::int32_t KvCache::blocks_for(std::int64_t token_count) {
   return static_cast<std::int32_t>((token_count + limits::kKvBlockSizeTokens - 1) /

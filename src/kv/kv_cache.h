@@ -30,7 +30,20 @@ struct BlockTable {
 class KvCache {
  public:
   // Without `prefix_cache` nothing is indexed, so every released block is free.
-  KvCache(std::int32_t block_count, bool prefix_cache, std::uint64_t hash_seed);
+  // `capacity`: up to how many blocks resize() may go; at least `block_count`.
+  KvCache(std::int32_t block_count,
+          std::int32_t capacity,
+          bool prefix_cache,
+          std::uint64_t hash_seed);
+  KvCache(std::int32_t block_count, bool prefix_cache, std::uint64_t hash_seed)
+      : KvCache(block_count, block_count, prefix_cache, hash_seed) {}
+
+  // Memory that a capacity of so many blocks takes here, beside the blocks themselves.
+  [[nodiscard]] static std::uint64_t bookkeeping_bytes(std::int64_t capacity);
+
+  // Uses only blocks below `block_count` from now on, 1 to the capacity: cached ones from there on
+  // are forgotten, with all that was computed on top of them. No table may hold one. O(blocks).
+  void resize(std::int32_t block_count);
 
   // Blocks that `token_count` tokens occupy.
   [[nodiscard]] static std::int32_t blocks_for(std::int64_t token_count);

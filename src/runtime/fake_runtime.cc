@@ -104,12 +104,20 @@ std::vector<TokenId> FakeModel::greedy_continuation(std::vector<TokenId> tokens,
 FakeRunner::FakeRunner(const FakeModel& model, const RunnerOptions& options)
     : model_(&model),
       options_(options),
+      block_count_(options.kv_block_count),
       slots_(static_cast<std::size_t>(options.kv_block_count) * kBlockSize),
       logits_(static_cast<std::size_t>(options.logit_row_count_max) *
               static_cast<std::size_t>(model.options().vocab_size)),
       writer_(static_cast<std::size_t>(options.kv_block_count), -1),
       random_state_(model.options().seed) {
   visible_.reserve(static_cast<std::size_t>(model.options().context_tokens_max) + 1);
+}
+
+void FakeRunner::resize_cache(std::int32_t block_count) noexcept {
+  if (block_count < 1 || block_count > options_.kv_block_count) violate("a cache of no right size");
+  const auto kept = static_cast<std::ptrdiff_t>(block_count) * kBlockSize;
+  std::fill(slots_.begin() + kept, slots_.end(), Slot());
+  block_count_ = block_count;
 }
 
 GenerativeRunner::Ticket FakeRunner::submit(const StepPlan& plan) noexcept {
@@ -202,7 +210,7 @@ bool FakeRunner::check_sequence(const StepPlan& plan, const StepSequence& sequen
     return false;
   }
   for (const kv::BlockId block : sequence.blocks) {
-    if (block >= static_cast<kv::BlockId>(options_.kv_block_count)) violate("block out of range");
+    if (block >= static_cast<kv::BlockId>(block_count_)) violate("block out of range");
   }
   for (std::int32_t i = 0; i < sequence.token_count; ++i) {
     const TokenId token = plan.token_ids[static_cast<std::size_t>(sequence.token_begin + i)];

@@ -70,6 +70,7 @@ class FakeRunner final : public GenerativeRunner {
   FakeRunner(const FakeModel& model, const RunnerOptions& options);
   Ticket submit(const StepPlan& plan) noexcept override;
   StepResult wait(Ticket ticket) noexcept override;
+  void resize_cache(std::int32_t block_count) noexcept override;
 
   // The first rule that a plan broke; empty when all plans were right.
   [[nodiscard]] const std::string& violation() const { return violation_; }
@@ -94,7 +95,8 @@ class FakeRunner final : public GenerativeRunner {
 
   const FakeModel* model_;
   RunnerOptions options_;
-  std::vector<Slot> slots_;  // Shape: [blocks][16]
+  std::int32_t block_count_;  // of the cache now
+  std::vector<Slot> slots_;   // Shape: [blocks][16]
   std::vector<float> logits_;
   std::vector<float> hidden_;
   std::vector<std::int32_t> writer_;  // by block: sequence of this step that writes it, or -1

@@ -59,6 +59,10 @@ class GenerativeRunner {
   virtual Ticket submit(const StepPlan& plan) noexcept = 0;
   // Blocks until the step is done.
   virtual StepResult wait(Ticket ticket) noexcept = 0;
+  // Between two steps: blocks from `block_count` on hold nothing worth keeping, and their memory
+  // goes back to the system where that is possible; the others keep what they hold. At most
+  // RunnerOptions::kv_block_count, which is what it begins with.
+  virtual void resize_cache(std::int32_t block_count) noexcept { (void)block_count; }
 };
 
 }  // namespace inferneo::runtime

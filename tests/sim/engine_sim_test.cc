@@ -35,6 +35,8 @@ void add(SimulationResult& sum, const SimulationResult& result) {
   sum.ring_full += result.ring_full;
   sum.prefix_waits += result.prefix_waits;
   sum.paced_steps += result.paced_steps;
+  sum.resized += result.resized;
+  sum.resize_preemptions += result.resize_preemptions;
 }
 
 TEST(EngineSimulation, invariants_hold_under_all_seeds) {
@@ -52,7 +54,7 @@ TEST(EngineSimulation, invariants_hold_under_all_seeds) {
   std::printf(
       "steps %llu tokens %llu preemptions %llu cache_hits %llu cancelled %llu expired %llu "
       "failed %llu refused %llu stopped %llu forks %llu ring_full %llu paced %llu "
-      "prefix_waits %llu\n",
+      "prefix_waits %llu resized %llu resize_preemptions %llu\n",
       static_cast<unsigned long long>(sum.steps),
       static_cast<unsigned long long>(sum.tokens),
       static_cast<unsigned long long>(sum.preemptions),
@@ -65,7 +67,9 @@ TEST(EngineSimulation, invariants_hold_under_all_seeds) {
       static_cast<unsigned long long>(sum.forks),
       static_cast<unsigned long long>(sum.ring_full),
       static_cast<unsigned long long>(sum.paced_steps),
-      static_cast<unsigned long long>(sum.prefix_waits));
+      static_cast<unsigned long long>(sum.prefix_waits),
+      static_cast<unsigned long long>(sum.resized),
+      static_cast<unsigned long long>(sum.resize_preemptions));
   if (count < 500) return;
   // A simulator that never meets the hard cases proves nothing.
   EXPECT_GT(sum.preemptions, count / 2);
@@ -79,6 +83,7 @@ TEST(EngineSimulation, invariants_hold_under_all_seeds) {
   EXPECT_GT(sum.ring_full, count / 10);
   EXPECT_GT(sum.paced_steps, count / 10);
   EXPECT_GT(sum.prefix_waits, count);
+  EXPECT_GT(sum.resize_preemptions, count / 10);
 }
 
 TEST(EngineSimulation, the_same_seed_gives_the_same_trace) {

@@ -65,11 +65,22 @@ struct World {
   double deadline_rate = 0;  // chance that it has a deadline
   double poison_rate = 0;    // chance that its prompt poisons its logits
   bool priorities = false;
+  double resize_rate = 0;  // chance that the pool gets another size before a step
 };
+
+std::uint64_t tokens_of(const ActiveRequest& active) {
+  return static_cast<std::uint64_t>(active.request.choice_count) *
+         (active.request.prompt.size() +
+          static_cast<std::uint64_t>(active.request.sampling.max_tokens));
+}
 
 World make_world(Random& random, ManualClock& clock) {
   World world;
   world.core.kv_block_count = random.chance(0.5) ? random.between(4, 12) : random.between(12, 60);
+  if (random.chance(0.3)) {
+    world.core.kv_block_count_max = world.core.kv_block_count + random.between(0, 40);
+    world.resize_rate = 0.05;
+  }
   world.core.running_sequence_count_max = random.between(1, 8);
   world.core.step_token_count_max =
       random.chance(0.5) ? random.between(1, 16) : random.between(16, 96);
@@ -141,6 +152,7 @@ class Simulation {
   request::GenerateRequest make_request(bool& poisoned);
   void arrive();
   void set_step_bounds(Client& client);
+  void resize_pool();
   void cancel_some();
   void step();
   void push(std::span<const TokenEvent> events);
@@ -286,11 +298,6 @@ void Simulation::arrive() {
 // it. So a request ends after at most as many steps as it and all before it have tokens. A later
 // arrival of higher priority adds its own and can undo the work of all before that request once.
 void Simulation::set_step_bounds(Client& client) {
-  const auto tokens_of = [](const ActiveRequest& active) {
-    return static_cast<std::uint64_t>(active.request.choice_count) *
-           (active.request.prompt.size() +
-            static_cast<std::uint64_t>(active.request.sampling.max_tokens));
-  };
   const ActiveRequest& arriving = *client.active;
   const std::int32_t priority = arriving.request.priority;
   std::uint64_t before = tokens_of(arriving);
@@ -303,6 +310,23 @@ void Simulation::set_step_bounds(Client& client) {
   for (auto& [active, other] : clients_) {
     if (active->request.priority < priority) other.step_bound += tokens_of(arriving) + undone;
   }
+}
+
+// Never below what the first size was, so that whatever was accepted fits.
+void Simulation::resize_pool() {
+  const std::int32_t before = core_.cache().pool().total();
+  const std::int32_t count =
+      random_.between(world_.core.kv_block_count, world_.core.kv_block_count_max);
+  const std::uint64_t preempted = core_.scheduler().preemption_count();
+  core_.resize(count);
+  ++result_.resized;
+  result_.resize_preemptions += core_.scheduler().preemption_count() - preempted;
+  if (core_.cache().pool().total() != count) fail("the pool has another size than it was given");
+  if (count >= before) return;
+  // Whoever held blocks that went begins again.
+  std::uint64_t undone = 0;
+  for (const auto& [active, client] : clients_) undone += tokens_of(*active);
+  for (auto& [active, client] : clients_) client.step_bound += undone;
 }
 
 void Simulation::cancel_some() {
@@ -321,6 +345,7 @@ void Simulation::step() {
   for (const ActiveRequest* active : core_.requests()) {
     if (!active->forked) prompts_before_step_.insert(active);
   }
+  if (random_.chance(world_.resize_rate)) resize_pool();
   const std::span<const TokenEvent> events = core_.step();
   const bool ends_only = std::ranges::all_of(
       events, [](const TokenEvent& event) { return event.kind == TokenEvent::Kind::kEnd; });

@@ -130,6 +130,10 @@ class NativeRunner final : public runtime::GenerativeRunner {
     return result_;
   }
 
+  void resize_cache(std::int32_t block_count) noexcept override {
+    executor_->resize_cache(block_count);
+  }
+
  private:
   std::unique_ptr<graph::Executor> executor_;
   std::vector<graph::SequenceSlice> slices_;
