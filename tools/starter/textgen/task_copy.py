@@ -97,7 +97,8 @@ def say_word(rng):
 
 def quote(rng):
     """Each word in quotes, on a line of its own, or as JSON."""
-    chosen = items(rng, rng.randint(2, 12))
+    count = rng.randint(2, 16)
+    chosen = [rng.choice(_EVERY_WORD) for _ in range(count)] if rng.random() < 0.6 else items(rng, count)
     comma, blank = ", ".join(chosen), " ".join(chosen)
     ask, answer = rng.choice((
         (f"Turn this list into a JSON array: {comma}", json.dumps(chosen)),
@@ -174,7 +175,7 @@ def letters(rng):
 
 
 # (drill, share) where much is copied in few tokens, and the string drills of everyday use
-COPY = ((repeat, 30), (repeat_turns, 12), (repeat_pattern, 8), (say_word, 2), (quote, 16), (lookup, 22), (pick, 10))
+COPY = ((repeat, 30), (repeat_turns, 12), (repeat_pattern, 8), (say_word, 2), (quote, 20), (lookup, 22), (pick, 10))
 STRINGS = ((task_exact.strings, 45), (letters, 20), (pick, 8), (reverse, 9), (quote, 8), (repeat_turns, 5),
            (say_word, 5))
 

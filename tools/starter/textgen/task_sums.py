@@ -22,22 +22,32 @@ _SHEET = ("Solve these:\n{}", "Calculate:\n{}", "Work these out.\n\n{}", "{}\n\n
           "What are the results?\n{}", "Do these sums:\n{}")
 
 
+# every pair of numbers with a sum up to twenty
+_SMALL = tuple((x, y) for x in range(21) for y in range(21 - x))
+
+
 def operands(rng):
-    """Return two numbers: a sum up to twenty, two single digits, or two numbers below a hundred."""
+    """Return two numbers: a sum up to twenty, single digits, tens, or any two numbers below a hundred."""
     roll = rng.random()
-    if roll < 0.40:
-        x = rng.randint(0, 20)
-        return x, rng.randint(0, 20 - x)
-    if roll < 0.50:
+    if roll < 0.30:
+        return rng.choice(_SMALL)
+    if roll < 0.36:
         return rng.randint(0, 9), rng.randint(0, 9)
+    if roll < 0.42:
+        tens = 10 * rng.randint(1, 9)
+        pair = [tens, rng.choice((10 * rng.randint(1, 9), rng.randint(0, 9)))]
+        rng.shuffle(pair)
+        return tuple(pair)
     return rng.randint(0, 99), rng.randint(0, 99)
 
 
 def problem(rng):
     """Return (x, sign, y, result) of an addition (two thirds) or a difference that is not negative."""
     x, y = operands(rng)
-    if rng.random() < 0.64:
+    if rng.random() < 0.62:
         return x, "+", y, x + y
+    if x + y <= 20 and rng.random() < 0.5:
+        return x + y, "-", y, x
     x, y = max(x, y), min(x, y)
     return x, "-", y, x - y
 
@@ -119,4 +129,4 @@ def word_problem(rng):
 
 def arithmetic(rng):
     """One conversation of this family."""
-    return rng.choices((single, sheet, worked, product, comparison, word_problem), (50, 30, 5, 5, 4, 6))[0](rng)
+    return rng.choices((single, sheet, worked, product, comparison, word_problem), (42, 42, 4, 4, 3, 5))[0](rng)
