@@ -60,7 +60,7 @@ def _question(rng, x, sign, y):
         forms = _ADD if sign == "+" else _SUBTRACT
     # The plainest form is asked most, as people do.
     form = forms[0] if rng.random() < 0.3 else rng.choice(forms)
-    return casual(rng, form.format(x=x, y=y))
+    return casual(rng, form.format(x=x, y=y)).rstrip()
 
 
 def single(rng):
@@ -75,11 +75,12 @@ def single(rng):
 def sheet(rng):
     """Several sums in one message, one to a line."""
     problems = [problem(rng) for _ in range(rng.randint(3, 12))]
-    if rng.random() < 0.2:   # a row of the table of one number
-        x = rng.randint(0, 99)
-        start, sign = rng.randint(0, 9), rng.choice("+-")
-        problems = [(x, sign, y, x + y if sign == "+" else x - y)
-                    for y in range(start, start + 8) if sign == "+" or y <= x]
+    if rng.random() < 0.15:   # a part of the table of one number
+        x, start = rng.randint(0, 99), rng.randint(0, 9)
+        if x < start + 8 or rng.random() < 0.5:
+            problems = [(x, "+", y, x + y) for y in range(start, start + 8)]
+        else:
+            problems = [(x, "-", y, x - y) for y in range(start, start + 8)]
     ask = "\n".join(f"{x} {sign} {y}" for x, sign, y, _ in problems)
     answer = "\n".join(f"{x} {sign} {y} = {result}" for x, sign, y, result in problems)
     return [("user", rng.choice(_SHEET).format(ask)), ("assistant", answer)]
@@ -99,7 +100,8 @@ def worked(rng):
 def product(rng):
     """A product of the small multiplication table."""
     x, y = rng.randint(0, 10), rng.randint(0, 10)
-    return [("user", casual(rng, rng.choice(_MULTIPLY).format(x=x, y=y))), ("assistant", f"{x} * {y} = {x * y}.")]
+    return [("user", casual(rng, rng.choice(_MULTIPLY).format(x=x, y=y)).rstrip()),
+            ("assistant", f"{x} * {y} = {x * y}.")]
 
 
 def comparison(rng):
