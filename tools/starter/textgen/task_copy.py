@@ -35,8 +35,8 @@ def code(rng):
     """Return a made-up code of letters and digits, such as K7-QX41."""
     parts = []
     for _ in range(rng.randint(1, 3)):
-        symbols = _LETTERS if rng.random() < 0.4 else "0123456789"
-        parts.append("".join(rng.choice(symbols) for _ in range(rng.randint(1, 5))))
+        symbols, most = (_LETTERS, 3) if rng.random() < 0.4 else ("0123456789", 5)
+        parts.append("".join(rng.choice(symbols) for _ in range(rng.randint(1, most))))
     return "-".join(parts)
 
 

@@ -59,7 +59,7 @@ def hidden(rng, room):
     """A few lines of codes between short stories; what was hidden is asked at the end."""
     line, ask, keys, make = rng.choice(_TABLES[:7])
     pairs = [(key, make(rng)) for key in rng.sample(keys, rng.randint(1, 4))]
-    tales = [Story(rng).text for _ in range(rng.randint(0, max(1, (room - 120) // _TOKENS_PER_TALE)))]
+    tales = [Story(rng, careful=True).text for _ in range(rng.randint(0, max(1, (room - 120) // _TOKENS_PER_TALE)))]
     blocks = tales + [line.format(*pair) for pair in pairs]
     rng.shuffle(blocks)
     return _talk("\n\n".join(blocks), _questions(rng, pairs, ask, line, 4))
