@@ -17,6 +17,7 @@ TOOLS = os.path.join(ROOT, "tools", "starter")
 sys.path.insert(0, TOOLS)
 
 import data                                                         # noqa: E402
+import scoring                                                      # noqa: E402
 from textgen import mixture, rendering, task_calls, task_text, words   # noqa: E402
 from textgen.stories import Story                                   # noqa: E402
 from tokenizer import Tokenizer                                     # noqa: E402
@@ -218,6 +219,7 @@ class Stories(unittest.TestCase):
             tale = Story(mixture.document_rng("pronouns", i), careful=True)
             if tale.plot["title"] in ("the bad dream", "the train trip", "the lost letter"):
                 continue   # a mother or grandmother
+            self.assertTrue(scoring.passed("story", tale.text, [tale.hero]), tale.text)
             girls = [name in words.GIRL_NAMES for name in (tale.hero, tale.friend)]
             if girls[0] == girls[1]:
                 count += 1
@@ -232,6 +234,40 @@ class Stories(unittest.TestCase):
             self.assertIsNone(re.search(r"\ban [^aeiouh]", text), text)
             self.assertIsNone(re.search(r"\b[Ii]n the (?:beach|mountain|hill|island|bridge|farm|field)\b", text), text)
             self.assertNotIn("{", text)
+
+
+class Scoring(unittest.TestCase):
+    STORY = ("Anna went to the lake with her dog. She had a red kite and took it everywhere. One day the kite was gone. "
+             "Vera said that she would help. They looked behind the door and under the bed and saw the kite on a tree. "
+             "{} climbed up and brought it down. It was a very good day.")
+
+    def test_a_story_passes_with_its_subject_and_fitting_pronouns(self):
+        self.assertTrue(scoring.passed("story", self.STORY.format("She"), ["Anna", "kite"]))
+        self.assertFalse(scoring.passed("story", self.STORY.format("She"), ["Anna", "drum"]))
+        self.assertFalse(scoring.passed("story", self.STORY.format("He"), ["Anna", "kite"]))
+        self.assertTrue(scoring.passed("story", self.STORY.format("Ben was there. He"), ["Anna", "kite"]))
+
+    def test_a_story_that_loops_or_breaks_off_fails(self):
+        self.assertFalse(scoring.passed("story", self.STORY.format("She") + " She had a red kite." * 4, ["Anna"]))
+        self.assertFalse(scoring.passed("story", self.STORY.format("She")[:-1], ["Anna"]))
+
+    def test_lists_need_the_count_and_different_members(self):
+        wanted = {"category": "fruits", "count": 3, "json": False}
+        self.assertTrue(scoring.passed("list", "Apple, plum and pear.", wanted))
+        self.assertFalse(scoring.passed("list", "Apple, plum and plum.", wanted))
+        self.assertFalse(scoring.passed("list", "Apple and plum.", wanted))
+        self.assertFalse(scoring.passed("list", "Apple, plum and hammer.", wanted))
+        self.assertTrue(scoring.passed("list", "[\"apple\", \"pear\"]", {**wanted, "count": 2, "json": True}))
+
+    def test_generated_answers_pass_as_answers(self):
+        """What training teaches for a prompt is what the check accepts."""
+        for i in range(500):
+            messages = mixture.TASKS["lists"][0](mixture.document_rng("scored lists", i))
+            asked, text = messages[0][1], messages[1][1]
+            match = re.fullmatch(r"Name (\w+) (.*)\.", asked)
+            if match and match[1] in words.NUMBER_WORDS:
+                expected = {"category": match[2], "count": words.NUMBER_WORDS.index(match[1]), "json": False}
+                self.assertTrue(scoring.passed("list", text, expected), text)
 
 
 class HeldOut(unittest.TestCase):
