@@ -18,7 +18,7 @@ sys.path.insert(0, TOOLS)
 
 import data                                                         # noqa: E402
 import scoring                                                      # noqa: E402
-from textgen import mixture, rendering, task_calls, task_text, words   # noqa: E402
+from textgen import mixture, rendering, task_calls, task_memory, task_text, words  # noqa: E402
 from textgen.stories import Story                                   # noqa: E402
 from tokenizer import Tokenizer                                     # noqa: E402
 
@@ -193,6 +193,20 @@ class GeneratedText(unittest.TestCase):
                 if not re.search(r"what is (?:on|under|behind|next to|in front of) the", asked.lower()):
                     self.assertIn(key.lower(), asked.lower())
         self.assertGreater(count, 1500)
+
+    def test_what_is_remembered_was_told_and_what_was_not_told_is_not_made_up(self):
+        remembered = unknown = 0
+        for _, _, before, _, text in self.turns():
+            match = re.fullmatch(r"Your (?!answer).* is (?:called |in )?([\w ]+)\.|You (?:live in|work as|like|play the|have an?|are)"
+                                 r" ([\w ]+?)(?: years old| juice)?\.", text)
+            if match:
+                remembered += 1
+                value = match[1] or match[2]
+                for part in re.sub(r"^an? ", "", value).split(" and "):
+                    self.assertIn(part.lower(), before.lower())
+            unknown += text == task_memory.NOT_TOLD
+        self.assertGreater(remembered, 500)
+        self.assertGreater(unknown, 30)
 
     def test_keys_of_a_table_are_asked_only_where_they_stand_once(self):
         for name, messages in self.all:

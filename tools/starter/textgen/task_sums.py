@@ -59,7 +59,7 @@ def _question(rng, x, sign, y):
     else:
         forms = _ADD if sign == "+" else _SUBTRACT
     # The plainest form is asked most, as people do.
-    form = forms[0] if rng.random() < 0.3 else rng.choice(forms)
+    form = forms[0] if rng.random() < 0.4 else rng.choice(forms)
     return casual(rng, form.format(x=x, y=y)).rstrip()
 
 
