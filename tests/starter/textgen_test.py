@@ -65,7 +65,7 @@ class GeneratedText(unittest.TestCase):
     def test_text_is_printable_ascii(self):
         for _, messages in self.all:
             for _, text in messages:
-                self.assertTrue(text and text.isascii() and text.replace("\n", "").replace("    ", "").isprintable(), text)
+                self.assertTrue(text and text.isascii() and text.replace("\n", "").isprintable(), text)
                 self.assertEqual(text, text.strip())
 
     def test_talks_end_with_the_assistant_and_take_turns(self):
@@ -118,9 +118,10 @@ class GeneratedText(unittest.TestCase):
     def test_copies_are_exact(self):
         count = 0
         for _, _, _, asked, text in self.turns():
-            match = re.fullmatch(r"(?:Repeat after me:|Say:|Repeat this:|Repeat the following words:|Copy this text exactly:"
-                                 r"|Echo:|Repeat this text exactly:|Copy:|Write this again:|Repeat this line\.|Say the same:"
-                                 r"|Please repeat:|Repeat these numbers:)\s+(.*)", asked)
+            match = re.fullmatch(
+                r"(?:Repeat after me:|Say:|Repeat this:|Repeat the following words:|Copy this text exactly:|Echo:|Copy:"
+                r"|Repeat this text exactly:|Write this again:|Repeat this line\.|Say the same:|Please repeat:"
+                r"|Repeat these numbers:)\s+(.*)", asked)
             if match:
                 count += 1
                 self.assertEqual(match[1], text)
@@ -197,8 +198,9 @@ class GeneratedText(unittest.TestCase):
     def test_what_is_remembered_was_told_and_what_was_not_told_is_not_made_up(self):
         remembered = unknown = 0
         for _, _, before, _, text in self.turns():
-            match = re.fullmatch(r"Your (?!answer).* is (?:called |in )?([\w ]+)\.|You (?:live in|work as|like|play the|have an?|are)"
-                                 r" ([\w ]+?)(?: years old| juice)?\.", text)
+            match = re.fullmatch(r"Your (?!answer).* is (?:called |in )?([\w ]+)\.|"
+                                 r"You (?:live in|work as|like|play the|have an?|are) ([\w ]+?)(?: years old| juice)?\.",
+                                 text)
             if match:
                 remembered += 1
                 value = match[1] or match[2]
@@ -251,8 +253,8 @@ class Stories(unittest.TestCase):
 
 
 class Scoring(unittest.TestCase):
-    STORY = ("Anna went to the lake with her dog. She had a red kite and took it everywhere. One day the kite was gone. "
-             "Vera said that she would help. They looked behind the door and under the bed and saw the kite on a tree. "
+    STORY = ("Anna went to the lake with her dog. She had a red kite and took it everywhere. "
+             "One day the kite was gone. Vera said that she would help. They looked behind the door and under the bed and saw the kite on a tree. "
              "{} climbed up and brought it down. It was a very good day.")
 
     def test_a_story_passes_with_its_subject_and_fitting_pronouns(self):

@@ -14,58 +14,64 @@ from textgen.stories import capitalize
 NO_TOOL = "I have no tool for that."
 _NAMES = words.GIRL_NAMES + words.BOY_NAMES
 _SYSTEM = ("You are a helpful assistant.", "You are Starter, a small helpful assistant.", "You can use tools.")
-_TEXTS = ("hello", "good morning", "I am late", "thank you", "see you soon", "happy birthday", "call me", "dinner is ready",
-          "where are you", "the train is late", "I am at home", "good luck", "I miss you", "bring some bread")
+_TEXTS = ("hello", "good morning", "I am late", "thank you", "see you soon", "happy birthday", "call me", "good luck",
+          "dinner is ready", "where are you", "the train is late", "I am at home", "I miss you", "bring some bread")
+_FILES = tuple(f"{noun}.{kind}" for noun in lexicon.NOUNS for kind in ("txt", "pdf"))
 
-_MORE_TOOLS = {
-    "get_forecast": ("Get the forecast for a day.", {"city": ("string", words.CITIES), "day": ("string", words.DAYS)},
-                     ("What is the forecast for {city} on {day}?", "Will it rain in {city} on {day}?")),
-    "find_recipe": ("Find a recipe.", {"dish": ("string", words.FRUITS + words.VEGETABLES)},
-                    ("Find a recipe with {dish}.", "How can I cook {dish}? Look for a recipe.")),
-    "create_note": ("Save a note.", {"text": ("string", _TEXTS)}, ("Make a note: {text}", "Write down a note: {text}")),
-    "delete_file": ("Delete a file.", {"path": ("string", tuple(f"{w}.txt" for w in lexicon.NOUNS))},
-                    ("Delete the file {path}.", "Remove {path}.")),
-    "open_file": ("Open a file.", {"path": ("string", tuple(f"{w}.pdf" for w in lexicon.NOUNS))},
-                  ("Open the file {path}.", "Open {path}, please.")),
-    "book_flight": ("Book a flight.", {"from": ("string", words.CITIES[:30]), "to": ("string", words.CITIES[30:])},
-                    ("Book a flight from {from} to {to}.", "I want to fly from {from} to {to}.")),
-    "get_distance": ("Get the distance of two cities.", {"from": ("string", words.CITIES[30:]), "to": ("string", words.CITIES[:30])},
-                     ("How far is it from {from} to {to}?", "What is the distance from {from} to {to}?")),
-    "set_alarm": ("Set an alarm.", {"hour": ("integer", tuple(range(1, 13)))},
-                  ("Set an alarm for {hour} o'clock.", "Wake me up at {hour} o'clock.")),
-    "call_person": ("Call a person.", {"name": ("string", _NAMES)}, ("Call {name}.", "Please call {name} now.")),
-    "add_contact": ("Add a contact.", {"name": ("string", _NAMES), "number": ("integer", tuple(range(1000, 10000)))},
-                    ("Add {name} with the number {number} to my contacts.", "Save the number {number} for {name}.")),
-    "set_volume": ("Set the volume.", {"level": ("integer", tuple(range(0, 101)))},
-                   ("Set the volume to {level}.", "Change the volume to {level}.")),
-    "order_item": ("Order things in a shop.", {"item": ("string", tuple(words.COUNTABLES.values())), "count": ("integer", tuple(range(2, 100)))},
-                   ("Order {count} {item}.", "I need {count} {item}, order them.")),
-    "multiply": ("Multiply two numbers.", {"a": ("integer", tuple(range(10, 1000))), "b": ("integer", tuple(range(10, 1000)))},
-                 ("What is {a} times {b}?", "Multiply {a} by {b}.")),
-    "subtract": ("Subtract two numbers.", {"a": ("integer", tuple(range(500, 1000))), "b": ("integer", tuple(range(100, 500)))},
-                 ("What is {a} - {b}?", "Subtract {b} from {a}.")),
-    "get_news": ("Get the news about a topic.", {"topic": ("string", lexicon.NOUNS)},
-                 ("What is the news about {topic}?", "Give me news about {topic}.")),
-    "define_word": ("Look up a word.", {"word": ("string", lexicon.ALL_WORDS)},
-                    ("Look up the word {word}.", "Find the meaning of {word} in the dictionary.")),
-    "find_hotel": ("Find a hotel.", {"city": ("string", words.CITIES), "nights": ("integer", tuple(range(2, 15)))},
-                   ("Find a hotel in {city} for {nights} nights.", "I need {nights} nights in a hotel in {city}.")),
-    "send_money": ("Send money to a person.", {"name": ("string", _NAMES), "amount": ("integer", tuple(range(1, 500)))},
-                   ("Send {amount} dollars to {name}.", "Pay {name} {amount} dollars.")),
-    "track_package": ("Find a package.", {"code": ("string", None)}, ("Where is the package {code}?", "Track the package {code}.")),
-    "turn_off": ("Turn off a device.", {"device": ("string", words.FURNITURE[5:7] + ("radio", "heater", "television", "fan", "oven", "computer"))},
-                 ("Turn off the {device}.", "Switch off the {device}.")),
-    "create_event": ("Add an event to the calendar.", {"title": ("string", lexicon.NOUNS), "day": ("string", words.DAYS)},
-                     ("Add {title} to my calendar on {day}.", "Put {title} into the calendar for {day}.")),
+# name of a kind of argument in the table below: (json type, pool); a pool of None means made-up codes
+_ARGUMENTS = {
+    "CITY": ("string", words.CITIES), "START": ("string", words.CITIES[:40]), "END": ("string", words.CITIES[40:]),
+    "DAY": ("string", words.DAYS), "DISH": ("string", words.FRUITS + words.VEGETABLES), "TEXT": ("string", _TEXTS),
+    "FILE": ("string", _FILES), "NAME": ("string", _NAMES), "NOUN": ("string", lexicon.NOUNS),
+    "WORD": ("string", lexicon.ALL_WORDS), "THINGS": ("string", tuple(words.COUNTABLES.values())), "CODE": ("string", None),
+    "DEVICE": ("string", ("lamp", "radio", "heater", "television", "fan", "oven", "computer", "printer")),
+    "HOUR": ("integer", tuple(range(1, 13))), "FEW": ("integer", tuple(range(2, 100))),
+    "HUNDREDS": ("integer", tuple(range(10, 500))), "MORE": ("integer", tuple(range(500, 1000))),
+    "NUMBER": ("integer", tuple(range(1000, 10000))),
 }
+# name | description | arguments | questions ...
+_SOURCE = """
+get_forecast | Get the forecast for a day. | city=CITY day=DAY | What is the forecast for {city} on {day}? | Will it rain in {city} on {day}?
+find_recipe | Find a recipe. | dish=DISH | Find a recipe with {dish}. | How can I cook {dish}? Look for a recipe.
+create_note | Save a note. | text=TEXT | Make a note: {text} | Write down a note: {text}
+delete_file | Delete a file. | path=FILE | Delete the file {path}. | Remove {path}.
+open_file | Open a file. | path=FILE | Open the file {path}. | Open {path}, please.
+book_flight | Book a flight. | from=START to=END | Book a flight from {from} to {to}. | I want to fly from {from} to {to}.
+get_distance | Get the distance of two cities. | from=END to=START | How far is it from {from} to {to}?
+set_alarm | Set an alarm. | hour=HOUR | Set an alarm for {hour} o'clock. | Wake me up at {hour} o'clock.
+call_person | Call a person. | name=NAME | Call {name}. | Please call {name} now.
+add_contact | Add a contact. | name=NAME number=NUMBER | Add {name} with the number {number}. | Save the number {number} for {name}.
+set_volume | Set the volume. | level=FEW | Set the volume to {level}. | Change the volume to {level}.
+order_item | Order things in a shop. | item=THINGS count=FEW | Order {count} {item}. | I need {count} {item}, order them.
+multiply | Multiply two numbers. | a=HUNDREDS b=HUNDREDS | What is {a} times {b}? | Multiply {a} by {b}.
+subtract | Subtract two numbers. | a=MORE b=HUNDREDS | What is {a} - {b}? | Subtract {b} from {a}.
+get_news | Get the news about a topic. | topic=NOUN | What is the news about {topic}? | Give me news about {topic}.
+define_word | Look up a word. | word=WORD | Look up the word {word}. | Find {word} in the dictionary.
+find_hotel | Find a hotel. | city=CITY nights=FEW | Find a hotel in {city} for {nights} nights.
+send_money | Send money to a person. | name=NAME amount=HUNDREDS | Send {amount} dollars to {name}. | Pay {name} {amount} dollars.
+track_package | Find a package. | code=CODE | Where is the package {code}? | Track the package {code}.
+turn_off | Turn off a device. | device=DEVICE | Turn off the {device}. | Switch off the {device}.
+create_event | Add an event to the calendar. | title=NOUN day=DAY | Add {title} to my calendar on {day}. | Put {title} into the calendar for {day}.
+"""
+
+
+def _parse(source):
+    tools = {}
+    for line in source.strip().split("\n"):
+        name, description, arguments, *questions = line.split(" | ")
+        pairs = (argument.split("=") for argument in arguments.split())
+        tools[name] = description, {key: _ARGUMENTS[kind] for key, kind in pairs}, tuple(questions)
+    return tools
+
+
+KNOWN = {**task_tools.TOOLS, **_parse(_SOURCE)}
 # Without a tool these are not about the small world, but plainly about something to do.
-_NEED_A_TOOL = ("get_weather", "get_time", "play_music", "send_message", "set_timer", "read_file", "turn_on", "book_table",
-                "call_person", "set_volume", "delete_file", "book_flight", "order_item", "set_alarm", "turn_off")
+_NEED_A_TOOL = ("get_weather", "get_time", "play_music", "send_message", "set_timer", "read_file", "turn_on",
+                "book_table", "call_person", "set_volume", "delete_file", "book_flight", "order_item", "set_alarm", "turn_off")
 # A request for the first would suit the second well enough.
 _NEAR = {"get_weather": "get_forecast", "read_file": "open_file", "set_alarm": "set_timer", "set_timer": "set_alarm"}
-KNOWN = {**task_tools.TOOLS, **_MORE_TOOLS}
-_VERBS = ("check", "update", "remove", "open", "close", "start", "stop", "print", "copy", "move", "lock", "clean", "count",
-          "order", "show", "find", "save", "load", "send", "test", "repair", "mark", "sort", "read", "watch")
+_VERBS = ("check", "update", "remove", "open", "close", "start", "stop", "print", "copy", "move", "lock", "clean",
+          "count", "order", "show", "find", "save", "load", "send", "test", "repair", "mark", "sort", "read", "watch")
 _KEYS = {"name": "string", "id": "integer", "number": "integer", "title": "string", "code": "string", "word": "string",
          "color": "string", "city": "string"}
 

@@ -6,23 +6,26 @@ from textgen.stories import article, capitalize
 NOT_TOLD = "You have not told me that."
 _PEOPLE = words.GIRL_NAMES + words.BOY_NAMES
 _PETS = tuple(words.ANIMALS) + words.MORE_ANIMALS[:16]
-_HOBBIES = ("reading", "painting", "dancing", "singing", "baking", "fishing", "hiking", "sewing", "drawing", "gardening",
-            "chess", "cooking") + words.SPORTS
+_HOBBIES = ("reading", "painting", "dancing", "singing", "baking", "fishing", "hiking", "sewing", "drawing",
+            "gardening", "chess", "cooking") + words.SPORTS
 
-# (values, statements, reply, questions, answer); {v} is the value, {a} the value with its article, {V} with a capital letter
+# (values, statements, reply, questions, answer); {v} is the value, {a} the value with its article,
+# {V} and {A} the same with a capital letter
 _FACTS = (
     (_PEOPLE, ("My name is {v}.", "I'm {v}.", "I am {v}.", "Call me {v}.", "People call me {v}.", "I am called {v}.",
                "Hey, it's {v} here.", "This is {v}."), "Nice to meet you, {v}! How can I help you?",
      ("What is my name?", "Who am I?", "Do you know my name?", "What am I called?", "Can you tell me my name?"),
      "Your name is {v}."),
-    (words.COLORS[:12], ("My favorite color is {v}.", "I like {v} best of all colors.", "{V} is my favorite color."),
-     "{V} is a nice color.", ("What is my favorite color?", "Which color do I like best?"), "Your favorite color is {v}."),
-    (words.CITIES, ("I live in {v}.", "My home is in {v}.", "I am from {v}.", "I moved to {v}."), "{v} is an interesting place.",
-     ("Where do I live?", "In which city do I live?", "What is my city?"), "You live in {v}."),
-    (words.JOBS, ("I work as {a}.", "I am {a}.", "My job is {v}.", "I'm {a} by trade."), "It must be interesting to work as {a}.",
-     ("What is my job?", "What do I work as?", "What do I do for a living?"), "You work as {a}."),
-    (tuple(range(6, 90)), ("I am {v} years old.", "My age is {v}.", "I turned {v} this year."), "Thank you for telling me.",
-     ("How old am I?", "What is my age?", "Do you remember my age?"), "You are {v} years old."),
+    (words.COLORS[:12],
+     ("My favorite color is {v}.", "I like {v} best of all colors.", "{V} is my favorite color."),
+     "{V} is a nice color.", ("What is my favorite color?", "Which color do I like best?"),
+     "Your favorite color is {v}."),
+    (words.CITIES, ("I live in {v}.", "My home is in {v}.", "I am from {v}.", "I moved to {v}."),
+     "{v} is an interesting place.", ("Where do I live?", "In which city do I live?", "What is my city?"), "You live in {v}."),
+    (words.JOBS, ("I work as {a}.", "I am {a}.", "My job is {v}.", "I'm {a} by trade."),
+     "It must be interesting to work as {a}.", ("What is my job?", "What do I work as?", "What do I do for a living?"), "You work as {a}."),
+    (tuple(range(6, 90)), ("I am {v} years old.", "My age is {v}.", "I turned {v} this year."),
+     "Thank you for telling me.", ("How old am I?", "What is my age?", "Do you remember my age?"), "You are {v} years old."),
     (_HOBBIES, ("My hobby is {v}.", "I like {v}.", "I enjoy {v}."), "{V} is a good hobby.",
      ("What is my hobby?", "What do I like to do?", "What do I enjoy?"), "Your hobby is {v}."),
     (words.FRUITS + words.VEGETABLES, ("My favorite food is {v}.", "I like to eat {v}."), "{V} tastes good.",
@@ -37,12 +40,12 @@ _FACTS = (
      ("Who is my best friend?", "What is the name of my best friend?"), "Your best friend is {v}."),
     (words.MONTHS, ("My birthday is in {v}.", "I was born in {v}."), "{v} is a good month for a birthday.",
      ("When is my birthday?", "In which month is my birthday?"), "Your birthday is in {v}."),
-    (words.VEHICLES, ("I have {a}.", "I drive {a}."), "{A} is useful.", ("What do I drive?", "Which vehicle do I have?"),
-     "You have {a}."),
+    (words.VEHICLES, ("I have {a}.", "I drive {a}."), "{A} is useful.",
+     ("What do I drive?", "Which vehicle do I have?"), "You have {a}."),
     (words.INSTRUMENTS, ("I play the {v}.", "I am learning to play the {v}."), "The {v} sounds nice.",
      ("Which instrument do I play?", "What do I play?"), "You play the {v}."),
-    (_PETS, ("I have {a} as a pet.", "My pet is {a}."), "{A} is a nice pet.", ("Which pet do I have?", "What is my pet?"),
-     "You have {a}."),
+    (_PETS, ("I have {a} as a pet.", "My pet is {a}."), "{A} is a nice pet.",
+     ("Which pet do I have?", "What is my pet?"), "You have {a}."),
 )
 
 

@@ -81,7 +81,8 @@ _OTHER_TALK = {
                      "Please tell me who you are.", "So who are you?"),
     "What can you do?": ("What can you help me with?", "Can you help me?", "I need help.", "Tell me what you can do.",
                          "What kind of questions can you answer?", "How can I use you?"),
-    "Who made you?": ("Who built you?", "Who is your maker?", "How did you learn to talk?", "What were you trained on?"),
+    "Who made you?": ("Who built you?", "Who is your maker?", "How did you learn to talk?",
+                      "What were you trained on?"),
     "How big are you?": ("How large are you?", "What is your size?", "How many parameters are in your model?"),
     "Thank you!": ("Thank you so much!", "thx", "Many thanks!", "Thanks for your help.", "Perfect, thanks!"),
     "Goodbye!": ("See you!", "Bye bye!", "Goodbye for now.", "Have a nice day!", "I am leaving now."),
@@ -108,7 +109,8 @@ def fact(rng):
 def small_talk(rng):
     """A fixed answer to one more way of saying the same."""
     questions, answers = rng.choice(task_chat.FIXED)
-    return [("user", casual(rng, rng.choice(_OTHER_TALK[questions[0]] + questions))), ("assistant", rng.choice(answers))]
+    question = rng.choice(_OTHER_TALK[questions[0]] + questions)
+    return [("user", casual(rng, question)), ("assistant", rng.choice(answers))]
 
 
 def capitals_sheet(rng):
@@ -127,7 +129,8 @@ def words_sheet(rng):
     chosen = rng.sample(tuple(table.items()), rng.randint(2, 5))
     if rng.random() < 0.3:
         word, other = chosen[0]
-        return [("user", casual(rng, f"{word}: what is the {name}?")), ("assistant", f"The {name} of {word} is {other}.")]
+        return [("user", casual(rng, f"{word}: what is the {name}?")),
+                ("assistant", f"The {name} of {word} is {other}.")]
     names = join_words([word for word, _ in chosen])
     ask = rng.choice((f"What are the {name}s of {names}?", f"Tell me the {name}s of {names}."))
     return [("user", casual(rng, ask)),
