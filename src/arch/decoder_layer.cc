@@ -14,11 +14,12 @@ using graph::ValueId;
 using tensor::TensorView;
 
 TensorView slice(const TensorView& view, std::int64_t offset, const tensor::Shape& shape) {
-  TensorView part{view.dtype, shape, view.data};
+  TensorView part{view.dtype, shape, view.data, view.scales};
   const std::int64_t blocks = offset / tensor::dtype_block_elements(view.dtype);
   // Why: a model may be built without its bytes.
   if (view.data != nullptr) {
     part.data += static_cast<std::size_t>(blocks) * tensor::dtype_block_size(view.dtype);
+    if (view.scales != nullptr) part.scales += blocks;
   }
   return part;
 }

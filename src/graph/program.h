@@ -82,6 +82,8 @@ struct MatrixSource {
   [[nodiscard]] bool is_plain() const { return row_stride == 0; }
   // From the first to the last element.
   [[nodiscard]] std::span<const std::byte> bytes() const;
+  // The same of scales that lie apart; empty where there are none.
+  [[nodiscard]] std::span<const std::byte> scale_bytes() const;
 };
 
 // A small vector that kernels read as f32 (norm weights, biases): the parts one after the other,
