@@ -22,6 +22,7 @@ def _load(path):
         "weights_changed": (None, (pointer,)),
         "gradient": (integer, (pointer, pointer, pointer, pointer, pointer, integer, integer, pointer)),
         "read_gradient": (None, (pointer, pointer)),
+        "write_gradient": (None, (pointer, pointer)),
         "update": (None, (pointer, pointer, pointer, ctypes.c_int64, ctypes.c_float)),
         "logits": (integer, (pointer, pointer, integer, pointer)),
     }

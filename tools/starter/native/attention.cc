@@ -40,8 +40,8 @@ void Attention::forward(const Bf16* qkv, size_t length, Bf16* mixed, float* log_
   for (size_t kv = 0; kv < shape_.kv_heads; ++kv) {
     const Bf16* keys = qkv + shape_.query_size() + kv * dim;
     rows_to_transposed_panels(keys, step, length, dim, key_columns_.data(), panel_step(dim));
-    rows_to_panels(keys + shape_.key_size(), step, length, dim, value_rows_.data(),
-                   panel_step(length));
+    rows_to_panels(
+        keys + shape_.key_size(), step, length, dim, value_rows_.data(), panel_step(length));
     for (size_t head = kv * group; head < (kv + 1) * group; ++head) {
       for (size_t from = 0; from < length; from += kBlock) {
         forward_block(qkv, head, from, std::min(kBlock, length - from), length, mixed, log_sums);
@@ -50,15 +50,26 @@ void Attention::forward(const Bf16* qkv, size_t length, Bf16* mixed, float* log_
   }
 }
 
-void Attention::forward_block(const Bf16* qkv, size_t head, size_t from, size_t rows, size_t length,
-                              Bf16* mixed, float* log_sums) {
+void Attention::forward_block(const Bf16* qkv,
+                              size_t head,
+                              size_t from,
+                              size_t rows,
+                              size_t length,
+                              Bf16* mixed,
+                              float* log_sums) {
   const size_t step = row_step(shape_.row_size());
   const size_t dim = shape_.head_dim;
   const size_t keys = from + rows;
   const size_t scores_step = keys + 16;
   const size_t p_step = row_step(keys);
-  multiply(left_rows(qkv + from * step + head * dim, step), {key_columns_.data(), panel_step(dim)},
-           rows, keys, dim, scores_.data(), scores_step, false);
+  multiply(left_rows(qkv + from * step + head * dim, step),
+           {key_columns_.data(), panel_step(dim)},
+           rows,
+           keys,
+           dim,
+           scores_.data(),
+           scores_step,
+           false);
   float sums[kBlock];
   for (size_t i = 0; i < rows; ++i) {
     float* s = scores_.data() + i * scores_step;
@@ -77,8 +88,14 @@ void Attention::forward_block(const Bf16* qkv, size_t head, size_t from, size_t 
     sums[i] = sum;
     log_sums[head * length + from + i] = highest * scale_ + std::log(sum);
   }
-  multiply(left_rows(probabilities_.data(), p_step), {value_rows_.data(), panel_step(length)}, rows,
-           dim, keys, block_.data(), dim + 16, false);
+  multiply(left_rows(probabilities_.data(), p_step),
+           {value_rows_.data(), panel_step(length)},
+           rows,
+           dim,
+           keys,
+           block_.data(),
+           dim + 16,
+           false);
   for (size_t i = 0; i < rows; ++i) {
     float* row = block_.data() + i * (dim + 16);
     const float share = 1.0F / sums[i];
@@ -87,8 +104,12 @@ void Attention::forward_block(const Bf16* qkv, size_t head, size_t from, size_t 
   }
 }
 
-void Attention::backward(const Bf16* qkv, const Bf16* mixed, const float* log_sums,
-                         const Bf16* d_mixed, size_t length, float* d_qkv) {
+void Attention::backward(const Bf16* qkv,
+                         const Bf16* mixed,
+                         const float* log_sums,
+                         const Bf16* d_mixed,
+                         size_t length,
+                         float* d_qkv) {
   const size_t step = row_step(shape_.row_size());
   const size_t dim = shape_.head_dim;
   const size_t group = shape_.heads / shape_.kv_heads;
@@ -105,16 +126,29 @@ void Attention::backward(const Bf16* qkv, const Bf16* mixed, const float* log_su
     rows_to_panels(keys, step, length, dim, key_rows_.data(), panel_step(length));
     for (size_t head = kv * group; head < (kv + 1) * group; ++head) {
       for (size_t from = 0; from < length; from += kBlock) {
-        backward_block(qkv, mixed, log_sums + head * length, d_mixed, head, from,
-                       std::min(kBlock, length - from), length, d_qkv);
+        backward_block(qkv,
+                       mixed,
+                       log_sums + head * length,
+                       d_mixed,
+                       head,
+                       from,
+                       std::min(kBlock, length - from),
+                       length,
+                       d_qkv);
       }
     }
   }
 }
 
-void Attention::backward_block(const Bf16* qkv, const Bf16* mixed, const float* log_sums,
-                               const Bf16* d_mixed, size_t head, size_t from, size_t rows,
-                               size_t length, float* d_qkv) {
+void Attention::backward_block(const Bf16* qkv,
+                               const Bf16* mixed,
+                               const float* log_sums,
+                               const Bf16* d_mixed,
+                               size_t head,
+                               size_t from,
+                               size_t rows,
+                               size_t length,
+                               float* d_qkv) {
   const size_t step = row_step(shape_.row_size());
   const size_t mixed_step = row_step(shape_.query_size());
   const size_t d_step = shape_.row_size() + 16;
@@ -138,30 +172,59 @@ void Attention::backward_block(const Bf16* qkv, const Bf16* mixed, const float* 
   for (size_t key = 0; key < keys; key += kKeys) {
     const size_t width = std::min(kKeys, keys - key);
     const size_t panel = key / 16 * panel_step(dim);
-    multiply(left_rows(queries, step), {key_columns_.data() + panel, panel_step(dim)}, rows, width,
-             dim, scores_.data(), width + 16, false);
-    multiply(left_rows(d_out, mixed_step), {value_columns_.data() + panel, panel_step(dim)}, rows,
-             width, dim, d_probabilities_.data(), width + 16, false);
-    score_gradients(log_sums + from, deltas, rows, static_cast<int>(from) - static_cast<int>(key),
-                    width);
+    multiply(left_rows(queries, step),
+             {key_columns_.data() + panel, panel_step(dim)},
+             rows,
+             width,
+             dim,
+             scores_.data(),
+             width + 16,
+             false);
+    multiply(left_rows(d_out, mixed_step),
+             {value_columns_.data() + panel, panel_step(dim)},
+             rows,
+             width,
+             dim,
+             d_probabilities_.data(),
+             width + 16,
+             false);
+    score_gradients(
+        log_sums + from, deltas, rows, static_cast<int>(from) - static_cast<int>(key), width);
     multiply(left_rows(probabilities_.data(), row_step(width)),
-             {key_rows_.data() + key * 16, panel_step(length)}, rows, dim, width,
-             d_qkv + from * d_step + head * dim, d_step, key > 0);
+             {key_rows_.data() + key * 16, panel_step(length)},
+             rows,
+             dim,
+             width,
+             d_qkv + from * d_step + head * dim,
+             d_step,
+             key > 0);
     transpose_blocks(probability_tiles_.data(), kTileStep, width, rows);
     transpose_blocks(d_score_tiles_.data(), kTileStep, width, rows);
     float* d_key = d_keys + key * d_step;
-    multiply(left_tiles(d_score_tiles_.data(), kTileStep), {query_panels_.data(), kTileStep}, width,
-             dim, rows, d_key, d_step, true);
-    multiply(left_tiles(probability_tiles_.data(), kTileStep), {d_mixed_panels_.data(), kTileStep},
-             width, dim, rows, d_key + shape_.key_size(), d_step, true);
+    multiply(left_tiles(d_score_tiles_.data(), kTileStep),
+             {query_panels_.data(), kTileStep},
+             width,
+             dim,
+             rows,
+             d_key,
+             d_step,
+             true);
+    multiply(left_tiles(probability_tiles_.data(), kTileStep),
+             {d_mixed_panels_.data(), kTileStep},
+             width,
+             dim,
+             rows,
+             d_key + shape_.key_size(),
+             d_step,
+             true);
   }
 }
 
 // Leaves the gradient of the scores in probabilities_ (rows) and d_score_tiles_ (panels), and the
 // probabilities in probability_tiles_ (panels); two query rows at a time, as panels hold pairs. The
 // first query stands `ahead` tokens behind the first key.
-void Attention::score_gradients(const float* log_sums, const float* deltas, size_t rows, int ahead,
-                                size_t keys) {
+void Attention::score_gradients(
+    const float* log_sums, const float* deltas, size_t rows, int ahead, size_t keys) {
   for (size_t i = 0; i < rows; i += 2) {
     const float* s0 = scores_.data() + i * (keys + 16);
     const float* s1 = s0 + keys + 16;
@@ -184,8 +247,8 @@ void Attention::score_gradients(const float* log_sums, const float* deltas, size
         p0 = j <= seen ? p0 : 0.0F;
         p1 = j <= seen + 1 ? p1 : 0.0F;
         p_words[j] = bf16_pair(p0, p1);
-        d_words[j] = bf16_pair(p0 * (g0[at + j] - delta0) * scale_,
-                               p1 * (g1[at + j] - delta1) * scale_);
+        d_words[j] =
+            bf16_pair(p0 * (g0[at + j] - delta0) * scale_, p1 * (g1[at + j] - delta1) * scale_);
       }
       for (int j = 0; j < 16; ++j) d0[at + j] = static_cast<Bf16>(d_words[j]);
       for (int j = 0; j < 16; ++j) d1[at + j] = static_cast<Bf16>(d_words[j] >> 16);

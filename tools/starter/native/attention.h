@@ -30,17 +30,32 @@ class Attention {
 
   // d_mixed: gradient of mixed, laid out as it. d_qkv: (length, row_size), rows of
   // row_size + 16 values; overwritten with the gradient of the rotated queries, keys and values.
-  void backward(const Bf16* qkv, const Bf16* mixed, const float* log_sums, const Bf16* d_mixed,
-                size_t length, float* d_qkv);
+  void backward(const Bf16* qkv,
+                const Bf16* mixed,
+                const float* log_sums,
+                const Bf16* d_mixed,
+                size_t length,
+                float* d_qkv);
 
  private:
-  void forward_block(const Bf16* qkv, size_t head, size_t from, size_t rows, size_t length,
-                     Bf16* mixed, float* log_sums);
-  void backward_block(const Bf16* qkv, const Bf16* mixed, const float* log_sums,
-                      const Bf16* d_mixed, size_t head, size_t from, size_t rows, size_t length,
+  void forward_block(const Bf16* qkv,
+                     size_t head,
+                     size_t from,
+                     size_t rows,
+                     size_t length,
+                     Bf16* mixed,
+                     float* log_sums);
+  void backward_block(const Bf16* qkv,
+                      const Bf16* mixed,
+                      const float* log_sums,
+                      const Bf16* d_mixed,
+                      size_t head,
+                      size_t from,
+                      size_t rows,
+                      size_t length,
                       float* d_qkv);
-  void score_gradients(const float* log_sums, const float* deltas, size_t rows, int ahead,
-                       size_t keys);
+  void score_gradients(
+      const float* log_sums, const float* deltas, size_t rows, int ahead, size_t keys);
 
   HeadShape shape_;
   float scale_;

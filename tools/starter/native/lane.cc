@@ -31,14 +31,21 @@ float inverse_deviation(const float* x, size_t n, float eps) {
   return 1.0F / std::sqrt(sum / static_cast<float>(n) + eps);
 }
 
-void norm_row(const float* __restrict x, const float* __restrict weight, size_t n, float eps,
+void norm_row(const float* __restrict x,
+              const float* __restrict weight,
+              size_t n,
+              float eps,
               float* __restrict out) {
   const float scale = inverse_deviation(x, n, eps);
   for (size_t i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
 }
 
-void add_norm_gradient(const float* __restrict x, const float* __restrict weight,
-                       const float* __restrict d, size_t n, float eps, float* __restrict d_x,
+void add_norm_gradient(const float* __restrict x,
+                       const float* __restrict weight,
+                       const float* __restrict d,
+                       size_t n,
+                       float eps,
+                       float* __restrict d_x,
                        float* __restrict d_weight) {
   const float scale = inverse_deviation(x, n, eps);
   float sum = 0;
@@ -50,15 +57,21 @@ void add_norm_gradient(const float* __restrict x, const float* __restrict weight
   }
 }
 
-void silu_row(const float* __restrict gate, const float* __restrict up, size_t n,
+void silu_row(const float* __restrict gate,
+              const float* __restrict up,
+              size_t n,
               float* __restrict out) {
   for (size_t i = 0; i < n; ++i) out[i] = gate[i] * up[i] / (1.0F + exponential(-gate[i]));
 }
 
 // d_inner: gradient of silu(gate) * up. Writes that product and both gradients.
-void silu_gradient(const Bf16* __restrict gate, const Bf16* __restrict up,
-                   const float* __restrict d_inner, size_t n, float* __restrict inner,
-                   float* __restrict d_gate, float* __restrict d_up) {
+void silu_gradient(const Bf16* __restrict gate,
+                   const Bf16* __restrict up,
+                   const float* __restrict d_inner,
+                   size_t n,
+                   float* __restrict inner,
+                   float* __restrict d_gate,
+                   float* __restrict d_up) {
   for (size_t i = 0; i < n; ++i) {
     const float g = from_bf16(gate[i]);
     const float u = from_bf16(up[i]);
@@ -117,7 +130,8 @@ Lane::Lane(const Network& network, size_t tokens_max, size_t length_max, bool ba
   const size_t queries = shape_.head.query_size();
   const size_t widest = std::max({row, 2 * kStrip, hidden});
   for (size_t i = 0; i < shape_.layers; ++i) {
-    saved_.push_back({Buffer<float>(tokens_max * hidden), Buffer<float>(tokens_max * hidden),
+    saved_.push_back({Buffer<float>(tokens_max * hidden),
+                      Buffer<float>(tokens_max * hidden),
                       Buffer<Bf16>(tokens_max * row_step(row)),
                       Buffer<Bf16>(tokens_max * row_step(queries)),
                       Buffer<Bf16>(tokens_max * 2 * inner),
@@ -163,7 +177,8 @@ void Lane::forward(const int32_t* ids, size_t count, size_t length) {
       attention_inputs(layer, from, std::min(kBlock, count - from));
     }
     for (size_t from = 0; from < count; from += length) {
-      attention_.forward(saved.qkv.data() + from * qkv_step, length,
+      attention_.forward(saved.qkv.data() + from * qkv_step,
+                         length,
                          saved.mixed.data() + from * mixed_step,
                          saved.log_sums.data() + from * shape_.head.heads);
     }
@@ -172,8 +187,11 @@ void Lane::forward(const int32_t* ids, size_t count, size_t length) {
     }
   }
   for (size_t t = 0; t < count; ++t) {
-    norm_row(stream_.data() + t * hidden, network_.weights() + network_.last_norm(), hidden,
-             shape_.norm_eps, pair_.data());
+    norm_row(stream_.data() + t * hidden,
+             network_.weights() + network_.last_norm(),
+             hidden,
+             shape_.norm_eps,
+             pair_.data());
     store_row(pair_.data(), hidden, final_rows_.data() + t * row_step(hidden));
   }
 }
@@ -184,12 +202,18 @@ void Lane::attention_inputs(size_t layer, size_t from, size_t rows) {
   Saved& saved = saved_[layer];
   const float* weight = network_.weights() + network_.layer(layer).norm1;
   for (size_t i = 0; i < rows; ++i) {
-    norm_row(saved.input.data() + (from + i) * hidden, weight, hidden, shape_.norm_eps,
-             pair_.data());
+    norm_row(
+        saved.input.data() + (from + i) * hidden, weight, hidden, shape_.norm_eps, pair_.data());
     store_row(pair_.data(), hidden, rows_.data() + i * row_step(hidden));
   }
-  multiply(left_rows(rows_.data(), row_step(hidden)), network_.qkv(layer).forward(), rows, row,
-           hidden, wide_.data(), wide_step(row), false);
+  multiply(left_rows(rows_.data(), row_step(hidden)),
+           network_.qkv(layer).forward(),
+           rows,
+           row,
+           hidden,
+           wide_.data(),
+           wide_step(row),
+           false);
   for (size_t i = 0; i < rows; ++i) {
     float* values = wide_.data() + i * wide_step(row);
     network_.rotate(values, (from + i) % length_, 1.0F);
@@ -205,7 +229,13 @@ void Lane::feed_forward(size_t layer, size_t from, size_t rows, float* next) {
   float* middle = saved.middle.data() + from * hidden;
   std::copy_n(saved.input.data() + from * hidden, rows * hidden, middle);
   multiply(left_rows(saved.mixed.data() + from * row_step(queries), row_step(queries)),
-           network_.out(layer).forward(), rows, hidden, queries, middle, hidden, true);
+           network_.out(layer).forward(),
+           rows,
+           hidden,
+           queries,
+           middle,
+           hidden,
+           true);
   const float* weight = network_.weights() + network_.layer(layer).norm2;
   for (size_t i = 0; i < rows; ++i) {
     norm_row(middle + i * hidden, weight, hidden, shape_.norm_eps, pair_.data());
@@ -216,10 +246,22 @@ void Lane::feed_forward(size_t layer, size_t from, size_t rows, float* next) {
     const size_t width = std::min(kStrip, inner - at);
     float* gate = wide_.data();
     float* up = gate + kBlock * wide_step(width);
-    multiply(left_rows(rows_.data(), row_step(hidden)), from_column(gate_up, at), rows, width,
-             hidden, gate, wide_step(width), false);
-    multiply(left_rows(rows_.data(), row_step(hidden)), from_column(gate_up, inner + at), rows,
-             width, hidden, up, wide_step(width), false);
+    multiply(left_rows(rows_.data(), row_step(hidden)),
+             from_column(gate_up, at),
+             rows,
+             width,
+             hidden,
+             gate,
+             wide_step(width),
+             false);
+    multiply(left_rows(rows_.data(), row_step(hidden)),
+             from_column(gate_up, inner + at),
+             rows,
+             width,
+             hidden,
+             up,
+             wide_step(width),
+             false);
     for (size_t i = 0; i < rows; ++i) {
       Bf16* saved_row = saved.gate_up.data() + 2 * (from * inner + at * rows + i * width);
       store_row(gate, width, saved_row);
@@ -232,22 +274,38 @@ void Lane::feed_forward(size_t layer, size_t from, size_t rows, float* next) {
   }
   float* out = next + from * hidden;
   std::copy_n(middle, rows * hidden, out);
-  multiply(left_rows(inner_rows_.data(), row_step(inner)), network_.down(layer).forward(), rows,
-           hidden, inner, out, hidden, true);
+  multiply(left_rows(inner_rows_.data(), row_step(inner)),
+           network_.down(layer).forward(),
+           rows,
+           hidden,
+           inner,
+           out,
+           hidden,
+           true);
 }
 
 void Lane::logits(size_t index, float* out) {
   // Products take whole tiles: the block of 16 tokens that holds this one.
   const size_t first = index / 16 * 16;
   const size_t step = row_step(shape_.hidden);
-  multiply(left_rows(final_rows_.data() + first * step, step), network_.embedding().forward(), 16,
-           shape_.vocab, shape_.hidden, logits_.data(), wide_step(shape_.vocab), false);
+  multiply(left_rows(final_rows_.data() + first * step, step),
+           network_.embedding().forward(),
+           16,
+           shape_.vocab,
+           shape_.hidden,
+           logits_.data(),
+           wide_step(shape_.vocab),
+           false);
   const float* row = logits_.data() + (index - first) * wide_step(shape_.vocab);
   std::copy(row, row + shape_.vocab, out);
 }
 
-LossSums Lane::backward(const int32_t* ids, const int32_t* targets, const float* weights,
-                        float share, const Lane* teacher, bool accumulate) {
+LossSums Lane::backward(const int32_t* ids,
+                        const int32_t* targets,
+                        const float* weights,
+                        float share,
+                        const Lane* teacher,
+                        bool accumulate) {
   if (!accumulate) {
     // Matrices are overwritten by their first product; norms only ever add.
     float* gradient = gradient_.data();
@@ -269,9 +327,12 @@ LossSums Lane::backward(const int32_t* ids, const int32_t* targets, const float*
     const size_t mixed_step = row_step(shape_.head.query_size());
     Saved& saved = saved_[layer];
     for (size_t row = 0; row < count_; row += length_) {
-      attention_.backward(saved.qkv.data() + row * qkv_step, saved.mixed.data() + row * mixed_step,
+      attention_.backward(saved.qkv.data() + row * qkv_step,
+                          saved.mixed.data() + row * mixed_step,
                           saved.log_sums.data() + row * shape_.head.heads,
-                          d_mixed_.data() + row * mixed_step, length_, d_qkv_.data());
+                          d_mixed_.data() + row * mixed_step,
+                          length_,
+                          d_qkv_.data());
       for (size_t at = 0; at < length_; at += kBlock) {
         qkv_gradient(layer, row, at, std::min(kBlock, length_ - at), accumulate || row + at > 0);
       }
@@ -285,8 +346,11 @@ LossSums Lane::backward(const int32_t* ids, const int32_t* targets, const float*
   return sums;
 }
 
-LossSums Lane::output(const int32_t* targets, const float* weights, float share,
-                      const Lane* teacher, bool accumulate) {
+LossSums Lane::output(const int32_t* targets,
+                      const float* weights,
+                      float share,
+                      const Lane* teacher,
+                      bool accumulate) {
   const size_t hidden = shape_.hidden;
   LossSums sums;
   std::fill_n(d_stream_.data(), count_ * hidden, 0.0F);
@@ -299,24 +363,45 @@ LossSums Lane::output(const int32_t* targets, const float* weights, float share,
       sums.written += part.written;
       sums.written_count += part.written_count;
     }
-    rows_to_panels(final_rows_.data() + group * row_step(hidden), row_step(hidden), group_rows,
-                   hidden, final_panels_.data(), kGroupPanel);
+    rows_to_panels(final_rows_.data() + group * row_step(hidden),
+                   row_step(hidden),
+                   group_rows,
+                   hidden,
+                   final_panels_.data(),
+                   kGroupPanel);
     transpose_blocks(d_logit_tiles_.data(), kGroupPanel, shape_.vocab, group_rows);
-    multiply(left_tiles(d_logit_tiles_.data(), kGroupPanel), {final_panels_.data(), kGroupPanel},
-             shape_.vocab, hidden, group_rows, gradient_.data(), hidden, accumulate || group > 0);
+    multiply(left_tiles(d_logit_tiles_.data(), kGroupPanel),
+             {final_panels_.data(), kGroupPanel},
+             shape_.vocab,
+             hidden,
+             group_rows,
+             gradient_.data(),
+             hidden,
+             accumulate || group > 0);
   }
   return sums;
 }
 
-LossSums Lane::output_block(const int32_t* targets, const float* weights, float share,
-                            const Lane* teacher, size_t from, size_t rows, size_t line) {
+LossSums Lane::output_block(const int32_t* targets,
+                            const float* weights,
+                            float share,
+                            const Lane* teacher,
+                            size_t from,
+                            size_t rows,
+                            size_t line) {
   const size_t hidden = shape_.hidden;
   const size_t vocab = shape_.vocab;
   const size_t step = wide_step(vocab);
   const auto all_logits = [&](const Lane& lane, float* out) {
     const size_t size = lane.shape_.hidden;
     multiply(left_rows(lane.final_rows_.data() + from * row_step(size), row_step(size)),
-             lane.network_.embedding().forward(), rows, vocab, size, out, step, false);
+             lane.network_.embedding().forward(),
+             rows,
+             vocab,
+             size,
+             out,
+             step,
+             false);
   };
   all_logits(*this, logits_.data());
   if (teacher != nullptr) all_logits(*teacher, teacher_logits_.data());
@@ -325,10 +410,9 @@ LossSums Lane::output_block(const int32_t* targets, const float* weights, float 
     const size_t t = from + i;
     float* row = logits_.data() + i * step;
     const float weight = weights[t] * share;
-    const float loss =
-        teacher == nullptr
-            ? token_loss(row, vocab, static_cast<size_t>(targets[t]), weight)
-            : teacher_loss(row, teacher_logits_.data() + i * step, vocab, weight);
+    const float loss = teacher == nullptr
+                           ? token_loss(row, vocab, static_cast<size_t>(targets[t]), weight)
+                           : teacher_loss(row, teacher_logits_.data() + i * step, vocab, weight);
     sums.weighted += static_cast<double>(loss) * static_cast<double>(weight);
     if (weights[t] == 1.0F) {
       sums.written += static_cast<double>(loss);
@@ -339,8 +423,14 @@ LossSums Lane::output_block(const int32_t* targets, const float* weights, float 
       store_pair(row - step, row, vocab, d_logit_tiles_.data() + (line + i) / 2 * 32, kGroupPanel);
     }
   }
-  multiply(left_rows(d_logit_rows_.data(), row_step(vocab)), network_.embedding().backward(), rows,
-           hidden, vocab, block_.data(), wide_step(hidden), false);
+  multiply(left_rows(d_logit_rows_.data(), row_step(vocab)),
+           network_.embedding().backward(),
+           rows,
+           hidden,
+           vocab,
+           block_.data(),
+           wide_step(hidden),
+           false);
   norm_gradient(stream_.data() + from * hidden, network_.last_norm(), from, rows);
   return sums;
 }
@@ -356,16 +446,38 @@ void Lane::feed_forward_gradient(size_t layer, size_t from, size_t rows, bool ac
   for (size_t at = 0; at < inner; at += kStrip) {
     const size_t width = std::min(kStrip, inner - at);
     multiply(left_rows(stream_rows_.data(), row_step(hidden)),
-             from_column(network_.down(layer).backward(), at), rows, width, hidden, wide_.data(),
-             wide_step(width), false);
+             from_column(network_.down(layer).backward(), at),
+             rows,
+             width,
+             hidden,
+             wide_.data(),
+             wide_step(width),
+             false);
     inner_gradients(saved.gate_up.data() + 2 * (from * inner + at * rows), at, width, rows);
-    multiply(left_tiles(stream_tiles_.data(), kBlockPanel), {inner_panels_.data(), kBlockPanel},
-             hidden, width, rows, gradient_.data() + place.down + at, inner, accumulate);
+    multiply(left_tiles(stream_tiles_.data(), kBlockPanel),
+             {inner_panels_.data(), kBlockPanel},
+             hidden,
+             width,
+             rows,
+             gradient_.data() + place.down + at,
+             inner,
+             accumulate);
     const size_t d_up = width / 16 * kBlockPanel;
-    multiply(left_tiles(d_tiles_.data(), kBlockPanel), {norm_panels_.data(), kBlockPanel}, width,
-             hidden, rows, gradient_.data() + place.gate_up + at * hidden, hidden, accumulate);
-    multiply(left_tiles(d_tiles_.data() + d_up, kBlockPanel), {norm_panels_.data(), kBlockPanel},
-             width, hidden, rows, gradient_.data() + place.gate_up + (inner + at) * hidden, hidden,
+    multiply(left_tiles(d_tiles_.data(), kBlockPanel),
+             {norm_panels_.data(), kBlockPanel},
+             width,
+             hidden,
+             rows,
+             gradient_.data() + place.gate_up + at * hidden,
+             hidden,
+             accumulate);
+    multiply(left_tiles(d_tiles_.data() + d_up, kBlockPanel),
+             {norm_panels_.data(), kBlockPanel},
+             width,
+             hidden,
+             rows,
+             gradient_.data() + place.gate_up + (inner + at) * hidden,
+             hidden,
              accumulate);
   }
   input_gradient(network_.gate_up(layer), middle, place.norm2, from, rows);
@@ -380,8 +492,13 @@ void Lane::inner_gradients(const Bf16* gate, size_t at, size_t width, size_t row
   float* d_pair = inner_pair + 2 * width;  // (2, 2 * width)
   for (size_t i = 0; i < rows; ++i, gate += 2 * width) {
     float* d = d_pair + i % 2 * 2 * width;
-    silu_gradient(gate, gate + width, wide_.data() + i * wide_step(width), width,
-                  inner_pair + i % 2 * width, d, d + width);
+    silu_gradient(gate,
+                  gate + width,
+                  wide_.data() + i * wide_step(width),
+                  width,
+                  inner_pair + i % 2 * width,
+                  d,
+                  d + width);
     Bf16* row = d_rows_.data() + i * row_step(2 * inner) + at;
     store_row(d, width, row);
     store_row(d + width, width, row + inner);
@@ -398,15 +515,30 @@ void Lane::out_gradient(size_t layer, size_t from, size_t rows, bool accumulate)
   const size_t queries = shape_.head.query_size();
   const size_t step = row_step(queries);
   stream_operands(from, rows);
-  multiply(left_rows(stream_rows_.data(), row_step(hidden)), network_.out(layer).backward(), rows,
-           queries, hidden, wide_.data(), wide_step(queries), false);
+  multiply(left_rows(stream_rows_.data(), row_step(hidden)),
+           network_.out(layer).backward(),
+           rows,
+           queries,
+           hidden,
+           wide_.data(),
+           wide_step(queries),
+           false);
   for (size_t i = 0; i < rows; ++i) {
     store_row(wide_.data() + i * wide_step(queries), queries, d_mixed_.data() + (from + i) * step);
   }
-  rows_to_panels(saved_[layer].mixed.data() + from * step, step, rows, queries,
-                 inner_panels_.data(), kBlockPanel);
-  multiply(left_tiles(stream_tiles_.data(), kBlockPanel), {inner_panels_.data(), kBlockPanel},
-           hidden, queries, rows, gradient_.data() + network_.layer(layer).out, queries,
+  rows_to_panels(saved_[layer].mixed.data() + from * step,
+                 step,
+                 rows,
+                 queries,
+                 inner_panels_.data(),
+                 kBlockPanel);
+  multiply(left_tiles(stream_tiles_.data(), kBlockPanel),
+           {inner_panels_.data(), kBlockPanel},
+           hidden,
+           queries,
+           rows,
+           gradient_.data() + network_.layer(layer).out,
+           queries,
            accumulate);
 }
 
@@ -423,8 +555,14 @@ void Lane::qkv_gradient(size_t layer, size_t row, size_t at, size_t rows, bool a
   transpose_blocks(d_tiles_.data(), kBlockPanel, size, rows);
   const float* input = saved_[layer].input.data() + (row + at) * shape_.hidden;
   norm_operand(input, place.norm1, rows);
-  multiply(left_tiles(d_tiles_.data(), kBlockPanel), {norm_panels_.data(), kBlockPanel}, size,
-           shape_.hidden, rows, gradient_.data() + place.qkv, shape_.hidden, accumulate);
+  multiply(left_tiles(d_tiles_.data(), kBlockPanel),
+           {norm_panels_.data(), kBlockPanel},
+           size,
+           shape_.hidden,
+           rows,
+           gradient_.data() + place.qkv,
+           shape_.hidden,
+           accumulate);
   input_gradient(network_.qkv(layer), input, place.norm1, row + at, rows);
 }
 
@@ -439,11 +577,17 @@ void Lane::norm_operand(const float* stream, size_t norm, size_t rows) {
   }
 }
 
-void Lane::input_gradient(const Operand& operand, const float* stream, size_t norm, size_t from,
-                          size_t rows) {
+void Lane::input_gradient(
+    const Operand& operand, const float* stream, size_t norm, size_t from, size_t rows) {
   const size_t hidden = shape_.hidden;
-  multiply(left_rows(d_rows_.data(), row_step(operand.rows())), operand.backward(), rows, hidden,
-           operand.rows(), block_.data(), wide_step(hidden), false);
+  multiply(left_rows(d_rows_.data(), row_step(operand.rows())),
+           operand.backward(),
+           rows,
+           hidden,
+           operand.rows(),
+           block_.data(),
+           wide_step(hidden),
+           false);
   norm_gradient(stream, norm, from, rows);
 }
 
@@ -462,9 +606,13 @@ void Lane::stream_operands(size_t from, size_t rows) {
 void Lane::norm_gradient(const float* stream, size_t norm, size_t from, size_t rows) {
   const size_t hidden = shape_.hidden;
   for (size_t i = 0; i < rows; ++i) {
-    add_norm_gradient(stream + i * hidden, network_.weights() + norm,
-                      block_.data() + i * wide_step(hidden), hidden, shape_.norm_eps,
-                      d_stream_.data() + (from + i) * hidden, gradient_.data() + norm);
+    add_norm_gradient(stream + i * hidden,
+                      network_.weights() + norm,
+                      block_.data() + i * wide_step(hidden),
+                      hidden,
+                      shape_.norm_eps,
+                      d_stream_.data() + (from + i) * hidden,
+                      gradient_.data() + norm);
   }
 }
 

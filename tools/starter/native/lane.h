@@ -28,8 +28,12 @@ class Lane {
   // After forward(). Adds up losses, and gradients times `share` * weight. The targets are token
   // ids, or, with a teacher that has run forward over the same ids, its probabilities.
   // `accumulate`: add to the gradient of an earlier call, else start anew.
-  LossSums backward(const int32_t* ids, const int32_t* targets, const float* weights, float share,
-                    const Lane* teacher, bool accumulate);
+  LossSums backward(const int32_t* ids,
+                    const int32_t* targets,
+                    const float* weights,
+                    float share,
+                    const Lane* teacher,
+                    bool accumulate);
 
   // Logits of token `index` of the last forward(): vocab values.
   void logits(size_t index, float* out);
@@ -48,11 +52,19 @@ class Lane {
   void attention_inputs(size_t layer, size_t from, size_t rows);
   void feed_forward(size_t layer, size_t from, size_t rows, float* next);
 
-  LossSums output(const int32_t* targets, const float* weights, float share, const Lane* teacher,
+  LossSums output(const int32_t* targets,
+                  const float* weights,
+                  float share,
+                  const Lane* teacher,
                   bool accumulate);
   // `line`: where the block's rows begin in its group.
-  LossSums output_block(const int32_t* targets, const float* weights, float share,
-                        const Lane* teacher, size_t from, size_t rows, size_t line);
+  LossSums output_block(const int32_t* targets,
+                        const float* weights,
+                        float share,
+                        const Lane* teacher,
+                        size_t from,
+                        size_t rows,
+                        size_t line);
   void feed_forward_gradient(size_t layer, size_t from, size_t rows, bool accumulate);
   void out_gradient(size_t layer, size_t from, size_t rows, bool accumulate);
   // Rows [at, at + rows) of the row of tokens that begins at token `row`; its d_qkv_ is there.
@@ -62,8 +74,8 @@ class Lane {
   void norm_operand(const float* stream, size_t norm, size_t rows);
   // For a matrix that follows a norm: adds the gradient of the norm's input and weight, given that
   // of the matrix's result in d_rows_.
-  void input_gradient(const Operand& operand, const float* stream, size_t norm, size_t from,
-                      size_t rows);
+  void input_gradient(
+      const Operand& operand, const float* stream, size_t norm, size_t from, size_t rows);
   // Writes d_stream_ rows as bfloat16 rows and as tiles of the transpose.
   void stream_operands(size_t from, size_t rows);
   // Adds the gradient of a norm, given that of its result in block_, to d_stream_ and its weight's.
@@ -74,20 +86,20 @@ class Lane {
   size_t count_ = 0, length_ = 0;
   std::vector<Saved> saved_;
   Attention attention_;
-  Buffer<float> stream_;       // (tokens, hidden): after the last layer
-  Buffer<Bf16> final_rows_;    // (tokens, hidden): after the last norm
-  Buffer<Bf16> rows_;          // left operand of a block
-  Buffer<Bf16> inner_rows_;    // (block, inner): silu(gate) * up
-  Buffer<float> block_, wide_; // float32 results of a block
+  Buffer<float> stream_;        // (tokens, hidden): after the last layer
+  Buffer<Bf16> final_rows_;     // (tokens, hidden): after the last norm
+  Buffer<Bf16> rows_;           // left operand of a block
+  Buffer<Bf16> inner_rows_;     // (block, inner): silu(gate) * up
+  Buffer<float> block_, wide_;  // float32 results of a block
   Buffer<float> logits_, teacher_logits_;
 
   Buffer<float> gradient_, d_stream_, d_qkv_;
   Buffer<Bf16> d_mixed_;
-  Buffer<Bf16> d_rows_, d_tiles_;        // gradient of a product's result: rows, transposed tiles
+  Buffer<Bf16> d_rows_, d_tiles_;  // gradient of a product's result: rows, transposed tiles
   Buffer<Bf16> stream_rows_, stream_tiles_;
   Buffer<Bf16> norm_panels_, inner_panels_;
   Buffer<Bf16> d_logit_rows_, d_logit_tiles_, final_panels_;
-  Buffer<float> pair_;                   // two rows of work
+  Buffer<float> pair_;  // two rows of work
 };
 
 }  // namespace starter

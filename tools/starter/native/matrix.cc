@@ -64,8 +64,14 @@ void transpose_words(const void* from, size_t from_step, void* to, size_t to_ste
 
 // Two by two tiles of sums: registers 0-3 sums, 4-5 left, 6-7 right. Asks for the sums of the
 // next 32 rows meanwhile: they are far apart in memory, so the processor does not guess them.
-void product_32x32(const Left& left, const Bf16* a, const Bf16* b0, const Bf16* b1, size_t k,
-                   float* out, size_t step, bool accumulate) {
+void product_32x32(const Left& left,
+                   const Bf16* a,
+                   const Bf16* b0,
+                   const Bf16* b1,
+                   size_t k,
+                   float* out,
+                   size_t step,
+                   bool accumulate) {
   const float* next = out + 32 * step;
   const size_t next_rows = accumulate ? (32 * 32 + k - 1) / k : 0;
   const auto stride = static_cast<long>(step * sizeof(float));
@@ -107,8 +113,13 @@ void product_32x32(const Left& left, const Bf16* a, const Bf16* b0, const Bf16* 
   _tile_stored(3, below + 16, stride);
 }
 
-void product_16x16(const Left& left, const Bf16* a, const Bf16* b, size_t k, float* out,
-                   size_t step, bool accumulate) {
+void product_16x16(const Left& left,
+                   const Bf16* a,
+                   const Bf16* b,
+                   size_t k,
+                   float* out,
+                   size_t step,
+                   bool accumulate) {
   const auto stride = static_cast<long>(step * sizeof(float));
   const auto a_stride = static_cast<long>(left.row * sizeof(Bf16));
   if (accumulate) {
@@ -128,8 +139,13 @@ void product_16x16(const Left& left, const Bf16* a, const Bf16* b, size_t k, flo
 
 #else
 
-void product_16x16(const Left& left, const Bf16* a, const Bf16* b, size_t k, float* out,
-                   size_t step, bool accumulate) {
+void product_16x16(const Left& left,
+                   const Bf16* a,
+                   const Bf16* b,
+                   size_t k,
+                   float* out,
+                   size_t step,
+                   bool accumulate) {
   float sums[16][16] = {};
   for (size_t at = 0; at < k; at += 32) {
     for (size_t pair = 0; pair < 16; ++pair) {
@@ -154,8 +170,14 @@ void product_16x16(const Left& left, const Bf16* a, const Bf16* b, size_t k, flo
   }
 }
 
-void product_32x32(const Left& left, const Bf16* a, const Bf16* b0, const Bf16* b1, size_t k,
-                   float* out, size_t step, bool accumulate) {
+void product_32x32(const Left& left,
+                   const Bf16* a,
+                   const Bf16* b0,
+                   const Bf16* b1,
+                   size_t k,
+                   float* out,
+                   size_t step,
+                   bool accumulate) {
   product_16x16(left, a, b0, k, out, step, accumulate);
   product_16x16(left, a, b1, k, out + 16, step, accumulate);
   product_16x16(left, a + left.tile_row, b0, k, out + 16 * step, step, accumulate);
@@ -165,8 +187,15 @@ void product_32x32(const Left& left, const Bf16* a, const Bf16* b0, const Bf16* 
 #endif
 
 // All rows [begin, end) of the left operand against one panel after the other.
-void multiply_rows(const Left& left, const Right& right, size_t begin, size_t end, size_t n,
-                          size_t k, float* out, size_t step, bool accumulate) {
+void multiply_rows(const Left& left,
+                   const Right& right,
+                   size_t begin,
+                   size_t end,
+                   size_t n,
+                   size_t k,
+                   float* out,
+                   size_t step,
+                   bool accumulate) {
   const auto a_at = [&](size_t i) { return left.data + i / 16 * left.tile_row; };
   const auto b_at = [&](size_t j) { return right.data + j / 16 * right.panel; };
   const size_t even_end = begin + (end - begin) / 32 * 32;
@@ -201,7 +230,8 @@ bool machine_fits() {
 }
 
 void prepare_thread() {
-  // Spec: Intel SDM, LDTILECFG: palette, start row, 14 reserved bytes, 16 x bytes per row, 16 x rows.
+  // Spec: Intel SDM, LDTILECFG: palette, start row, 14 reserved bytes, 16 x bytes per row, 16 x
+  // rows.
   struct alignas(64) {
     uint8_t palette = 1;
     uint8_t start_row = 0;
@@ -224,7 +254,13 @@ void prepare_thread() {}
 
 #endif
 
-void multiply(Left left, Right right, size_t m, size_t n, size_t k, float* out, size_t step,
+void multiply(Left left,
+              Right right,
+              size_t m,
+              size_t n,
+              size_t k,
+              float* out,
+              size_t step,
               bool accumulate) {
   // Why parts: the rows of the left operand are read again for every two panels, so they should
   // stay in the second-level cache; a quarter of its usual 2 MB leaves room for the rest.
@@ -288,18 +324,18 @@ void transpose_blocks(Bf16* panels, size_t step, size_t n, size_t k) {
   }
 }
 
-void rows_to_transposed_panels(const Bf16* rows, size_t rows_step, size_t n, size_t k, Bf16* panels,
-                               size_t step) {
+void rows_to_transposed_panels(
+    const Bf16* rows, size_t rows_step, size_t n, size_t k, Bf16* panels, size_t step) {
   for (size_t j = 0; j < n; j += 16) {
     for (size_t at = 0; at < k; at += 32) {
-      transpose_words(rows + j * rows_step + at, rows_step / 2, panels + j / 16 * step + at * 16,
-                      16);
+      transpose_words(
+          rows + j * rows_step + at, rows_step / 2, panels + j / 16 * step + at * 16, 16);
     }
   }
 }
 
-void rows_to_panels(const Bf16* rows, size_t rows_step, size_t k, size_t n, Bf16* panels,
-                    size_t step) {
+void rows_to_panels(
+    const Bf16* rows, size_t rows_step, size_t k, size_t n, Bf16* panels, size_t step) {
   for (size_t pair = 0; pair < k / 2; ++pair) {
     const Bf16* even = rows + 2 * pair * rows_step;
     const Bf16* odd = even + rows_step;

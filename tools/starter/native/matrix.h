@@ -49,8 +49,8 @@ bool machine_fits();
 
 // out (m, n) = left (m, k) * right (k, n), added to out when `accumulate`.
 // m, n: multiples of 16; k: of 32. `step`: values from row to row of out.
-void multiply(Left left, Right right, size_t m, size_t n, size_t k, float* out, size_t step,
-              bool accumulate);
+void multiply(
+    Left left, Right right, size_t m, size_t n, size_t k, float* out, size_t step, bool accumulate);
 
 // Writes rows 2p and 2p+1 (n values each, n a multiple of 16) into panels; `panels` points at the
 // line of pair p in the first panel.
@@ -63,12 +63,12 @@ void store_row(const float* values, size_t n, Bf16* row);
 void transpose_blocks(Bf16* panels, size_t step, size_t n, size_t k);
 
 // Writes a matrix (n, k) of bfloat16 rows as the panels of its transpose (k, n).
-void rows_to_transposed_panels(const Bf16* rows, size_t rows_step, size_t n, size_t k, Bf16* panels,
-                               size_t step);
+void rows_to_transposed_panels(
+    const Bf16* rows, size_t rows_step, size_t n, size_t k, Bf16* panels, size_t step);
 
 // Writes a matrix (k, n) of bfloat16 rows as panels.
-void rows_to_panels(const Bf16* rows, size_t rows_step, size_t k, size_t n, Bf16* panels,
-                    size_t step);
+void rows_to_panels(
+    const Bf16* rows, size_t rows_step, size_t k, size_t n, Bf16* panels, size_t step);
 
 // out (columns, rows) = the transpose of values (rows, columns); both multiples of 16.
 void transpose(const float* values, size_t rows, size_t columns, float* out);

@@ -9,7 +9,10 @@ void Operand::pack(const float* values, size_t first, size_t count, Bf16* scratc
       store_row(values + (at + i) * columns_, columns_, scratch + i * step);
     }
     const size_t row = first + at;
-    rows_to_transposed_panels(scratch, step, 32, columns_,
+    rows_to_transposed_panels(scratch,
+                              step,
+                              32,
+                              columns_,
                               forward_.data() + row / 16 * panel_step(columns_),
                               panel_step(columns_));
     rows_to_panels(scratch, step, 32, columns_, backward_.data() + row * 16, panel_step(rows_));

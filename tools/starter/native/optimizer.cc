@@ -43,8 +43,8 @@ Optimizer::Optimizer(Network& network, size_t threads) : network_(network) {
   for (size_t i = 0; i < threads; ++i) benches_.emplace_back(network);
 }
 
-void Optimizer::update(Team& team, const GradientParts& gradient, OptimizerState state,
-                       int64_t step, float scale) {
+void Optimizer::update(
+    Team& team, const GradientParts& gradient, OptimizerState state, int64_t step, float scale) {
   const Shape& shape = network_.shape();
   const std::vector<MatrixPlace>& matrices = network_.matrices();
   const size_t embedding_parts = (shape.vocab + kEmbeddingRows - 1) / kEmbeddingRows;
@@ -73,8 +73,11 @@ void Optimizer::update(Team& team, const GradientParts& gradient, OptimizerState
   });
 }
 
-void Optimizer::update_matrix(const MatrixPlace& place, Bench& bench,
-                              const GradientParts& gradient, float* momentum, float scale) {
+void Optimizer::update_matrix(const MatrixPlace& place,
+                              Bench& bench,
+                              const GradientParts& gradient,
+                              float* momentum,
+                              float scale) {
   const size_t count = place.rows * place.columns;
   float* state = momentum + place.offset;
   float* update = bench.update.data();
@@ -113,20 +116,38 @@ void Optimizer::orthogonalise(Bench& bench, size_t rows, size_t columns, float* 
     for (size_t i = 0; i < rows; ++i) {
       store_row(x + i * columns, columns, bench.rows.data() + i * row_step(columns));
     }
-    rows_to_transposed_panels(bench.rows.data(), row_step(columns), rows, columns,
-                              bench.columns.data(), panel_step(columns));
-    rows_to_panels(bench.rows.data(), row_step(columns), rows, columns, bench.panels.data(),
-                   panel_step(rows));
+    rows_to_transposed_panels(bench.rows.data(),
+                              row_step(columns),
+                              rows,
+                              columns,
+                              bench.columns.data(),
+                              panel_step(columns));
+    rows_to_panels(
+        bench.rows.data(), row_step(columns), rows, columns, bench.panels.data(), panel_step(rows));
     multiply(left_rows(bench.rows.data(), row_step(columns)),
-             {bench.columns.data(), panel_step(columns)}, rows, rows, columns, gram, gram_step,
+             {bench.columns.data(), panel_step(columns)},
+             rows,
+             rows,
+             columns,
+             gram,
+             gram_step,
              false);
     for (size_t i = 0; i < rows; ++i) {
       store_row(gram + i * gram_step, rows, bench.gram_rows.data() + i * row_step(rows));
     }
-    rows_to_panels(bench.gram_rows.data(), row_step(rows), rows, rows, bench.gram_panels.data(),
+    rows_to_panels(bench.gram_rows.data(),
+                   row_step(rows),
+                   rows,
+                   rows,
+                   bench.gram_panels.data(),
                    panel_step(rows));
     multiply(left_rows(bench.gram_rows.data(), row_step(rows)),
-             {bench.gram_panels.data(), panel_step(rows)}, rows, rows, rows, product, gram_step,
+             {bench.gram_panels.data(), panel_step(rows)},
+             rows,
+             rows,
+             rows,
+             product,
+             gram_step,
              false);
     for (size_t i = 0; i < rows; ++i) {
       float* g = gram + i * gram_step;
@@ -135,7 +156,13 @@ void Optimizer::orthogonalise(Bench& bench, size_t rows, size_t columns, float* 
       store_row(g, rows, bench.gram_rows.data() + i * row_step(rows));
     }
     multiply(left_rows(bench.gram_rows.data(), row_step(rows)),
-             {bench.panels.data(), panel_step(rows)}, rows, columns, rows, product, step, false);
+             {bench.panels.data(), panel_step(rows)},
+             rows,
+             columns,
+             rows,
+             product,
+             step,
+             false);
     for (size_t i = 0; i < rows; ++i) {
       const float* y = product + i * step;
       float* out = x + i * columns;
@@ -144,13 +171,17 @@ void Optimizer::orthogonalise(Bench& bench, size_t rows, size_t columns, float* 
   }
 }
 
-void Optimizer::update_other(size_t from, size_t count, const GradientParts& gradient,
-                             OptimizerState state, int64_t step, float scale) {
+void Optimizer::update_other(size_t from,
+                             size_t count,
+                             const GradientParts& gradient,
+                             OptimizerState state,
+                             int64_t step,
+                             float scale) {
   const auto steps = static_cast<double>(step);
   const auto rate = static_cast<float>(static_cast<double>(kOtherRate * scale) /
                                        (1.0 - std::pow(static_cast<double>(kBeta1), steps)));
-  const auto root = static_cast<float>(
-      1.0 / std::sqrt(1.0 - std::pow(static_cast<double>(kBeta2), steps)));
+  const auto root =
+      static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(static_cast<double>(kBeta2), steps)));
   float* weights = network_.weights();
   for (size_t i = from; i < from + count; ++i) {
     const float g = gradient.at(i);

@@ -39,8 +39,8 @@ class Optimizer {
   Optimizer(Network& network, size_t threads);
 
   // Step number `step` (from 1) with learning rates times `scale`; packs the new weights.
-  void update(Team& team, const GradientParts& gradient, OptimizerState state, int64_t step,
-              float scale);
+  void update(
+      Team& team, const GradientParts& gradient, OptimizerState state, int64_t step, float scale);
 
  private:
   // Scratch of one thread.
@@ -51,11 +51,18 @@ class Optimizer {
     Buffer<Bf16> pack;
   };
 
-  void update_matrix(const MatrixPlace& place, Bench& bench, const GradientParts& gradient,
-                     float* momentum, float scale);
+  void update_matrix(const MatrixPlace& place,
+                     Bench& bench,
+                     const GradientParts& gradient,
+                     float* momentum,
+                     float scale);
   void orthogonalise(Bench& bench, size_t rows, size_t columns, float* x);
-  void update_other(size_t from, size_t count, const GradientParts& gradient, OptimizerState state,
-                    int64_t step, float scale);
+  void update_other(size_t from,
+                    size_t count,
+                    const GradientParts& gradient,
+                    OptimizerState state,
+                    int64_t step,
+                    float scale);
 
   Network& network_;
   std::vector<Bench> benches_;

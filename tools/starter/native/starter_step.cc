@@ -18,8 +18,16 @@ int fail(std::string message) {
 }
 
 bool positive(const starter_step_shape& s) {
-  for (const int32_t value : {s.vocab, s.hidden, s.inner, s.layers, s.heads, s.kv_heads, s.head_dim,
-                              s.threads, s.tokens, s.length}) {
+  for (const int32_t value : {s.vocab,
+                              s.hidden,
+                              s.inner,
+                              s.layers,
+                              s.heads,
+                              s.kv_heads,
+                              s.head_dim,
+                              s.threads,
+                              s.tokens,
+                              s.length}) {
     if (value <= 0) return false;
   }
   return true;
@@ -47,8 +55,8 @@ using starter::LossSums;
 
 struct starter_step {
   starter_step(const starter_step_shape& limits, float* weights)
-      : network(starter::shape_of(limits), starter::tiles(static_cast<size_t>(limits.length)),
-                weights),
+      : network(
+            starter::shape_of(limits), starter::tiles(static_cast<size_t>(limits.length)), weights),
         team(static_cast<size_t>(limits.threads)),
         tokens_max(static_cast<size_t>(limits.tokens)),
         length_max(starter::tiles(static_cast<size_t>(limits.length))),
@@ -91,8 +99,12 @@ struct starter_step {
 namespace {
 
 // Empty where the arguments of a gradient fit, else what is wrong.
-std::string misfit(const starter_step& step, const starter_step* teacher, const int32_t* ids,
-                   const int32_t* targets, int32_t rows, int32_t length) {
+std::string misfit(const starter_step& step,
+                   const starter_step* teacher,
+                   const int32_t* ids,
+                   const int32_t* targets,
+                   int32_t rows,
+                   int32_t length) {
   if (!step.trains) return "the model was created without `backward`";
   if (rows <= 0 || length <= 0 || length % 32 != 0) {
     return "rows of " + std::to_string(length) + " tokens: the length must be a multiple of 32";
@@ -106,8 +118,8 @@ std::string misfit(const starter_step& step, const starter_step* teacher, const 
     }
   }
   const size_t vocab = step.network.shape().vocab;
-  if (teacher != nullptr && (teacher->network.shape().vocab != vocab ||
-                             teacher->team.size() < step.team.size())) {
+  if (teacher != nullptr &&
+      (teacher->network.shape().vocab != vocab || teacher->team.size() < step.team.size())) {
     return "the teacher has another vocabulary, or fewer threads";
   }
   for (size_t i = 0; i < count; ++i) {
@@ -123,8 +135,7 @@ std::string misfit(const starter_step& step, const starter_step* teacher, const 
 const char* starter_step_error() { return starter::last_error.c_str(); }
 
 starter_step* starter_step_create(const starter_step_shape* shape, float* weights, int64_t count) {
-  if (!starter::positive(*shape) ||
-      static_cast<size_t>(shape->threads) > GradientParts::kMost) {
+  if (!starter::positive(*shape) || static_cast<size_t>(shape->threads) > GradientParts::kMost) {
     starter::fail("a size is not positive, or there are more than 64 threads");
     return nullptr;
   }
@@ -155,9 +166,14 @@ void starter_step_destroy(starter_step* step) { delete step; }
 
 void starter_step_weights_changed(starter_step* step) { step->pack(); }
 
-int starter_step_gradient(starter_step* step, starter_step* teacher, const int32_t* ids,
-                          const int32_t* targets, const float* weights, int32_t rows,
-                          int32_t length, double report[3]) {
+int starter_step_gradient(starter_step* step,
+                          starter_step* teacher,
+                          const int32_t* ids,
+                          const int32_t* targets,
+                          const float* weights,
+                          int32_t rows,
+                          int32_t length,
+                          double report[3]) {
   std::string problem = misfit(*step, teacher, ids, targets, rows, length);
   if (!problem.empty()) return starter::fail(std::move(problem));
   const auto row_count = static_cast<size_t>(rows);
@@ -193,8 +209,14 @@ void starter_step_read_gradient(const starter_step* step, float* out) {
   for (size_t i = 0; i < count; ++i) out[i] = parts.at(i);
 }
 
-void starter_step_update(starter_step* step, float* first, float* second, int64_t number,
-                         float scale) {
+void starter_step_write_gradient(starter_step* step, const float* values) {
+  std::copy_n(
+      values, starter::Network::parameter_count(step->network.shape()), step->lanes[0]->gradient());
+  step->used = 1;
+}
+
+void starter_step_update(
+    starter_step* step, float* first, float* second, int64_t number, float scale) {
   step->optimizer->update(step->team, step->parts(), {first, second}, number, scale);
 }
 
