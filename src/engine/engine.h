@@ -22,6 +22,7 @@ namespace inferneo::engine {
 struct EngineOptions {
   std::string name;  // of the model, for thread names and logs
   std::int32_t kv_block_count = 0;
+  std::int32_t kv_window_block_count = 0;  // of layers with a window; 0: as many as of the others
   std::int32_t running_sequence_count_max = limits::kRunningSequenceCountMax;
   std::int32_t step_token_count_max = limits::kStepTokenCountMax;
   std::int32_t waiting_request_count_max = limits::kWaitingRequestCountMax;
@@ -72,7 +73,8 @@ class Engine {
 
   // Thread: any. Gives the pool another size before the next step, while requests run: those whose
   // blocks go are computed again, with the same answers. Brought into the range from one whole
-  // context to kv_block_count_max; of several wishes the last one counts.
+  // context to kv_block_count_max; of several wishes the last one counts. The pool of a
+  // model with windows stays as it is.
   void resize_pool(std::int32_t kv_block_count);
 
   // Thread: any. Refuses new requests from now on.

@@ -37,7 +37,10 @@ struct CoreOptions {
   Duration step_time_target{};
   // Rows of prompt tokens in one step besides one a sequence.
   std::int32_t prompt_row_count_max = kPromptRowCountMax;
-  bool whole_sequences = false;         // see VectorInfo::bidirectional
+  bool whole_sequences = false;  // see VectorInfo::bidirectional
+  // Blocks of layers with a window (kv/kv_cache.h); 0: as many as of the others. At least
+  // kv::window_blocks_for(reach, 16) of them.
+  std::int32_t kv_window_block_count = 0;
   std::int32_t kv_block_count_max = 0;  // up to how many resize() may go; 0: as kv_block_count
 };
 
@@ -106,6 +109,7 @@ class EngineCore {
   void measure_pace(Sequence& sequence, TimePoint now);
   void publish_pace(Sequence& sequence, TimePoint now);
   void publish_tokens();
+  [[nodiscard]] const kv::BlockPool& measured_pool() const;
   void update_gauges();
   void publish_pool();
   [[nodiscard]] sample::Sampler make_sampler(const ActiveRequest& request, std::int32_t choice);

@@ -6,7 +6,7 @@ namespace inferneo::kv {
 
 BlockPool::BlockPool(std::int32_t block_count, std::int32_t capacity)
     : blocks_(static_cast<std::size_t>(capacity) + 1) {
-  CHECK(block_count >= 1 && capacity >= block_count);
+  CHECK(block_count >= 0 && capacity >= block_count);
   blocks_[sentinel()].previous = sentinel();
   blocks_[sentinel()].next = sentinel();
   for (BlockId block = 0; block < static_cast<BlockId>(block_count); ++block) {

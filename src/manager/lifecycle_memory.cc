@@ -172,7 +172,8 @@ bool Lifecycle::may_leave(VersionId candidate, VersionId for_whom) const {
 
 bool Lifecycle::may_resize(const Version& version) const {
   return version.state == VersionState::kReady && version.phase == Phase::kIdle &&
-         !version.resident && !version.sizes.kv_is_fixed && version.resize_to == 0;
+         !version.resident && !version.sizes.kv_is_fixed && !version.sizes.kv_has_windows &&
+         version.resize_to == 0;
 }
 
 // What its pool can do without: all beyond a whole context, and beyond what its requests use with a

@@ -31,6 +31,7 @@ struct KvPoolRequest {
 
 struct KvPool {
   std::int32_t block_count = 0;
+  std::int32_t window_block_count = 0;  // of layers with a window; 0 without such layers
   // At most what was asked for; less when the pool cannot hold one sequence of that length.
   std::int32_t context_tokens_max = 0;
 };
@@ -54,6 +55,7 @@ struct VersionSizes {
   std::uint64_t kv_floor_bytes = 0;  // a pool of one whole context: pools are shrunk to this
   std::uint64_t kv_max_bytes = 0;    // what a full running set can use
   std::uint64_t kv_wish_bytes = 0;   // in proportion to the model, when memory is plenty
+  bool kv_has_windows = false;       // two pools in one: it keeps its size while the model serves
   bool kv_is_fixed = false;          // the operator chose: all four are that
 };
 
