@@ -434,7 +434,8 @@ void ManagerControl::mark_changed(VersionId id) {
 void ManagerControl::begin_drain() {
   if (draining.exchange(true, std::memory_order_acq_rel)) return;
   loop->post([this] { lifecycle.shut_down(now()); });
-  for (const auto& model : directory()->models) {
+  const std::shared_ptr<const Directory> all = directory();
+  for (const auto& model : all->models) {
     for (const auto& entry : model->versions) {
       if (entry->served != nullptr) entry->served->engine->begin_drain();
     }

@@ -153,7 +153,8 @@ Status ModelAdmin::apply_version_policies() {
     return ok_status();
   }
   std::string last;
-  for (const auto& model : catalog().snapshot()->models()) {
+  const auto snapshot = catalog().snapshot();
+  for (const auto& model : snapshot->models()) {
     if (model->name == last) continue;
     last = model->name;
     RETURN_IF_ERROR(environment_.manager->set_version_policy(last, version_policy(last)));

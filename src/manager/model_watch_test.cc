@@ -66,7 +66,8 @@ class WatchedCatalog : public ModelWatchTest {
   }
   std::vector<std::string> registered() {
     std::vector<std::string> ids;
-    for (const auto& model : catalog_->snapshot()->models()) {
+    const auto snapshot = catalog_->snapshot();
+    for (const auto& model : snapshot->models()) {
       ids.push_back(model_id(model->name, model->version));
     }
     return ids;
