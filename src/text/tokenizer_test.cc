@@ -60,6 +60,13 @@ TEST_P(GoldenTokenizer, ids_and_texts_equal_the_reference) {
   int wrong = 0;
   for (std::string line; std::getline(cases, line) && wrong < 10; ++count) {
     const nlohmann::json row = nlohmann::json::parse(line);
+    if (row.contains("pair")) {
+      const EncodedPair pair = tokenizer->encode_pair(row["pair"][0].get<std::string>(),
+                                                      row["pair"][1].get<std::string>());
+      EXPECT_EQ(pair.ids, row["ids"].get<std::vector<TokenId>>()) << line;
+      EXPECT_EQ(pair.types, row["types"].get<std::vector<std::uint8_t>>()) << line;
+      continue;
+    }
     const auto text = row.value("text", "");
     const auto ids = row["ids"].get<std::vector<TokenId>>();
     const std::vector<TokenId> got = row.contains("text") ? tokenizer->encode(text) : ids;
@@ -76,11 +83,24 @@ TEST_P(GoldenTokenizer, ids_and_texts_equal_the_reference) {
   EXPECT_GE(count, 2000);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Kinds,
-    GoldenTokenizer,
-    testing::Values("gpt2", "llama3", "qwen2", "o200k", "spm", "metaspace", "split", "characters"),
-    [](const auto& kind) { return std::string(kind.param); });
+INSTANTIATE_TEST_SUITE_P(Kinds,
+                         GoldenTokenizer,
+                         testing::Values("gpt2",
+                                         "llama3",
+                                         "qwen2",
+                                         "o200k",
+                                         "spm",
+                                         "metaspace",
+                                         "split",
+                                         "characters",
+                                         "bert",
+                                         "bert_cased",
+                                         "t5",
+                                         "xlm_roberta",
+                                         "unigram_bytes",
+                                         "words",
+                                         "suffixed"),
+                         [](const auto& kind) { return std::string(kind.param); });
 
 // A small document that loads; tests break it in one place.
 nlohmann::json small_document() {
@@ -128,7 +148,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Damage{"/model", "", kBad, "model is missing"},
         Damage{"/model", "[]", kBad, "model is a list"},
-        Damage{"/model/type", "\"Unigram\"", kNo, "model 'Unigram'"},
+        Damage{"/model/type", "\"Unigramm\"", kNo, "the nearest is Unigram"},
         Damage{"/model/vocab", "", kBad, "model.vocab is missing"},
         Damage{"/model/vocab", "3", kBad, "model.vocab is a number"},
         Damage{"/model/vocab/a", "-1", kBad, "model.vocab.a is -1"},
@@ -152,7 +172,7 @@ INSTANTIATE_TEST_SUITE_P(
         Damage{"/added_tokens/0/content", "", kBad, "added_tokens[0].content is missing"},
         Damage{"/added_tokens/0/id", "-4", kBad, "added_tokens[0].id is -4"},
         Damage{"/added_tokens/1", R"({"id": 5, "content": "<end>"})", kBad, "added_tokens[1]"},
-        Damage{"/normalizer/type", "\"Precompiled\"", kNo, "normalizer 'Precompiled'"},
+        Damage{"/normalizer/type", "\"Precompile\"", kNo, "the nearest is Precompiled"},
         Damage{"/normalizer",
                R"({"type": "Replace", "pattern": {"Regex": "("}, "content": ""})",
                kBad,
@@ -176,6 +196,32 @@ INSTANTIATE_TEST_SUITE_P(
                R"({"type": "Strip", "content": "ab"})",
                kBad,
                "decoder.decoders[0]"}));
+
+// docs/tokenizers.md names the parts that the errors of unknown ones list.
+TEST(Tokenizer, the_documented_parts_are_those_supported) {
+  std::ifstream file(kSource + "/docs/tokenizers.md");
+  const std::string page(std::istreambuf_iterator<char>(file), {});
+  for (const char* place : {"/model/type",
+                            "/normalizer/type",
+                            "/pre_tokenizer/type",
+                            "/post_processor/type",
+                            "/decoder/type"}) {
+    nlohmann::json document = small_document();
+    document[nlohmann::json::json_pointer(place)] = "?";
+    const auto tokenizer = Tokenizer::from_json(document.dump());
+    ASSERT_FALSE(tokenizer.has_value());
+    std::string hint(tokenizer.error().hint());
+    hint = hint.substr(hint.find(": ") + 2) + ", ";
+    int count = 0;
+    for (std::size_t at = 0; at < hint.size(); ++count) {
+      const std::size_t end = hint.find(", ", at);
+      EXPECT_NE(page.find(hint.substr(at, end - at)), std::string::npos)
+          << place << ": " << hint.substr(at, end - at);
+      at = end + 2;
+    }
+    EXPECT_GE(count, 4);
+  }
+}
 
 TEST(Tokenizer, text_that_is_no_json_is_refused) {
   for (const char* document : {"", "{", "[]", "null", "{\"model\": \"\\ud800\"}", "\xff"}) {
@@ -241,6 +287,10 @@ TEST(Detokenizer, any_sequence_of_ids_streams_as_it_decodes) {
                            "/tests/text/spm",
                            "/tests/text/metaspace",
                            "/tests/text/characters",
+                           "/tests/text/bert",
+                           "/tests/text/t5",
+                           "/tests/text/unigram_bytes",
+                           "/tests/text/suffixed",
                            "/models/starter"}) {
     const auto tokenizer = load(kind);
     std::uniform_int_distribution<TokenId> any(-2, tokenizer->vocab_size() + 2);
@@ -265,7 +315,11 @@ TEST(Tokenizer, a_megabyte_without_a_break_is_linear) {
                            "/tests/text/o200k",
                            "/tests/text/spm",
                            "/tests/text/metaspace",
-                           "/tests/text/characters"}) {
+                           "/tests/text/characters",
+                           "/tests/text/bert",
+                           "/tests/text/t5",
+                           "/tests/text/unigram_bytes",
+                           "/tests/text/suffixed"}) {
     const auto tokenizer = load(kind);
     for (const std::string unit :
          {"a", "ab", " ", "\n", "\xCC\xA3\xCC\x81", "日", "1", "A", "'", "<", "▁"}) {
