@@ -337,12 +337,15 @@ class Lifecycle {
   [[nodiscard]] std::uint64_t choose_kv(const VersionSizes& sizes, std::uint64_t free) const;
   [[nodiscard]] std::uint64_t kv_capacity(const VersionSizes& sizes, std::uint64_t chosen) const;
   [[nodiscard]] std::uint64_t spare_kv(const Version& version) const;
-  [[nodiscard]] bool may_resize(const Version& version) const;
+  // In place, or by building engine and pool anew.
+  [[nodiscard]] static bool may_resize(const Version& version);
+  [[nodiscard]] static bool may_rebuild(const Version& version);
+  void rebuild_pool(VersionId id, std::uint64_t kv_bytes, std::string_view why);
   void resize_pool(VersionId id, std::uint64_t kv_bytes, std::string_view why);
   void begin_load(VersionId id, std::uint64_t kv_bytes, TimePoint now);
   // Frees memory for `id`; false when nothing can be freed any more and nothing is on its way.
   bool make_room(VersionId id, std::uint64_t needed, std::size_t excess, TimePoint now);
-  bool shrink_pools(VersionId id, std::uint64_t missing);
+  bool shrink_pools(VersionId id, std::uint64_t missing, TimePoint now);
   bool evict(VersionId id, std::uint64_t missing, std::size_t excess, bool busy, TimePoint now);
   bool drain_former(VersionId id, TimePoint now);
   [[nodiscard]] bool may_leave(VersionId candidate, VersionId for_whom) const;

@@ -153,7 +153,7 @@ bool Lifecycle::make_room(VersionId id, std::uint64_t needed, std::size_t excess
   const std::size_t missing_count = excess - std::min(excess, leaving);
   if (missing == 0 && missing_count == 0 && (coming > 0 || leaving > 0)) return true;
   if (!version.may_evict) return false;
-  if (missing_count == 0 && shrink_pools(id, missing)) return true;
+  if (missing_count == 0 && shrink_pools(id, missing, now)) return true;
   if (evict(id, missing, missing_count, false, now)) return true;
   // What is being loaded now, or shrunk, can leave when it is ready.
   if (job_count_ > 0 || coming > 0 || leaving > 0) return true;
@@ -170,10 +170,27 @@ bool Lifecycle::may_leave(VersionId candidate, VersionId for_whom) const {
   return !(model.swap && model.swap->to == for_whom && model.swap->from == candidate);
 }
 
-bool Lifecycle::may_resize(const Version& version) const {
+bool Lifecycle::may_resize(const Version& version) {
+  return may_rebuild(version) && !version.sizes.kv_has_windows;
+}
+
+bool Lifecycle::may_rebuild(const Version& version) {
   return version.state == VersionState::kReady && version.phase == Phase::kIdle &&
-         !version.resident && !version.sizes.kv_is_fixed && !version.sizes.kv_has_windows &&
-         version.resize_to == 0;
+         !version.resident && !version.sizes.kv_is_fixed && version.resize_to == 0;
+}
+
+void Lifecycle::rebuild_pool(VersionId id, std::uint64_t kv_bytes, std::string_view why) {
+  Version& version = at(id);
+  const bool grows = kv_bytes > version.loaded.kv_bytes;
+  version.next_kv_bytes = kv_bytes;
+  if (grows) ledger_.reserve(id, version.loaded.fixed_bytes + kv_bytes);
+  note(id,
+       grows ? "grown" : "shrunk",
+       str("KV pool from ",
+           format_bytes(version.loaded.kv_bytes),
+           " to ",
+           format_bytes(kv_bytes),
+           why));
 }
 
 // What its pool can do without: all beyond a whole context, and beyond what its requests use with a
@@ -201,12 +218,15 @@ void Lifecycle::resize_pool(VersionId id, std::uint64_t kv_bytes, std::string_vi
   actions_.emplace_back(ResizePool{id, kv_bytes});
 }
 
-// Pools give what they can do without, also those of models in use: nobody stops serving for that.
-bool Lifecycle::shrink_pools(VersionId id, std::uint64_t missing) {
+// Pools give what they can do without, also those of models in use: nobody stops serving for that,
+// but idle models with windows, whose pools are built anew.
+bool Lifecycle::shrink_pools(VersionId id, std::uint64_t missing, TimePoint now) {
   std::vector<std::pair<std::uint64_t, VersionId>> gains;
   std::uint64_t sum = 0;
   for (const auto& [other, version] : versions_) {
-    if (!may_resize(version) || spare_kv(version) == 0) continue;
+    const bool may_give =
+        may_resize(version) || (may_rebuild(version) && may_leave(other, id) && is_idle(version));
+    if (!may_give || spare_kv(version) == 0) continue;
     gains.emplace_back(spare_kv(version), other);
     sum += spare_kv(version);
   }
@@ -216,7 +236,14 @@ bool Lifecycle::shrink_pools(VersionId id, std::uint64_t missing) {
     if (missing == 0) break;
     const std::uint64_t taken = std::min(gain, missing);
     missing -= taken;
-    resize_pool(other, at(other).loaded.kv_bytes - taken, str(" for '", label(at(id)), "'"));
+    const std::uint64_t left = at(other).loaded.kv_bytes - taken;
+    const std::string why = str(" for '", label(at(id)), "'");
+    if (may_resize(at(other))) {
+      resize_pool(other, left, why);
+    } else {
+      rebuild_pool(other, left, why);
+      retire(other, Keep::kWeights, limits::kRequestTimeout, "its KV pool shrinks", now);
+    }
   }
   return true;
 }
@@ -324,9 +351,9 @@ Status Lifecycle::no_room(VersionId id, std::uint64_t needed) const {
 void Lifecycle::grow_pools(TimePoint now) {
   if (!queue_.empty() || job_count_ > 0 || shut_down_) return;
   for (const auto& [id, version] : versions_) {
-    if (!may_resize(version)) continue;
+    if (!may_rebuild(version)) continue;
     if (!is_idle(version) && version.use.kv_is_short) {
-      grow_short_pool(id, now);
+      if (may_resize(version)) grow_short_pool(id, now);
     } else if (is_idle(version)) {
       grow_idle_pool(id, now);
     }
@@ -363,23 +390,22 @@ void Lifecycle::grow_short_pool(VersionId id, TimePoint now) {
 }
 
 // A pool that was made when memory was short, of a model in use now and then. One that does not
-// hold a whole context is built anew, because the model then serves longer ones, too.
+// hold a whole context is built anew, because the model then serves longer ones, too; and one of a
+// model with windows, because it is two.
 void Lifecycle::grow_idle_pool(VersionId id, TimePoint now) {
-  Version& version = at(id);
+  const Version& version = at(id);
   if (now < later(std::max(version.use.last_used, version.ready_at), kGrowIdle)) return;
   if (version.popularity.at(now) < 0.5) return;  // not used of late
   const std::uint64_t now_bytes = version.loaded.kv_bytes;
   const std::uint64_t target = choose_kv(version.sizes, free_now() + now_bytes);
   if (target < 2 * now_bytes) return;
-  if (now_bytes >= version.sizes.kv_floor_bytes) {
+  if (may_resize(version) && now_bytes >= version.sizes.kv_floor_bytes) {
     if (std::min(target, version.kv_capacity) > now_bytes) {
       resize_pool(id, std::min(target, version.kv_capacity), "");
     }
     return;
   }
-  note(id, "grown", str("KV pool from ", format_bytes(now_bytes), " to ", format_bytes(target)));
-  version.next_kv_bytes = target;
-  ledger_.reserve(id, version.loaded.fixed_bytes + target);
+  rebuild_pool(id, target, "");
   retire(id, Keep::kWeights, limits::kRequestTimeout, "its KV pool grows", now);
 }
 

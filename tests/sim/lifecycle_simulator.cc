@@ -172,6 +172,7 @@ void World::add_version(const std::string& name, const std::string& version) {
     sizes.kv_is_fixed = true;
     sizes.kv_floor_bytes = sizes.kv_max_bytes = sizes.kv_wish_bytes = sizes.kv_min_bytes;
   }
+  sizes.kv_has_windows = random_.chance(0.2);
   artefact.failure_rate = random_.chance(0.2) ? 0.5 : 0;
   artefact.load_time = milliseconds(random_.between(1, 3000));
 }
