@@ -209,7 +209,8 @@ graph::AttentionStyle DecoderLayer::style() {
   style.soft_cap = plan_.attention_soft_cap;
   style.slopes = plan_.slopes;
   if (plan_.is_bidirectional) style.reach_after = graph::kUnlimitedReach;
-  if (here_.window > 0) {
+  // Why not where it is as long as the context: such a layer sees all.
+  if (here_.window > 0 && here_.window < plan_.context_tokens_max) {
     const auto reach =
         static_cast<std::int32_t>(std::min<std::int64_t>(here_.window - 1, graph::kUnlimitedReach));
     style.reach_before = reach;

@@ -38,6 +38,10 @@ struct CoreOptions {
   // Rows of prompt tokens in one step besides one a sequence.
   std::int32_t prompt_row_count_max = kPromptRowCountMax;
   bool whole_sequences = false;  // see VectorInfo::bidirectional
+  // Blocks of layers with a window (kv/kv_cache.h); 0: as many as of the others. At least
+  // kv::window_blocks_for(reach, 16) of them.
+  std::int32_t kv_window_block_count = 0;
+  std::int32_t kv_block_count_max = 0;  // up to how many resize() may go; 0: as kv_block_count
 };
 
 class EngineCore {
@@ -60,6 +64,13 @@ class EngineCore {
   // Returns the events of this round, valid until the next one. Does nothing when !has_work().
   // Allocates only for requests that begin, fork or fail in it.
   std::span<const TokenEvent> step();
+
+  // Between two steps: from now on the pool has so many blocks. Sequences that hold others are
+  // computed again, and the memory of those goes back to the system. Precondition: 1 to
+  // kv_block_count_max, and every request that was added fits.
+  void resize(std::int32_t kv_block_count);
+  // Memory that a pool of so many blocks takes beside what the runner holds.
+  [[nodiscard]] static std::uint64_t pool_bookkeeping_bytes(std::int64_t kv_block_count_max);
 
   // Thread: any. After a change to a request's atomics: makes the next step look at them.
   void signal() { signal_count_.fetch_add(1, std::memory_order_release); }
@@ -98,7 +109,9 @@ class EngineCore {
   void measure_pace(Sequence& sequence, TimePoint now);
   void publish_pace(Sequence& sequence, TimePoint now);
   void publish_tokens();
+  [[nodiscard]] const kv::BlockPool& measured_pool() const;
   void update_gauges();
+  void publish_pool();
   [[nodiscard]] sample::Sampler make_sampler(const ActiveRequest& request, std::int32_t choice);
   [[nodiscard]] std::uint64_t next_entropy();
 

@@ -39,6 +39,10 @@ class Scheduler {
   // Forgets a waiting or running sequence; its table is the caller's to close.
   void remove(Sequence& sequence);
 
+  // Takes the blocks of all sequences that hold one of `first` or above; they wait to be computed
+  // again. Between two steps.
+  void preempt_holders(kv::BlockId first);
+
   // Plans one step: sets `scheduled` of the running sequences and makes room for those tokens.
   // Preempts from the end of the order when blocks run out. Schedules at least one token when there
   // is any sequence.
@@ -62,9 +66,14 @@ class Scheduler {
   void admit_waiting();
   bool admit(Sequence& sequence);
   bool find_blocks(Sequence& sequence);
+  [[nodiscard]] bool is_blocked(const Sequence& sequence) const;
+  bool find_window(Sequence& sequence);
+  bool make_room(Sequence& sequence, std::int32_t token_count);
+  bool retire_all();
   [[nodiscard]] bool waits_for_prefix(const Sequence& sequence) const;
   bool preempt_for(const Sequence& sequence);
-  void preempt_last();
+  void preempt_last() { preempt(running_.size() - 1); }
+  void preempt(std::size_t index);
   void charge(const Sequence& sequence, std::int32_t count);
   [[nodiscard]] std::int32_t paced_token_count() const;
   [[nodiscard]] std::int32_t chunk_size(const Sequence& sequence) const;
@@ -88,6 +97,8 @@ class Scheduler {
   // there are more.
   const Sequence* blocked_ = nullptr;
   std::int32_t blocked_available_ = 0;
+  std::int32_t blocked_window_available_ = 0;
+  std::int32_t window_chunk_max_ = 0;  // tokens of one step that the window pool can hold
 };
 
 }  // namespace inferneo::engine

@@ -32,6 +32,8 @@ class AttentionRunner {
   // Cuts the attention of a step. The step must live until its last attend().
   void plan(const Step& step) noexcept;
 
+  [[nodiscard]] bool has_window(std::int32_t layer) const { return cache_.has_window(layer); }
+
   // As KvCache::store. Thread: any worker.
   void store(std::int32_t layer,
              KvCache::Plane plane,
@@ -41,6 +43,8 @@ class AttentionRunner {
              const float* heads) const noexcept {
     cache_.store(table_, layer, plane, at, head_begin, head_end, heads);
   }
+
+  void resize_cache(std::int32_t block_count) const noexcept { cache_.resize(block_count); }
 
   // Attention of the planned step. Shape: q and out [tokens][heads][head_dim].
   void attend(const AttentionOp& op, const float* q, float* out) noexcept;

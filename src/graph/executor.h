@@ -24,6 +24,12 @@ struct SequenceSlice {
   std::int32_t token_count = 0;
   std::int32_t context_before = 0;        // position of its first token
   const std::uint32_t* blocks = nullptr;  // block i holds positions [i * 16, (i + 1) * 16)
+  // The same of layers with a window; null: `blocks`. Any block may stand where no token sees one.
+  const std::uint32_t* window_blocks = nullptr;
+
+  [[nodiscard]] const std::uint32_t* blocks_of(bool has_window) const {
+    return has_window && window_blocks != nullptr ? window_blocks : blocks;
+  }
 };
 
 struct Step {
@@ -38,6 +44,7 @@ struct StepLimits {
   std::int32_t sequence_count_max = 0;
   std::int32_t logit_row_count_max = 0;  // those of hidden states included
   std::int32_t kv_block_count = 0;
+  std::int32_t kv_window_block_count = 0;  // of layers with a window; 0: as many as of the others
 };
 
 class Executor {
@@ -55,6 +62,8 @@ class Executor {
   // Shape of the result: [logit_rows][vocabulary], valid until the next run. The step is trusted:
   // ids are in the vocabulary, sizes within the limits, blocks in the cache.
   std::span<float> run(const Step& step) noexcept;
+  // See KvCache::resize. Not during a run.
+  void resize_cache(std::int32_t block_count) noexcept;
   // Of the last run. Shape: [hidden_rows][width of Program::hidden], valid until the next run.
   [[nodiscard]] std::span<const float> hidden() const noexcept;
 

@@ -18,6 +18,9 @@ struct StepSequence {
   std::int32_t context_before = 0;  // tokens already in the cache = position of its first token
   // Covers context_before + token_count tokens; block i holds positions [i*16, (i+1)*16).
   std::span<const kv::BlockId> blocks;
+  // The same of layers with a window, from a pool of their own. Of blocks that no token of this
+  // step sees, any id of that pool may be here. Empty: `blocks` are used there as well.
+  std::span<const kv::BlockId> window_blocks = {};
 };
 
 struct StepPlan {
@@ -45,6 +48,7 @@ struct RunnerOptions {
   std::int32_t step_token_count_max = 0;
   std::int32_t sequence_count_max = 0;
   std::int32_t logit_row_count_max = 0;
+  std::int32_t kv_window_block_count = 0;  // of layers with a window; 0: as many as of the others
 };
 
 // Runs steps of one model and owns its key/value cache and workspace. Blocks hold
@@ -59,6 +63,10 @@ class GenerativeRunner {
   virtual Ticket submit(const StepPlan& plan) noexcept = 0;
   // Blocks until the step is done.
   virtual StepResult wait(Ticket ticket) noexcept = 0;
+  // Between two steps: blocks from `block_count` on hold nothing worth keeping, and their memory
+  // goes back to the system where that is possible; the others keep what they hold. At most
+  // RunnerOptions::kv_block_count, which is what it begins with.
+  virtual void resize_cache(std::int32_t block_count) noexcept { (void)block_count; }
 };
 
 }  // namespace inferneo::runtime
