@@ -29,7 +29,11 @@ void StepBatch::add(Sequence& sequence) {
   const std::int32_t begin = sequence.computed;
   const std::int32_t end = begin + sequence.scheduled;
   const std::int32_t token_begin = token_count();
-  sequences_.push_back({token_begin, sequence.scheduled, begin, sequence.table.blocks});
+  sequences_.push_back({token_begin,
+                        sequence.scheduled,
+                        begin,
+                        sequence.table.blocks,
+                        sequence.request->request.second_begin});
   const auto first = sequence.tokens.begin() + begin;
   token_ids_.insert(token_ids_.end(), first, first + sequence.scheduled);
 

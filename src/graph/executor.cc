@@ -91,7 +91,9 @@ class Executor::Impl {
   void operator()(const GatedLinearOp& op) noexcept;
   void operator()(const StoreKvOp& op) noexcept;
   void operator()(const AttentionOp& op) noexcept;
-  void operator()(const PositionOp& op) noexcept { row_ops_.add_positions(op, positions_.data()); }
+  void operator()(const PositionOp& op) noexcept {
+    row_ops_.add_positions(op, op.by_segment ? segments_.data() : positions_.data());
+  }
   void operator()(const HeadLinearOp& op) noexcept { experts_(op); }
   void operator()(const ExpertsOp& op) noexcept { experts_(op); }
   template <typename RowOp>
@@ -189,6 +191,7 @@ class Executor::Impl {
   std::span<const float> hidden_;          // rows of the last step
   std::size_t op_ = 0;                     // index of the operation in progress
   std::vector<std::int32_t> positions_;    // Shape: [tokens]
+  std::vector<std::int32_t> segments_;     // Shape: [tokens]; 0 or 1
   std::vector<std::uint32_t> row_blocks_;  // Shape: [tokens]; block that holds the row's key
   std::vector<Rotation> rotations_;        // by rope
 };
@@ -225,6 +228,7 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
   }
   const auto tokens = static_cast<std::size_t>(limits.token_count_max);
   positions_.resize(tokens);
+  segments_.resize(tokens);
   row_blocks_.resize(tokens);
   for (const Rope& rope : program_.ropes) {
     const std::size_t pairs = rope.inverse_frequencies.size();
@@ -264,6 +268,7 @@ void Executor::Impl::place_rows() noexcept {
       const auto row = static_cast<std::size_t>(slice.token_begin + i);
       const std::int32_t position = slice.context_before + i;
       positions_[row] = position;
+      segments_[row] = position >= slice.second_begin ? 1 : 0;
       row_blocks_[row] = slice.blocks[position / kBlockSize];
     }
   }

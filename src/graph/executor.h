@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 
@@ -24,6 +25,8 @@ struct SequenceSlice {
   std::int32_t token_count = 0;
   std::int32_t context_before = 0;        // position of its first token
   const std::uint32_t* blocks = nullptr;  // block i holds positions [i * 16, (i + 1) * 16)
+  // Position of the first token of the second segment.
+  std::int32_t second_begin = std::numeric_limits<std::int32_t>::max();
 };
 
 struct Step {

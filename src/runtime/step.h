@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 
 #include "kv/block_id.h"
@@ -18,6 +19,8 @@ struct StepSequence {
   std::int32_t context_before = 0;  // tokens already in the cache = position of its first token
   // Covers context_before + token_count tokens; block i holds positions [i*16, (i+1)*16).
   std::span<const kv::BlockId> blocks;
+  // Position of the first token of the second segment, for models that tell the two apart.
+  std::int32_t second_begin = std::numeric_limits<std::int32_t>::max();
 };
 
 struct StepPlan {

@@ -1,5 +1,6 @@
 #include "text/tokenizer.h"
 
+#include <algorithm>
 #include <cstring>
 #include <mutex>
 #include <utility>
@@ -61,7 +62,7 @@ struct Tokenizer::Impl : TokenizerDefinition {
   Status finish(TokenizerDefinition definition);
   void place_added_tokens();
   Status fill_token_bytes();
-  [[nodiscard]] Status check_post_processor() const;
+  [[nodiscard]] Status check_post_processor();
   void encode_text(std::string_view text, const EncodeOptions& options, std::vector<TokenId>& out);
   void encode_section(std::string_view text,
                       bool at_start,
@@ -155,16 +156,24 @@ void Tokenizer::Impl::place_added_tokens() {
   }
 }
 
-Status Tokenizer::Impl::check_post_processor() const {
+Status Tokenizer::Impl::check_post_processor() {
   const Vocabulary& vocabulary = model.vocabulary();
+  const auto is_known = [&](TokenId id) {
+    const Token* known = token(id);
+    return known != nullptr && (known->added >= 0 || vocabulary.has(id));
+  };
   for (const std::vector<TokenId>* ids : {&post_processor.prefix, &post_processor.suffix}) {
     for (const TokenId id : *ids) {
-      const Token* known = token(id);
-      if (known != nullptr && (known->added >= 0 || vocabulary.has(id))) continue;
+      if (is_known(id)) continue;
       return corrupt_data(str("post_processor adds token ", id, ", which the vocabulary lacks"))
           .with_where("post_processor");
     }
   }
+  // A pair that cannot be made is none.
+  const bool complete = std::ranges::all_of(post_processor.pair, [&](const PairPart& part) {
+    return part.kind != PairPart::Kind::kToken || is_known(part.id);
+  });
+  if (!complete) post_processor.pair.clear();
   return ok_status();
 }
 
@@ -228,6 +237,26 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, const EncodeOption
   out.reserve(text.size() / 3 + 8);
   encode(text, options, out);
   return out;
+}
+
+std::optional<TokenPair> Tokenizer::encode_pair(std::string_view first,
+                                                std::string_view second) const {
+  const std::vector<PairPart>& parts = impl_->post_processor.pair;
+  if (parts.empty()) return std::nullopt;
+  TokenPair pair;
+  std::optional<std::size_t> second_begin;
+  for (const PairPart& part : parts) {
+    if (part.late && !second_begin) second_begin = pair.ids.size();
+    if (part.kind == PairPart::Kind::kToken) {
+      pair.ids.push_back(part.id);
+    } else {
+      encode(part.kind == PairPart::Kind::kFirst ? first : second,
+             {.add_special_tokens = false},
+             pair.ids);
+    }
+  }
+  pair.second_begin = second_begin.value_or(pair.ids.size());
+  return pair;
 }
 
 void Tokenizer::Impl::encode_text(std::string_view text,

@@ -22,6 +22,13 @@ struct EncodeOptions {
   bool parse_added_tokens = true;
 };
 
+// Two texts in one sequence.
+struct TokenPair {
+  std::vector<TokenId> ids;
+  // Where the second segment begins, whose tokens have the type 1; ids.size() where all have 0.
+  std::size_t second_begin = 0;
+};
+
 class Tokenizer {
  public:
   // Reads tokenizer.json (and tokenizer_config.json where it decides something) of a model
@@ -43,6 +50,11 @@ class Tokenizer {
   void encode(std::string_view text, const EncodeOptions& options, std::vector<TokenId>& out) const;
   [[nodiscard]] std::vector<TokenId> encode(std::string_view text,
                                             const EncodeOptions& options = {}) const;
+
+  // Two texts as the post-processor joins them ("[CLS] a [SEP] b [SEP]"). Absent where it has no
+  // form for pairs.
+  [[nodiscard]] std::optional<TokenPair> encode_pair(std::string_view first,
+                                                     std::string_view second) const;
 
   // Whole sequence at once; invalid UTF-8 becomes U+FFFD. Ids out of range are left out.
   [[nodiscard]] std::string decode(const std::vector<TokenId>& ids, bool skip_special_tokens) const;

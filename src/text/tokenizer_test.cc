@@ -94,6 +94,66 @@ nlohmann::json small_document() {
     "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, " ": 3}, "merges": ["a b"]}})");
 }
 
+nlohmann::json special_part(int type) {
+  return {{"SpecialToken", {{"id", "<end>"}, {"type_id", type}}}};
+}
+nlohmann::json text_part(const char* name, int type) {
+  return {{"Sequence", {{"id", name}, {"type_id", type}}}};
+}
+
+TEST(TokenPairs, are_joined_as_the_document_says) {
+  nlohmann::json document = small_document();
+  EXPECT_FALSE(Tokenizer::from_json(document.dump()).value()->encode_pair("a", "b").has_value());
+  nlohmann::json& form = document["post_processor"]["pair"];
+  form = {special_part(0), text_part("A", 0), special_part(0), text_part("B", 1), special_part(1)};
+  const auto tokenizer = Tokenizer::from_json(document.dump()).value();
+  const auto pair = tokenizer->encode_pair("ab", "b a").value();
+  EXPECT_EQ(pair.ids, (std::vector<TokenId>{4, 2, 4, 1, 3, 0, 4}));
+  EXPECT_EQ(pair.second_begin, 3U);
+  EXPECT_EQ(tokenizer->encode("ab"), (std::vector<TokenId>{2, 4}));
+  const auto empty = tokenizer->encode_pair("", "").value();
+  EXPECT_EQ(empty.ids, (std::vector<TokenId>{4, 4, 4}));
+  EXPECT_EQ(empty.second_begin, 2U);
+  form = {text_part("A", 0), special_part(0), text_part("B", 0)};
+  const auto flat = Tokenizer::from_json(document.dump()).value()->encode_pair("a", "b").value();
+  EXPECT_EQ(flat.ids, (std::vector<TokenId>{0, 4, 1}));
+  EXPECT_EQ(flat.second_begin, 3U) << "one segment";
+}
+
+TEST(TokenPairs, of_the_processors_without_a_template) {
+  nlohmann::json document = small_document();
+  document["post_processor"] = {
+      {"type", "BertProcessing"}, {"sep", {"<end>", 4}}, {"cls", {"ab", 2}}};
+  const auto bert = Tokenizer::from_json(document.dump()).value()->encode_pair("a", "b").value();
+  EXPECT_EQ(bert.ids, (std::vector<TokenId>{2, 0, 4, 1, 4}));
+  EXPECT_EQ(bert.second_begin, 3U);
+  document["post_processor"]["type"] = "RobertaProcessing";
+  const auto roberta = Tokenizer::from_json(document.dump()).value()->encode_pair("a", "b").value();
+  EXPECT_EQ(roberta.ids, (std::vector<TokenId>{2, 0, 4, 4, 1, 4}));
+  EXPECT_EQ(roberta.second_begin, 6U);
+}
+
+// Most models never see a pair: a form that is not understood is none, and no reason to refuse
+// them.
+TEST(TokenPairs, in_a_form_that_is_not_understood_there_are_none) {
+  const nlohmann::json forms[] = {
+      {text_part("A", 0)},
+      {text_part("A", 0), text_part("B", 1), text_part("A", 1)},
+      {text_part("B", 1), text_part("A", 0)},
+      {text_part("A", 0), text_part("B", 1), special_part(2)},
+      {text_part("A", 0), text_part("C", 1)},
+      {text_part("A", 0), text_part("B", 1), {{"SpecialToken", {{"id", "<no>"}, {"type_id", 0}}}}},
+      5,
+      "A B"};
+  for (const nlohmann::json& form : forms) {
+    nlohmann::json document = small_document();
+    document["post_processor"]["pair"] = form;
+    const auto tokenizer = Tokenizer::from_json(document.dump());
+    ASSERT_TRUE(tokenizer.has_value()) << form;
+    EXPECT_FALSE((*tokenizer)->encode_pair("a", "b").has_value()) << form;
+  }
+}
+
 struct Damage {
   const char* pointer;
   const char* value;  // JSON; empty removes the member

@@ -1,10 +1,10 @@
 #include "gateway/endpoints/pair_scores.h"
 
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "base/str.h"
-#include "gateway/endpoints/prompts.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
@@ -29,23 +29,17 @@ Status check_model(const manager::ServedModel& model) {
   return ok_status();
 }
 
-// Spec: RoBERTa and its kin, "<s> a </s></s> b </s>", without segments.
-Result<std::vector<TokenId>> encode_pair(const manager::ServedModel& model, const TextPair& pair) {
-  ASSIGN_OR_RETURN(std::vector<TokenId> ids, encode(model, pair.query, true));
-  ASSIGN_OR_RETURN(std::vector<TokenId> second, encode(model, pair.text, true));
-  const bool marked = ids.size() >= 2 && second.size() >= 2 && ids.front() == second.front() &&
-                      ids.back() == second.back() &&
-                      model.tokenizer->token_name(ids.front()) == "<s>";
-  if (!marked) {
-    return unsupported(str("model '",
-                           model.name,
-                           "' joins pairs of texts in a way that is not supported; supported is "
-                           "\"<s> a </s></s> b </s>\""))
-        .with_where("model");
+Result<text::TokenPair> encode_pair(const manager::ServedModel& model, const TextPair& pair) {
+  if (model.tokenizer == nullptr) {
+    return unsupported(str("model '", model.name, "' has no tokenizer")).with_where("model");
   }
-  second.front() = ids.back();
-  ids.insert(ids.end(), second.begin(), second.end());
-  return ids;
+  std::optional<text::TokenPair> ids = model.tokenizer->encode_pair(pair.query, pair.text);
+  if (ids) return *std::move(ids);
+  return unsupported(str("the tokenizer of model '",
+                         model.name,
+                         "' does not say how two texts are joined (post_processor of its "
+                         "tokenizer.json)"))
+      .with_where("model");
 }
 
 }  // namespace
@@ -53,11 +47,12 @@ Result<std::vector<TokenId>> encode_pair(const manager::ServedModel& model, cons
 Result<VectorJob> make_pair_job(const std::vector<TextPair>& pairs, manager::Lease lease) {
   const manager::ServedModel& model = lease.model();
   RETURN_IF_ERROR(check_model(model));
-  VectorJob job{.lease = lease, .texts = {}, .fields = {}};
+  VectorJob job{.lease = lease, .texts = {}, .second_begins = {}, .fields = {}};
   job.pooling = model.model->info().vectors.pooling;
   for (const TextPair& pair : pairs) {
-    ASSIGN_OR_RETURN(std::vector<TokenId> ids, encode_pair(model, pair));
-    job.texts.push_back(std::move(ids));
+    ASSIGN_OR_RETURN(text::TokenPair ids, encode_pair(model, pair));
+    job.second_begins.push_back(static_cast<std::int32_t>(ids.second_begin));
+    job.texts.push_back(std::move(ids.ids));
     job.fields.push_back(pair.field);
   }
   return job;

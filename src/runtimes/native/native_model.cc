@@ -117,7 +117,8 @@ class NativeRunner final : public runtime::GenerativeRunner {
       slices_[count++] = {sequence.token_begin,
                           sequence.token_count,
                           sequence.context_before,
-                          sequence.blocks.data()};
+                          sequence.blocks.data(),
+                          sequence.second_begin};
     }
     result_.logits = executor_->run(
         {plan.token_ids, std::span(slices_.data(), count), plan.logit_rows, plan.hidden_rows});
