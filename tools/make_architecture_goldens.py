@@ -24,6 +24,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import (AutoConfig, AutoModel, AutoModelForCausalLM,
                           AutoModelForSequenceClassification)
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 from transformers.models.deepseek_v2.modeling_deepseek_v2 import DeepseekV2Moe
 from transformers.utils import logging
 
@@ -32,6 +33,8 @@ DeepseekV2Moe.num_experts = property(lambda self: self.config.n_routed_experts)
 
 PROMPT_LENGTHS = (5, 41)
 GREEDY_TOKENS = 32
+OCTETS = (0, 128)  # marks a tensor of octets: elements times 128, plus 128
+MXFP4_POWER_MIN = 121  # of four; products then keep about the size of their inputs
 MARGIN_MIN = 2e-3  # of the largest logit
 ATTEMPTS_MAX = 400
 
@@ -75,6 +78,31 @@ def make_tensor(seed_name, name, shape):
     return torch.from_numpy(values + numpy.float32(offset)).reshape(shape)
 
 
+def mxfp4_halves(seed_name, name, shape):
+    """What an MXFP4 checkpoint holds for a stack of matrices. Shape: [experts][in][out]"""
+    experts, width, outputs = shape
+    halves = {}
+    for part, part_shape in (("blocks", [experts, outputs, width // 32, 16]),
+                             ("scales", [experts, outputs, width // 32])):
+        full = f"{name}_{part}"
+        octets = elements(name_seed(f"{seed_name}/{full}"), math.prod(part_shape)) * 128 + 128
+        octets = octets.astype(numpy.uint8)
+        if part == "scales":
+            octets = MXFP4_POWER_MIN + octets % 4
+        halves[full] = torch.from_numpy(octets).reshape(part_shape)
+    return halves
+
+
+def stored_tensors(seed_name, name, shape, is_mxfp4):
+    """A tensor of the model as its file has it, and as transformers unpacks it."""
+    if not is_mxfp4 or len(shape) != 3:
+        tensor = make_tensor(seed_name, name, shape)
+        return {name: tensor}, tensor
+    halves = mxfp4_halves(seed_name, name, shape)
+    blocks, scales = halves.values()
+    return halves, convert_moe_packed_tensors(blocks, scales, dtype=torch.float32)
+
+
 def model_class(config):
     if config["architectures"][0].endswith("ForSequenceClassification"):
         return AutoModelForSequenceClassification
@@ -91,8 +119,9 @@ def saved_shapes(model_type, config, folder):
         return {name: list(file.get_slice(name).get_shape()) for name in file.keys()}
 
 
-def load(config, seed_name, shapes, folder):
-    save_file({name: make_tensor(seed_name, name, shape) for name, shape in shapes.items()},
+def load(config, seed_name, shapes, folder, is_mxfp4=False):
+    save_file({name: stored_tensors(seed_name, name, shape, is_mxfp4)[1]
+               for name, shape in shapes.items()},
               folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(config))
     model, report = model_class(config).from_pretrained(
@@ -151,18 +180,25 @@ def find_prompt(model, seed_name, length, vocab):
 
 
 def make_goldens(seed_name, config):
+    # The reference runs on the unpacked weights.
+    is_mxfp4 = "quantization_config" in config
+    config = {key: value for key, value in config.items() if key != "quantization_config"}
     with tempfile.TemporaryDirectory() as saved, tempfile.TemporaryDirectory() as loaded:
         (pathlib.Path(loaded) / "config.json").write_text(json.dumps(config))
         kind = model_class(config)
         shapes = saved_shapes(kind, AutoConfig.from_pretrained(loaded), pathlib.Path(saved))
-        model = load(config, seed_name, shapes, pathlib.Path(loaded))
+        model = load(config, seed_name, shapes, pathlib.Path(loaded), is_mxfp4)
         find = find_prompt if kind is AutoModelForCausalLM else find_vectors
         with torch.no_grad():
             prompts = [find(model, seed_name, length, config["vocab_size"])
                        for length in PROMPT_LENGTHS]
             if config.get("type_vocab_size") == 2:
                 prompts.append(find_pair(model, seed_name, PROMPT_LENGTHS[-1], config["vocab_size"]))
-        weights = [[name, *scale_of(name, shape), *shape] for name, shape in sorted(shapes.items())]
+        stored = {}
+        for name, shape in shapes.items():
+            stored.update(stored_tensors(seed_name, name, shape, is_mxfp4)[0])
+        weights = [[name, *(OCTETS if tensor.dtype == torch.uint8 else scale_of(name, tensor.shape)),
+                    *tensor.shape] for name, tensor in sorted(stored.items())]
         return {"weights": weights, "prompts": prompts}
 
 

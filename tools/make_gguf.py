@@ -16,7 +16,7 @@ import sys
 
 ALIGNMENT = 32
 GGML_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8, "bf16": 30}
-U32, I32, F32, BOOL, STRING, ARRAY, U64 = 4, 5, 6, 7, 8, 9, 10
+U8, U32, I32, F32, BOOL, STRING, ARRAY, U64 = 0, 4, 5, 6, 7, 8, 9, 10
 UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE, NORMAL = 2, 3, 4, 5, 6, 1
 
 NAMES = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output",
@@ -34,7 +34,7 @@ def string(text):
 def value(kind, item):
     """One metadata value with its type in front; a list of strings or of numbers is an array."""
     if isinstance(item, list):
-        body = b"".join(string(x) if kind == STRING else struct.pack("<f" if kind == F32 else "<i", x)
+        body = b"".join(string(x) if kind == STRING else struct.pack({F32: "<f", U8: "<B"}.get(kind, "<i"), x)
                         for x in item)
         return struct.pack("<IIQ", ARRAY, kind, len(item)) + body
     if kind == STRING:

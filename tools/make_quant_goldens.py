@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import safe_open
 
 TYPES = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
-         "IQ4_XS")
+         "IQ4_XS", "MXFP4")
 ELEMENTS = 512
 
 

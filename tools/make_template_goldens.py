@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/text/templates.jsonl: chat templates, variables and what jinja2 makes of them.
+"""Writes tests/text/templates.jsonl and chats.jsonl: templates, variables and what jinja2 makes of them.
 
 Each template is compiled by transformers itself, so that the settings (trim_blocks, lstrip_blocks,
 the immutable sandbox, its own tojson) are the real ones. Templates that fail are kept with
@@ -7,7 +7,8 @@ the immutable sandbox, its own tojson) are the real ones. Templates that fail ar
 it is kept as "message". The chat templates below are written for these tests, in the manner of
 published ones.
 
-Usage: python3 make_template_goldens.py CASES_DIR OUTPUT, with CASES_DIR = tests/text/cases
+Usage: python3 make_template_goldens.py CASES_DIR OUT_DIR, with CASES_DIR = tests/text/cases and
+OUT_DIR = tests/text
 Needs: transformers, jinja2.
 """
 import json
@@ -45,20 +46,30 @@ def constructs(path):
 
 
 def chats(cases_dir):
+    """Rows of the chat templates: the file, the place of the conversation, and what comes of them."""
     conversations = json.loads((cases_dir / "conversations.json").read_text())
     for path in sorted(cases_dir.glob("*.jinja")):
-        source = path.read_text()
-        for variables in conversations:
-            yield source, variables
+        for index, variables in enumerate(conversations):
+            row = golden(path.read_text(), variables)
+            del row["template"], row["variables"]
+            yield {"file": path.name, "conversation": index, **row}
+
+
+def write(path, rows):
+    with path.open("w") as out:
+        for row in rows:
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def main():
     cases_dir, output = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
-    sources = list(constructs(cases_dir / "constructs.txt")) + list(chats(cases_dir))
-    with output.open("w") as out:
-        for source, variables in sources:
-            out.write(json.dumps(golden(source, variables), ensure_ascii=False) + "\n")
-    print(len(sources), "cases")
+    write(output / "templates.jsonl",
+          [golden(source, variables) for source, variables in constructs(cases_dir / "constructs.txt")])
+    rows = list(chats(cases_dir))
+    write(output / "chats.jsonl", rows)
+    for name in sorted({row["file"] for row in rows}):
+        mine = [row for row in rows if row["file"] == name]
+        print(name, len(mine), "rows,", sum("expected" in row for row in mine), "rendered")
 
 
 if __name__ == "__main__":

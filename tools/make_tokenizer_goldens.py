@@ -3,12 +3,15 @@
 text that this script makes up, and hostile strings with the ids and texts that Hugging Face
 `tokenizers` (0.23) gives for them; rows without a text are random ids and what they decode to.
 
-    python3 tools/make_tokenizer_goldens.py [OUT_DIR]
+    python3 tools/make_tokenizer_goldens.py [OUT_DIR [KIND...]]
 """
+import contextlib
+import io
 import json
 import pathlib
 import random
 import sys
+import tempfile
 import unicodedata
 
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers,
@@ -259,6 +262,180 @@ def characters():
     return tokenizer
 
 
+def bert():
+    """Uncased BERT: everything of its family, with token types of pairs."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.train_from_iterator(corpus(), trainers.WordPieceTrainer(
+        vocab_size=VOCAB_SIZE, show_progress=False,
+        special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]))
+    tokenizer.add_tokens(ADDED)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    return tokenizer
+
+
+def bert_cased():
+    """Cased BERT with short words and another prefix."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=12,
+                                           continuing_subword_prefix="@"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece(prefix="@", cleanup=False)
+    tokenizer.train_from_iterator(corpus(), trainers.WordPieceTrainer(
+        vocab_size=900, show_progress=False, continuing_subword_prefix="@",
+        special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]"]))
+
+    def change(document):
+        document["model"]["max_input_chars_per_word"] = 12
+        document["model"]["continuing_subword_prefix"] = "@"
+    tokenizer = edit(tokenizer, change)
+    tokenizer.add_tokens(ADDED)
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return tokenizer
+
+
+RULES = {"ﬁ": "fi", "ﬀ": "ff", "½": "1⁄2", "²": "2", "Ⅷ": "VIII", "㍿": "株式会社", "ﷺ": "صلى",
+         "e\u0301": "é", "a\u0301": "á", "a\u0301\u0323": "ạ́", "\u212a": "K", "\u212b": "\u00c5",
+         "\t": " ", "\n": " ", "\r": " ", "\u3000": " ", "\xa0": " ", "\u2003": " ", "\u200b": " ",
+         "\u2028": " ", "\ufeff": " ", "\x07": "", "\x7f": "", "\u00ad": "", "ß": "ss", "İ": "i̇",
+         "A": "a", "É": "é", "...": "…", "ll": "ľ", "👍🏽": "+1", "👍": "up", "한": "han",
+         "\u1112\u1161": "하", "１": "1", "ｱ": "ア", "ｶﾞ": "ガ", "ｶ": "カ", "\x85": " ", "—": "-"}
+
+
+@contextlib.contextmanager
+def rules_file():
+    """Rules of normalization for SentencePiece, of our own, because its nmt_nfkc has 300 KB compiled.
+    They are of each sort: one to many, many to one, prefixes of each other, deletions."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = pathlib.Path(folder, "rules.tsv")
+        source.write_text("".join(
+            " ".join(f"{ord(c):X}" for c in left) + "\t" + " ".join(f"{ord(c):X}" for c in right) + "\n"
+            for left, right in RULES.items()))
+        yield str(source)
+
+
+def compiled_rules():
+    """The character map that SentencePiece makes of the rules."""
+    import sentencepiece
+    model = io.BytesIO()
+    with rules_file() as source:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(corpus()), model_writer=model, vocab_size=300, minloglevel=2,
+            normalization_rule_tsv=source, hard_vocab_limit=False)
+    return dict(proto_fields(dict(proto_fields(model.getvalue()))[3]))[2]
+
+
+def proto_fields(data):
+    """The fields of a protocol buffer message: number and value, in their order."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(data):
+        key = varint()
+        kind = key & 7
+        if kind == 0:
+            yield key >> 3, varint()
+            continue
+        size = {1: 8, 5: 4}.get(kind) or varint()
+        yield key >> 3, data[at:at + size]
+        at += size
+
+
+def train_unigram(tokenizer, special, unk="<unk>"):
+    tokenizer.train_from_iterator(corpus(), trainers.UnigramTrainer(
+        vocab_size=VOCAB_SIZE, show_progress=False, unk_token=unk, special_tokens=special))
+    return tokenizer
+
+
+def t5():
+    """T5: Unigram behind a compiled character map and Metaspace."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    train_unigram(tokenizer, ["<pad>", "</s>", "<unk>"])
+    tokenizer.normalizer = normalizers.Sequence([
+        normalizers.Precompiled(compiled_rules()), normalizers.Strip(left=False, right=True),
+        normalizers.Replace(Regex(" {2,}"), "▁")])
+    tokenizer.add_tokens(ADDED)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
+    return tokenizer
+
+
+def xlm_roberta():
+    """XLM-RoBERTa: white space split off before Metaspace, pairs as RoBERTa has them."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    tokenizer.decoder = decoders.Metaspace()
+    train_unigram(tokenizer, ["<s>", "<pad>", "</s>", "<unk>"])
+    tokenizer.normalizer = normalizers.Precompiled(compiled_rules())
+    tokenizer.add_tokens(ADDED)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)])
+    return tokenizer
+
+
+def unigram_bytes():
+    """Unigram with bytes for unknown characters, whole texts as one piece."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    train_unigram(tokenizer, ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)])
+
+    def change(document):
+        document["model"]["byte_fallback"] = True
+        document["pre_tokenizer"]["split"] = False
+        document["added_tokens"] = document["added_tokens"][:3]
+        document["decoder"] = {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+            {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}
+    tokenizer = edit(tokenizer, change)
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.add_tokens(ADDED)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 1))
+    return tokenizer
+
+
+def words():
+    """Whole words, decoded without a decoder."""
+    tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.NFC()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.train_from_iterator(corpus(), trainers.WordLevelTrainer(
+        vocab_size=VOCAB_SIZE, show_progress=False, special_tokens=["<unk>"]))
+    tokenizer.add_tokens(ADDED)
+    return tokenizer
+
+
+def suffixed():
+    """BPE whose tokens say where words end, as the first GPT has it."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.BPEDecoder()
+    tokenizer.train_from_iterator(corpus(), trainers.BpeTrainer(
+        vocab_size=VOCAB_SIZE, show_progress=False, special_tokens=["<unk>"],
+        end_of_word_suffix="</w>"))
+    tokenizer.add_tokens(ADDED)
+    return tokenizer
+
+
 def id_lists(size):
     """Random ids, half of them from the start of the vocabulary, where single bytes are."""
     rng = random.Random(11)
@@ -266,7 +443,9 @@ def id_lists(size):
             for row in range(DECODE_COUNT)]
 
 
-KINDS = [gpt2, llama3, qwen2, o200k, spm, metaspace, split, characters]
+KINDS = [gpt2, llama3, qwen2, o200k, spm, metaspace, split, characters, bert, bert_cased, t5,
+         xlm_roberta, unigram_bytes, words, suffixed]
+PAIR_COUNT = 60
 
 
 def write(folder, tokenizer):
@@ -290,6 +469,13 @@ def write(folder, tokenizer):
         skipped = tokenizer.decode(ids, skip_special_tokens=True)
         rows.append(json.dumps({"ids": ids, "decoded": decoded, "skipped": skipped},
                                ensure_ascii=False, separators=(",", ":")))
+    rng = random.Random(12)
+    texts = strings()
+    for _ in range(PAIR_COUNT if tokenizer.post_processor is not None else 0):
+        first, second = rng.choice(texts), rng.choice(texts)
+        pair = tokenizer.encode(first, second)
+        rows.append(json.dumps({"pair": [first, second], "ids": pair.ids, "types": pair.type_ids},
+                               ensure_ascii=False, separators=(",", ":")))
     (folder / "cases.jsonl").write_text("\n".join(rows) + "\n")
 
 
@@ -297,6 +483,8 @@ def main():
     root = pathlib.Path(__file__).resolve().parent.parent / "tests/text"
     out = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else root
     for kind in KINDS:
+        if len(sys.argv) > 2 and kind.__name__ not in sys.argv[2:]:
+            continue
         write(out / kind.__name__, kind())
 
 

@@ -24,7 +24,7 @@ HEADER = """\
 namespace inferneo::text {{
 namespace {{
 
-// Each entry starts a run of code points of one class: first code point << 13 | bits of CharClass.
+// Each entry starts a run of code points of one class: first code point << 15 | bits of CharClass.
 // Why unformatted: columns of one width would make it half as long again.
 // clang-format off
 constexpr std::uint64_t kRuns[] = {{
@@ -68,6 +68,13 @@ def accents():
     return {c for c in CODE_POINTS if strip.normalize_str(chr(c)) == ""}
 
 
+def dropped_by_bert(**step):
+    """Code points that one step of BertNormalizer drops."""
+    off = dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=False)
+    normalizer = normalizers.BertNormalizer(**{**off, **step})
+    return {c for c in CODE_POINTS if normalizer.normalize_str(chr(c)) == ""}
+
+
 def undecomposed():
     """Code points whose decomposition is newer than the library's table."""
     form = normalizers.NFKD()
@@ -78,12 +85,13 @@ def undecomposed():
 def main():
     sets = [matched_by(pattern) for pattern in CATEGORIES]
     sets += [isolated_by(pre_tokenizers.Digits(individual_digits=True)), word_characters(),
-             isolated_by(pre_tokenizers.Punctuation("isolated")), accents(), undecomposed()]
+             isolated_by(pre_tokenizers.Punctuation("isolated")), accents(), undecomposed(),
+             dropped_by_bert(clean_text=True), dropped_by_bert(strip_accents=True)]
     runs, last = [], None
     for code_point in range(0x110000):
         bits = sum(1 << i for i, members in enumerate(sets) if code_point in members)
         if bits != last:
-            runs.append(f"0x{code_point << 13 | bits:x}")
+            runs.append(f"0x{code_point << 15 | bits:x}")
             last = bits
     rows, line = [], "   "
     for run in runs:

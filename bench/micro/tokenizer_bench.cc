@@ -50,6 +50,25 @@ void encode(benchmark::State& state) {
 }
 BENCHMARK(encode);
 
+// The first text that a tokenizer sees: no word is known yet.
+void encode_cold(benchmark::State& state) {
+  std::vector<TokenId> ids;
+  for (auto _ : state) {
+    state.PauseTiming();
+    auto fresh = Tokenizer::load(model_dir()).value();
+    ids.clear();
+    ids.reserve(text().size());
+    state.ResumeTiming();
+    fresh->encode(text(), {}, ids);
+    benchmark::DoNotOptimize(ids.data());
+    state.PauseTiming();
+    fresh.reset();
+    state.ResumeTiming();
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * text().size()));
+}
+BENCHMARK(encode_cold);
+
 void decode(benchmark::State& state) {
   const std::vector<TokenId> ids = tokenizer().encode(text());
   for (auto _ : state) benchmark::DoNotOptimize(tokenizer().decode(ids, true).data());

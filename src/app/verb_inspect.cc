@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -75,8 +76,16 @@ Json memory_json(const runtime::ModelInfo& info) {
   json["weight_packed_bytes"] = info.memory.weight_packed_bytes;
   json["packed_from"] = packed_from_name(info.packed_from);
   json["packed_in_ms"] = info.packed_in.count();
-  json["kv_bytes_per_token"] = info.memory.kv_block_bytes / block_tokens;
-  json["kv_bytes_of_full_context"] = info.memory.kv_block_bytes * blocks;
+  // Layers with a window keep the blocks of their last tokens alone.
+  const std::int32_t reach = info.memory.kv_window_reach;
+  const auto window_blocks =
+      static_cast<std::uint64_t>(info.memory.kv_window_blocks_for(limits::kKvBlockSizeTokens));
+  json["kv_bytes_per_token"] =
+      (info.memory.kv_block_bytes + info.memory.kv_window_block_bytes) / block_tokens;
+  json["kv_bytes_of_full_context"] =
+      info.memory.kv_block_bytes * blocks +
+      info.memory.kv_window_block_bytes * std::min(blocks, window_blocks);
+  json["kv_window_tokens"] = reach > 0 ? reach + 1 : 0;
   json["workspace_bytes_per_token"] = info.memory.workspace_bytes_per_token;
   return json;
 }

@@ -285,6 +285,16 @@ void serve_until_stopped(ServingHost& serving,
   std::_Exit(kExitOk);
 }
 
+// Why a function of its own: whoever keeps the list keeps its models in memory.
+void greet(ServingHost& serving, const std::string& url, Duration start_time) {
+  const auto models = serving.manager().list();
+  const std::size_t registered = serving.manager().versions().size();
+  const std::size_t waiting = registered - std::min(registered, models.size());
+  const int threads = serving.host().device().thread_count();
+  std::fputs(banner(url, models, waiting, threads, start_time).c_str(), stdout);
+  std::fflush(stdout);
+}
+
 Result<int> serve(const ServeFlags& flags, const Config& config) {
   const TimePoint started = std::chrono::steady_clock::now();
   const std::string catalog = choose_catalog(config, !config.models.empty(), false);
@@ -332,13 +342,7 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
   }
   storage.start(gate);
   const std::string url = base_url(config.host, server->port());
-  const auto models = host.manager().list();
-  const Duration start_time = std::chrono::steady_clock::now() - started;
-  const std::size_t registered = host.manager().versions().size();
-  const std::size_t waiting = registered - std::min(registered, models.size());
-  std::fputs(banner(url, models, waiting, host.device().thread_count(), start_time).c_str(),
-             stdout);
-  std::fflush(stdout);
+  greet(*serving, url, std::chrono::steady_clock::now() - started);
   log::info("serve", str("ready on ", url));
   serve_until_stopped(*serving, storage, *server, signals, config);
   return kExitOk;

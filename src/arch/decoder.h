@@ -54,10 +54,11 @@ struct MoePlan {
   bool has_router_bias = false;
   // How experts are stored.
   enum class Form : std::uint8_t {
-    kSeparate,            // a matrix each
-    kStacked,             // one tensor for all experts. Shape: [experts][out][in]
-    kFusedStacked,        // gates and ups in one, gates first. Shape: [experts][2 ffn][hidden]
-    kInterleavedColumns,  // gates and ups take turns. Shape: [experts][hidden][2 ffn]
+    kSeparate,      // a matrix each
+    kStacked,       // one tensor for all experts. Shape: [experts][out][in]
+    kFusedStacked,  // gates and ups in one, gates first. Shape: [experts][2 ffn][hidden]
+    // Gates and ups take turns. Shape: [experts][hidden][2 ffn], of MXFP4 [experts][2 ffn][hidden]
+    kInterleaved,
   };
   Form form = Form::kSeparate;
   bool has_bias = false;

@@ -59,7 +59,7 @@ ProgramBuilder::ExpertWeights DecoderLayer::take_expert(std::int64_t expert) {
             take(base + "down", hidden, moe.ffn, moe.has_bias)};
   }
   if (form == MoePlan::Form::kFusedStacked) return take_fused_expert(expert);
-  if (form == MoePlan::Form::kInterleavedColumns) return take_interleaved_expert(expert);
+  if (form == MoePlan::Form::kInterleaved) return take_interleaved_expert(expert);
   const auto part = [&](const char* name, std::int64_t out, std::int64_t in) {
     const std::string base = role(str("experts.", name));
     const TensorView& stack = weights_.take(base + ".weight", {moe.expert_count, out, in});
@@ -91,31 +91,65 @@ ProgramBuilder::ExpertWeights DecoderLayer::take_fused_expert(std::int64_t exper
   return {take_rows(whole, 0, moe.ffn), take_rows(whole, moe.ffn, moe.ffn), output};
 }
 
+// Rows of gate and up take turns, as MXFP4 checkpoints hold them. Shape: [experts][out][in]
+ProgramBuilder::ExpertWeights DecoderLayer::take_interleaved_rows(std::int64_t expert) {
+  const MoePlan& moe = *plan_.moe;
+  const std::int64_t hidden = plan_.hidden;
+  const std::int64_t both = 2 * moe.ffn;
+  const TensorView& fused =
+      weights_.take_matrices(role("experts.gate_up"), {moe.expert_count, both, hidden});
+  const TensorView& down =
+      weights_.take_matrices(role("experts.down"), {moe.expert_count, hidden, moe.ffn});
+  if (!weights_.status().ok()) return {};
+  const auto turn = [&](std::int64_t first) {
+    Weight weight;
+    const TensorView whole = one_of(fused, expert, {both, hidden});
+    weight.matrix = {slice(whole, first * hidden, {moe.ffn, hidden}), 2 * hidden, 1};
+    return weight;
+  };
+  Weight output;
+  output.matrix.view = one_of(down, expert, {hidden, moe.ffn});
+  return {turn(0), turn(1), output};
+}
+
 // Matrices stored as [in][out], in which the columns of gate and up take turns.
-ProgramBuilder::ExpertWeights DecoderLayer::take_interleaved_expert(std::int64_t expert) {
+ProgramBuilder::ExpertWeights DecoderLayer::take_interleaved_columns(std::int64_t expert) {
   const MoePlan& moe = *plan_.moe;
   const std::int64_t hidden = plan_.hidden;
   const std::int64_t both = 2 * moe.ffn;
   const TensorView& fused =
       weights_.take(role("experts.gate_up"), {moe.expert_count, hidden, both});
-  const TensorView& fused_bias =
-      weights_.take(role("experts.gate_up_bias"), {moe.expert_count, both});
   const TensorView& down = weights_.take(role("experts.down"), {moe.expert_count, moe.ffn, hidden});
-  const TensorView& down_bias =
-      weights_.take(role("experts.down_bias"), {moe.expert_count, hidden});
   if (!weights_.status().ok()) return {};
   const auto turn = [&](std::int64_t first) {
     Weight weight;
     weight.matrix = {
         slice(one_of(fused, expert, {hidden, both}), first, {moe.ffn, hidden}), 2, both};
-    weight.bias_slice = slice(one_of(fused_bias, expert, {both}), first, {moe.ffn});
-    weight.bias_stride = 2;
     return weight;
   };
   Weight output;
   output.matrix = {one_of(down, expert, {hidden, moe.ffn}), 1, hidden};
-  output.bias_slice = one_of(down_bias, expert, {hidden});
   return {turn(0), turn(1), output};
+}
+
+ProgramBuilder::ExpertWeights DecoderLayer::take_interleaved_expert(std::int64_t expert) {
+  const MoePlan& moe = *plan_.moe;
+  const std::int64_t both = 2 * moe.ffn;
+  const TensorView* stored = weights_.find(role("experts.gate_up"));
+  const bool in_rows = stored != nullptr && stored->dtype == tensor::DType::kMxfp4Apart;
+  ProgramBuilder::ExpertWeights weights =
+      in_rows ? take_interleaved_rows(expert) : take_interleaved_columns(expert);
+  const TensorView& fused_bias =
+      weights_.take(role("experts.gate_up_bias"), {moe.expert_count, both});
+  const TensorView& down_bias =
+      weights_.take(role("experts.down_bias"), {moe.expert_count, plan_.hidden});
+  if (!weights_.status().ok()) return {};
+  const TensorView biases = one_of(fused_bias, expert, {both});
+  weights.gate.bias_slice = slice(biases, 0, {moe.ffn});
+  weights.up.bias_slice = slice(biases, 1, {moe.ffn});
+  weights.gate.bias_stride = weights.up.bias_stride = 2;
+  weights.down.bias_slice = one_of(down_bias, expert, {plan_.hidden});
+  return weights;
 }
 
 void DecoderLayer::add_shared(ValueId out, ValueId in) {

@@ -14,11 +14,12 @@ using graph::ValueId;
 using tensor::TensorView;
 
 TensorView slice(const TensorView& view, std::int64_t offset, const tensor::Shape& shape) {
-  TensorView part{view.dtype, shape, view.data};
+  TensorView part{view.dtype, shape, view.data, view.scales};
   const std::int64_t blocks = offset / tensor::dtype_block_elements(view.dtype);
   // Why: a model may be built without its bytes.
   if (view.data != nullptr) {
     part.data += static_cast<std::size_t>(blocks) * tensor::dtype_block_size(view.dtype);
+    if (view.scales != nullptr) part.scales += blocks;
   }
   return part;
 }
@@ -208,7 +209,8 @@ graph::AttentionStyle DecoderLayer::style() {
   style.soft_cap = plan_.attention_soft_cap;
   style.slopes = plan_.slopes;
   if (plan_.is_bidirectional) style.reach_after = graph::kUnlimitedReach;
-  if (here_.window > 0) {
+  // Why not where it is as long as the context: such a layer sees all.
+  if (here_.window > 0 && here_.window < plan_.context_tokens_max) {
     const auto reach =
         static_cast<std::int32_t>(std::min<std::int64_t>(here_.window - 1, graph::kUnlimitedReach));
     style.reach_before = reach;

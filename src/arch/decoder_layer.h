@@ -73,6 +73,8 @@ class DecoderLayer {
   graph::ProgramBuilder::ExpertWeights take_expert(std::int64_t expert);
   graph::ProgramBuilder::ExpertWeights take_fused_expert(std::int64_t expert);
   graph::ProgramBuilder::ExpertWeights take_interleaved_expert(std::int64_t expert);
+  graph::ProgramBuilder::ExpertWeights take_interleaved_rows(std::int64_t expert);
+  graph::ProgramBuilder::ExpertWeights take_interleaved_columns(std::int64_t expert);
   void add_shared(ValueId out, ValueId in);
 
   const DecoderPlan& plan_;

@@ -33,7 +33,7 @@ Result<BuiltModel> build_gpt_oss(const formats::ModelMeta& meta,
   plan.has_sinks = true;
   plan_windows(meta, 128, all_but_every(meta, 2), plan);
   RETURN_IF_ERROR(plan_mixtral_experts(meta, plan));
-  plan.moe->form = MoePlan::Form::kInterleavedColumns;
+  plan.moe->form = MoePlan::Form::kInterleaved;
   plan.moe->has_router_bias = plan.moe->has_bias = true;
   plan.moe->clamp = 7;
   plan.names = kNames;

@@ -363,10 +363,14 @@ INSTANTIATE_TEST_SUITE_P(Models,
 TEST(Mistral, has_its_window_by_default_or_as_the_file_says) {
   ModelMeta meta = small_meta();
   meta.architecture = "MistralForCausalLM";
+  meta.context_tokens_max = 4097;
   const auto reaches_of = [&] {
     return reaches(find_arch(meta).value()->build(meta, small_weights(), {}).value().program);
   };
   EXPECT_THAT(reaches_of(), testing::ElementsAre(4095, 4095));
+  // A window as long as the context is none.
+  meta.context_tokens_max = 4096;
+  EXPECT_THAT(reaches_of(), testing::Each(graph::kUnlimitedReach));
   meta.sliding_window = 0;
   EXPECT_THAT(reaches_of(), testing::Each(graph::kUnlimitedReach));
   meta.sliding_window = 1;

@@ -121,7 +121,9 @@ void WeightReader::fail(Status status) {
   if (status_.ok()) status_ = std::move(status);
 }
 
-const tensor::TensorView& WeightReader::take(std::string_view asked, const tensor::Shape& shape) {
+const tensor::TensorView& WeightReader::take(std::string_view asked,
+                                             const tensor::Shape& shape,
+                                             bool may_be_apart) {
   const std::string name = name_in_file(asked);
   const tensor::TensorView* view = weights_.find(name);
   if (view == nullptr) {
@@ -141,7 +143,8 @@ const tensor::TensorView& WeightReader::take(std::string_view asked, const tenso
     return kNoWeight;
   }
   const bool matrix = shape.rank() >= 2;
-  if (!is_supported(view->dtype, matrix)) {
+  const tensor::DType dtype = may_be_apart ? tensor::dtype_of_blocks(view->dtype) : view->dtype;
+  if (!is_supported(dtype, matrix)) {
     fail(unsupported(str("tensor \"",
                          name,
                          "\" has the element type ",

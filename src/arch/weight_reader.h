@@ -38,7 +38,13 @@ class WeightReader {
   }
   // A view of no elements when the weight is missing or wrong. Failures of finish(): corrupt_data
   // with the name, wanted and found shape; unsupported (element type).
-  const tensor::TensorView& take(std::string_view role, const tensor::Shape& shape);
+  const tensor::TensorView& take(std::string_view role, const tensor::Shape& shape) {
+    return take(role, shape, /*may_be_apart=*/false);
+  }
+  // The same for what becomes a MatrixSource alone: its scales may lie in a tensor of their own.
+  const tensor::TensorView& take_matrices(std::string_view role, const tensor::Shape& shape) {
+    return take(role, shape, /*may_be_apart=*/true);
+  }
   // Passes over weights that programs of the past stored and that are not needed; each `*` stands
   // for a number.
   void ignore(std::string_view pattern);
@@ -49,6 +55,9 @@ class WeightReader {
   Status finish();
 
  private:
+  const tensor::TensorView& take(std::string_view role,
+                                 const tensor::Shape& shape,
+                                 bool may_be_apart);
   [[nodiscard]] std::string name_in_file(std::string_view role) const;
   [[nodiscard]] std::string spelled_as_today(std::string_view role) const;
   [[nodiscard]] std::string with_prefix_of_file(std::string name) const;

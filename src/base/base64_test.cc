@@ -25,5 +25,20 @@ TEST(Base64, agrees_with_the_vectors_of_the_rfc) {
   EXPECT_EQ(encode("\xff\xfe\xfd"), "//79");
 }
 
+TEST(Base64, decodes_what_it_encoded) {
+  std::string bytes;
+  for (int i = 0; i < 300; ++i) {
+    EXPECT_EQ(decode_base64(encode(bytes)), bytes);
+    bytes += static_cast<char>(i * 37);
+  }
+}
+
+TEST(Base64, refuses_what_is_not_base64) {
+  for (const char* text :
+       {"Z", "Zg", "Zg=", "Z===", "Zg=v", "Zm9v=", "Zm 9", "Zm9-", "====", "Zg==Zg=="}) {
+    EXPECT_EQ(decode_base64(text), std::nullopt) << text;
+  }
+}
+
 }  // namespace
 }  // namespace inferneo

@@ -41,6 +41,20 @@ Status check_options(const EngineOptions& options, const runtime::ModelInfo& mod
   RETURN_IF_ERROR(at_least_one(options.running_sequence_count_max, "running_sequence_count_max"));
   RETURN_IF_ERROR(at_least_one(options.step_token_count_max, "step_token_count_max"));
   RETURN_IF_ERROR(at_least_one(options.waiting_request_count_max, "waiting_request_count_max"));
+  if (model.memory.kv_window_block_bytes > 0) {
+    const std::int32_t count =
+        options.kv_window_block_count > 0 ? options.kv_window_block_count : options.kv_block_count;
+    const std::int32_t least = model.memory.kv_window_blocks_for(limits::kKvBlockSizeTokens);
+    if (count < least) {
+      return invalid_argument(str("kv_window_block_count must be at least ",
+                                  least,
+                                  " for a window of ",
+                                  model.memory.kv_window_reach + 1,
+                                  " tokens, not ",
+                                  count))
+          .with_where("kv_window_block_count");
+    }
+  }
   if (options.context_tokens_max < 0) {
     return invalid_argument("context_tokens_max must not be negative")
         .with_where("context_tokens_max");
@@ -62,6 +76,7 @@ Status check_options(const EngineOptions& options, const runtime::ModelInfo& mod
 CoreOptions core_options(const EngineOptions& options, const runtime::ModelInfo& model) {
   CoreOptions core;
   core.kv_block_count = options.kv_block_count;
+  core.kv_window_block_count = options.kv_window_block_count;
   core.running_sequence_count_max = options.running_sequence_count_max;
   core.step_token_count_max = options.step_token_count_max;
   core.waiting_request_count_max = options.waiting_request_count_max;

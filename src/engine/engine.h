@@ -21,6 +21,7 @@ namespace inferneo::engine {
 struct EngineOptions {
   std::string name;  // of the model, for thread names and logs
   std::int32_t kv_block_count = 0;
+  std::int32_t kv_window_block_count = 0;  // of layers with a window; 0: as many as of the others
   std::int32_t running_sequence_count_max = limits::kRunningSequenceCountMax;
   std::int32_t step_token_count_max = limits::kStepTokenCountMax;
   std::int32_t waiting_request_count_max = limits::kWaitingRequestCountMax;

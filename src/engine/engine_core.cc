@@ -31,6 +31,12 @@ std::int32_t token_count_max(const ActiveRequest& request) {
   return request.prompt_count() + request.request.sampling.max_tokens;
 }
 
+kv::WindowOptions window_options(const CoreOptions& options, const runtime::ModelInfo& model) {
+  if (model.memory.kv_window_block_bytes == 0) return {};
+  const std::int32_t count = options.kv_window_block_count;
+  return {count > 0 ? count : options.kv_block_count, model.memory.kv_window_reach};
+}
+
 std::int32_t blocks_max(const ActiveRequest& request) {
   return kv::KvCache::blocks_for(token_count_max(request));
 }
@@ -55,7 +61,8 @@ runtime::RunnerOptions EngineCore::runner_options(const CoreOptions& options) {
   return {options.kv_block_count,
           options.step_token_count_max,
           options.running_sequence_count_max,
-          options.running_sequence_count_max + options.prompt_row_count_max};
+          options.running_sequence_count_max + options.prompt_row_count_max,
+          options.kv_window_block_count};
 }
 
 EngineCore::EngineCore(const CoreOptions& options,
@@ -68,7 +75,10 @@ EngineCore::EngineCore(const CoreOptions& options,
       runner_(runner),
       clock_(clock),
       metrics_(metrics),
-      cache_(options.kv_block_count, options.prefix_cache, options.entropy),
+      cache_(options.kv_block_count,
+             options.prefix_cache,
+             options.entropy,
+             window_options(options, model)),
       pacer_(options.step_time_target),
       scheduler_(scheduler_options(options), cache_, pacer_),
       batch_(runner_options(options)),
@@ -78,8 +88,10 @@ EngineCore::EngineCore(const CoreOptions& options,
                     static_cast<std::size_t>(options.running_sequence_count_max));
   // A step without ends, as in steady decoding, has one event a row.
   events_.reserve(static_cast<std::size_t>(runner_options(options).logit_row_count_max));
-  metrics_.kv_blocks.set(options.kv_block_count);
-  metrics_.kv_bytes.set(static_cast<double>(model.memory.kv_block_bytes) * options.kv_block_count);
+  metrics_.kv_blocks.set(measured_pool().total());
+  metrics_.kv_bytes.set(static_cast<double>(model.memory.kv_block_bytes) * options.kv_block_count +
+                        static_cast<double>(model.memory.kv_window_block_bytes) *
+                            cache_.window_pool().total());
 }
 
 void EngineCore::add(ActiveRequest& request) {
@@ -525,8 +537,15 @@ void EngineCore::end(ActiveRequest& request, FinishReason reason, Status status)
   events_.push_back(event);
 }
 
+// The blocks that gauges count: those of whole sequences, or of windows where no others cost
+// anything.
+const kv::BlockPool& EngineCore::measured_pool() const {
+  return model_.memory.kv_block_bytes > 0 || !cache_.has_window() ? cache_.pool()
+                                                                  : cache_.window_pool();
+}
+
 void EngineCore::update_gauges() {
-  const kv::BlockPool& pool = cache_.pool();
+  const kv::BlockPool& pool = measured_pool();
   metrics_.requests_running.set(static_cast<double>(scheduler_.running().size()));
   metrics_.requests_waiting.set(static_cast<double>(scheduler_.waiting().size()));
   metrics_.kv_blocks_used.set(pool.used());

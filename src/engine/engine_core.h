@@ -38,6 +38,9 @@ struct CoreOptions {
   // Rows of prompt tokens in one step besides one a sequence.
   std::int32_t prompt_row_count_max = kPromptRowCountMax;
   bool whole_sequences = false;  // see VectorInfo::bidirectional
+  // Blocks of layers with a window (kv/kv_cache.h); 0: as many as of the others. At least
+  // kv::window_blocks_for(reach, 16) of them.
+  std::int32_t kv_window_block_count = 0;
 };
 
 class EngineCore {
@@ -100,6 +103,7 @@ class EngineCore {
   void measure_pace(Sequence& sequence, TimePoint now);
   void publish_pace(Sequence& sequence, TimePoint now);
   void publish_tokens();
+  [[nodiscard]] const kv::BlockPool& measured_pool() const;
   void update_gauges();
   [[nodiscard]] sample::Sampler make_sampler(const ActiveRequest& request, std::int32_t choice);
   [[nodiscard]] std::uint64_t next_entropy();

@@ -37,6 +37,14 @@ Scheduler::Scheduler(const SchedulerOptions& options, kv::KvCache& cache, const 
   admitted_.reserve(running);
   // Preempted sequences wait beside the requests that were never admitted.
   waiting_.reserve(running + static_cast<std::size_t>(options.waiting_request_count_max));
+  window_chunk_max_ = options.step_token_count_max;
+  if (cache.has_window()) {
+    const std::int32_t least =
+        kv::window_blocks_for(cache.window_reach(), limits::kKvBlockSizeTokens);
+    const std::int32_t more = cache.window_pool().total() - least;
+    CHECK(more >= 0);
+    window_chunk_max_ = std::min(window_chunk_max_, (more + 1) * limits::kKvBlockSizeTokens);
+  }
 }
 
 void Scheduler::enqueue(Sequence& sequence) {
@@ -116,13 +124,29 @@ std::int32_t Scheduler::paced_token_count() const {
 void Scheduler::schedule_chunk(Sequence& sequence) {
   const std::int32_t count = chunk_size(sequence);
   if (count <= 0) return;
-  while (!cache_.extend(sequence.table, sequence.computed + count)) {
+  cache_.retire(sequence.table, sequence.computed, /*all=*/false);
+  while (!make_room(sequence, sequence.computed + count)) {
     const bool itself = running_.back() == &sequence;
     preempt_last();
     if (itself) return;
   }
   sequence.scheduled = count;
   charge(sequence, count);
+}
+
+bool Scheduler::make_room(Sequence& sequence, std::int32_t token_count) {
+  if (!cache_.extend(sequence.table, token_count)) return false;
+  return cache_.extend_window(sequence.table, token_count) ||
+         (retire_all() && cache_.extend_window(sequence.table, token_count));
+}
+
+// Window blocks that are kept only because they may still enter the index.
+bool Scheduler::retire_all() {
+  bool any = false;
+  for (Sequence* sequence : running_) {
+    any = cache_.retire(sequence->table, sequence->computed, /*all=*/true) || any;
+  }
+  return any;
 }
 
 // Takes `count` tokens of the sequence from the budgets of the step, or gives them back when it is
@@ -168,7 +192,7 @@ bool Scheduler::admit(Sequence& sequence) {
 // Adopts what the prefix cache has and takes blocks for all other known tokens. One more block than
 // these must be there, so that the first decode step does not preempt at once.
 bool Scheduler::find_blocks(Sequence& sequence) {
-  if (blocked_ == &sequence && cache_.pool().available() <= blocked_available_) return false;
+  if (is_blocked(sequence)) return false;
   const std::int32_t count = sequence.token_count();
   if (!scores_prompt(sequence)) {
     sequence.computed = cache_.match(sequence.table, sequence.tokens, blocks_to_share(sequence));
@@ -176,17 +200,34 @@ bool Scheduler::find_blocks(Sequence& sequence) {
   const std::int32_t at_most = kv::KvCache::blocks_for(sequence.request->computed_count_max());
   const std::int32_t needed = std::min(kv::KvCache::blocks_for(count) + 1, at_most) -
                               static_cast<std::int32_t>(sequence.table.blocks.size());
-  while (needed > cache_.pool().available()) {
+  while (needed > cache_.pool().available() || !find_window(sequence)) {
     if (preempt_for(sequence)) continue;
     cache_.release(sequence.table);
     sequence.computed = 0;
     blocked_ = &sequence;
     blocked_available_ = cache_.pool().available();
+    blocked_window_available_ = cache_.window_pool().available();
     return false;
   }
   blocked_ = nullptr;
   CHECK(cache_.extend(sequence.table, count));
   return true;
+}
+
+bool Scheduler::is_blocked(const Sequence& sequence) const {
+  return blocked_ == &sequence && cache_.pool().available() <= blocked_available_ &&
+         cache_.window_pool().available() <= blocked_window_available_;
+}
+
+// Whether there are window blocks for its first step. They are taken step by step.
+bool Scheduler::find_window(Sequence& sequence) {
+  if (!cache_.has_window()) return true;
+  const std::int32_t pending =
+      std::min({sequence.pending(), window_chunk_max_, std::max(token_budget_, 1)});
+  const std::int32_t needed = kv::KvCache::blocks_for(sequence.computed + pending) -
+                              static_cast<std::int32_t>(sequence.table.window_blocks.size());
+  return needed <= cache_.window_pool().available() ||
+         (retire_all() && needed <= cache_.window_pool().available());
 }
 
 // Whether one before it in order is computing blocks that it can share once they are in the index.
@@ -233,7 +274,8 @@ void Scheduler::preempt_last() {
 
 std::int32_t Scheduler::chunk_size(const Sequence& sequence) const {
   if (decodes(sequence)) return std::min(1, token_budget_);
-  const std::int32_t count = std::min({sequence.pending(), token_budget_, prompt_token_budget_});
+  const std::int32_t count =
+      std::min({sequence.pending(), token_budget_, prompt_token_budget_, window_chunk_max_});
   if (options_.whole_sequences) return count == sequence.pending() ? count : 0;
   const ActiveRequest& request = *sequence.request;
   if (prompt_rows_of(sequence, count) <= prompt_row_budget_) return count;

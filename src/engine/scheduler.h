@@ -62,6 +62,10 @@ class Scheduler {
   void admit_waiting();
   bool admit(Sequence& sequence);
   bool find_blocks(Sequence& sequence);
+  [[nodiscard]] bool is_blocked(const Sequence& sequence) const;
+  bool find_window(Sequence& sequence);
+  bool make_room(Sequence& sequence, std::int32_t token_count);
+  bool retire_all();
   [[nodiscard]] bool waits_for_prefix(const Sequence& sequence) const;
   bool preempt_for(const Sequence& sequence);
   void preempt_last();
@@ -88,6 +92,8 @@ class Scheduler {
   // there are more.
   const Sequence* blocked_ = nullptr;
   std::int32_t blocked_available_ = 0;
+  std::int32_t blocked_window_available_ = 0;
+  std::int32_t window_chunk_max_ = 0;  // tokens of one step that the window pool can hold
 };
 
 }  // namespace inferneo::engine

@@ -10,7 +10,7 @@ namespace {
 // where reading the weights alone takes longer than the target, prompts would crawl at the fewest
 // tokens; so they have a third of the time, and streams keep two thirds of their speed.
 constexpr double kSlowdown = 1.5;
-// While more prompts wait than streams run, a step may be longer in that proportion, up to this.
+// While several prompts wait, or more than streams run, a step may be longer, up to this.
 // Why: a delay counts once for each who is delayed; the bound keeps every gap short to the eye.
 constexpr double kQueueFactorMax = 3;
 // Weight of a new duration. Why a quarter: follows a prompt whose attention gets dearer with its
@@ -45,9 +45,11 @@ std::int32_t whole_tiles(std::int32_t stream_count, std::int32_t count) {
 StepPacer::StepPacer(Duration step_time_target) : target_seconds_(to_seconds(step_time_target)) {}
 
 Duration StepPacer::limit(std::int32_t stream_count, std::int32_t prompt_count) const {
-  const double waiting = static_cast<double>(prompt_count) / std::max(stream_count, 1);
+  const double waiting = std::max(static_cast<double>(prompt_count) / std::max(stream_count, 1),
+                                  (prompt_count + 1) / 2.0);
   const double base = base_seconds_.value_or(0);
-  const double target = std::max(target_seconds_, std::min(base * kPacedSlowdown, to_seconds(kPacedStepTime)));
+  const double target =
+      std::max(target_seconds_, std::min(base * kPacedSlowdown, to_seconds(kPacedStepTime)));
   const double seconds =
       std::max(target * std::clamp(waiting, 1.0, kQueueFactorMax), base * kSlowdown);
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));

@@ -88,10 +88,11 @@ TEST(StepPacer, a_model_slower_than_the_target_gives_prompts_a_third_of_the_time
   EXPECT_EQ(machine.last_count, 76);
 }
 
-TEST(StepPacer, many_prompts_beside_few_streams_get_longer_steps) {
+TEST(StepPacer, several_prompts_get_longer_steps) {
   const StepPacer pacer(milliseconds(40));
   EXPECT_EQ(pacer.limit(4, 1), milliseconds(40));
-  EXPECT_EQ(pacer.limit(4, 8), milliseconds(80));
+  EXPECT_EQ(pacer.limit(4, 2), milliseconds(60));
+  EXPECT_EQ(pacer.limit(4, 8), milliseconds(120));
   EXPECT_EQ(pacer.limit(1, 15), milliseconds(120));
 }
 

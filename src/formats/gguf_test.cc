@@ -183,7 +183,8 @@ TEST(Gguf, reads_every_tensor_type_that_it_names) {
       {6, DType::kQ5_0},   {7, DType::kQ5_1},   {8, DType::kQ8_0},  {10, DType::kQ2_K},
       {11, DType::kQ3_K},  {12, DType::kQ4_K},  {13, DType::kQ5_K}, {14, DType::kQ6_K},
       {20, DType::kIq4Nl}, {23, DType::kIq4Xs}, {24, DType::kI8},   {25, DType::kI16},
-      {26, DType::kI32},   {27, DType::kI64},   {28, DType::kF64},  {30, DType::kBf16}};
+      {26, DType::kI32},   {27, DType::kI64},   {28, DType::kF64},  {30, DType::kBf16},
+      {39, DType::kMxfp4}};
   for (const auto& [number, dtype] : types) {
     const auto parsed = parse(padded(header(1, 0) + tensor("t", {256}, number, 0), 256 * 8));
     ASSERT_TRUE(parsed) << parsed.error().to_string();
@@ -198,7 +199,7 @@ TEST(Gguf, an_unsupported_tensor_type_names_itself_the_tensor_and_what_is_suppor
   EXPECT_EQ(parsed.error().message(),
             "tensor \"blk.0.w\" (described at byte 24) has the element type IQ2_XXS (type 16); "
             "supported types are F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, "
-            "Q6_K, IQ4_NL, IQ4_XS, I8, I16, I32, I64, F64, BF16");
+            "Q6_K, IQ4_NL, IQ4_XS, I8, I16, I32, I64, F64, BF16, MXFP4");
   EXPECT_THAT(parsed.error().hint(), HasSubstr("quantise"));
 }
 

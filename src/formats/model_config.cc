@@ -156,6 +156,21 @@ class Members {
   std::string prefix_;
 };
 
+Status read_quantization(const json& quantization, ModelMeta& meta) {
+  std::string method = "of an unnamed method";
+  if (quantization.is_object() && quantization.contains("quant_method")) {
+    if (quantization["quant_method"] == "mxfp4") {
+      meta.quantization = "mxfp4";
+      return ok_status();
+    }
+    method = printable(quantization["quant_method"].dump());
+  }
+  return unsupported(str("quantization_config: weights quantized by ",
+                         method,
+                         " are not supported; the supported types are f32, f16, bf16 and mxfp4"))
+      .with_where("quantization_config");
+}
+
 Status read_names(const Members& config, ModelMeta& meta) {
   RETURN_IF_ERROR(config.read("model_type", meta.model_type));
   if (const json* list = config.find("architectures")) {
@@ -166,14 +181,7 @@ Status read_names(const Members& config, ModelMeta& meta) {
   }
   meta.has_own_code = config.find("auto_map") != nullptr;
   if (const json* quantization = config.find("quantization_config")) {
-    std::string method = "of an unnamed method";
-    if (quantization->is_object() && quantization->contains("quant_method")) {
-      method = printable((*quantization)["quant_method"].dump());
-    }
-    return unsupported(str("quantization_config: weights quantized by ",
-                           method,
-                           " are not supported; the supported types are f32, f16 and bf16"))
-        .with_where("quantization_config");
+    return read_quantization(*quantization, meta);
   }
   return ok_status();
 }

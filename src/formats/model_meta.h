@@ -124,6 +124,7 @@ struct ModelMeta {
   std::string architecture;       // class name ("LlamaForCausalLM"), may be empty
   std::string model_type;         // "llama", may be empty
   std::string gguf_architecture;  // general.architecture; empty when it is no GGUF file
+  std::string quantization;       // of a checkpoint's matrices: "mxfp4", or empty
   bool has_own_code = false;      // auto_map: names code, which is never run
 
   std::int64_t vocab_size = 0;

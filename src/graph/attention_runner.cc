@@ -62,7 +62,9 @@ Status AttentionRunner::allocate(const StepLimits& limits) {
       AnonymousMemory::allocate(
           static_cast<std::size_t>(scratch_stride_ * device_.thread_count()) * sizeof(float),
           "scratch memory of the workers"));
-  ASSIGN_OR_RETURN(cache_, KvCache::allocate(program_, limits.kv_block_count));
+  const std::int32_t window_blocks =
+      limits.kv_window_block_count > 0 ? limits.kv_window_block_count : limits.kv_block_count;
+  ASSIGN_OR_RETURN(cache_, KvCache::allocate(program_, limits.kv_block_count, window_blocks));
 
   // Room for the ranges of two single rows that see the whole cache, all heads: a thousandth of
   // the cache. A tile whose partials do not fit is not split.
@@ -196,7 +198,7 @@ void AttentionRunner::run_item(const AttentionOp& op,
   args.v_cache = cache_.values(op.layer);
   args.k_scales = cache_.key_scales(op.layer);
   args.v_scales = cache_.value_scales(op.layer);
-  args.blocks = slice.blocks;
+  args.blocks = slice.blocks_of(cache_.has_window(op.layer));
   args.out = out + slice.token_begin * width;
   args.q_stride = width;
   args.out_stride = width;

@@ -32,6 +32,8 @@ class AttentionRunner {
   // Cuts the attention of a step. The step must live until its last attend().
   void plan(const Step& step) noexcept;
 
+  [[nodiscard]] bool has_window(std::int32_t layer) const { return cache_.has_window(layer); }
+
   // As KvCache::store. Thread: any worker.
   void store(std::int32_t layer,
              KvCache::Plane plane,

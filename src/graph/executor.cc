@@ -1,6 +1,7 @@
 #include "graph/executor.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -188,12 +189,13 @@ class Executor::Impl {
 
   // About the current step. Sized at creation.
   const Step* step_ = nullptr;
-  std::span<const float> hidden_;          // rows of the last step
-  std::size_t op_ = 0;                     // index of the operation in progress
-  std::vector<std::int32_t> positions_;    // Shape: [tokens]
-  std::vector<std::int32_t> segments_;     // Shape: [tokens]; 0 or 1
-  std::vector<std::uint32_t> row_blocks_;  // Shape: [tokens]; block that holds the row's key
-  std::vector<Rotation> rotations_;        // by rope
+  std::span<const float> hidden_;        // rows of the last step
+  std::size_t op_ = 0;                   // index of the operation in progress
+  std::vector<std::int32_t> positions_;  // Shape: [tokens]
+  std::vector<std::int32_t> segments_;   // Shape: [tokens]; 0 or 1
+  // Block that holds the row's key, in layers without and with a window. Shape: [tokens]
+  std::array<std::vector<std::uint32_t>, 2> row_blocks_;
+  std::vector<Rotation> rotations_;  // by rope
 };
 
 Status Executor::Impl::allocate(const StepLimits& limits) {
@@ -229,7 +231,7 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
   const auto tokens = static_cast<std::size_t>(limits.token_count_max);
   positions_.resize(tokens);
   segments_.resize(tokens);
-  row_blocks_.resize(tokens);
+  for (std::vector<std::uint32_t>& blocks : row_blocks_) blocks.resize(tokens);
   for (const Rope& rope : program_.ropes) {
     const std::size_t pairs = rope.inverse_frequencies.size();
     rotations_.push_back({static_cast<std::int64_t>(pairs),
@@ -269,7 +271,9 @@ void Executor::Impl::place_rows() noexcept {
       const std::int32_t position = slice.context_before + i;
       positions_[row] = position;
       segments_[row] = position >= slice.second_begin ? 1 : 0;
-      row_blocks_[row] = slice.blocks[position / kBlockSize];
+      for (const bool has_window : {false, true}) {
+        row_blocks_[has_window ? 1 : 0][row] = slice.blocks_of(has_window)[position / kBlockSize];
+      }
     }
   }
 }
@@ -463,7 +467,8 @@ void Executor::Impl::finish_heads(const StoreKvOp& op,
       if (op.rope != kNone) rotate(op.rope, row, first, head_end - head_begin);
     }
     if (id == op.q) continue;
-    const std::int64_t block = row_blocks_[static_cast<std::size_t>(row)];
+    const auto& blocks = row_blocks_[attention_.has_window(op.layer) ? 1 : 0];
+    const std::int64_t block = blocks[static_cast<std::size_t>(row)];
     const std::int64_t slot = positions_[static_cast<std::size_t>(row)] % kBlockSize;
     const KvCache::Plane plane = id == op.k ? KvCache::Plane::kKeys : KvCache::Plane::kValues;
     attention_.store(op.layer, plane, {block, slot}, head_begin, head_end, heads);

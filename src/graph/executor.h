@@ -25,8 +25,14 @@ struct SequenceSlice {
   std::int32_t token_count = 0;
   std::int32_t context_before = 0;        // position of its first token
   const std::uint32_t* blocks = nullptr;  // block i holds positions [i * 16, (i + 1) * 16)
+  // The same of layers with a window; null: `blocks`. Any block may stand where no token sees one.
+  const std::uint32_t* window_blocks = nullptr;
   // Position of the first token of the second segment.
   std::int32_t second_begin = std::numeric_limits<std::int32_t>::max();
+
+  [[nodiscard]] const std::uint32_t* blocks_of(bool has_window) const {
+    return has_window && window_blocks != nullptr ? window_blocks : blocks;
+  }
 };
 
 struct Step {
@@ -41,6 +47,7 @@ struct StepLimits {
   std::int32_t sequence_count_max = 0;
   std::int32_t logit_row_count_max = 0;  // those of hidden states included
   std::int32_t kv_block_count = 0;
+  std::int32_t kv_window_block_count = 0;  // of layers with a window; 0: as many as of the others
 };
 
 class Executor {

@@ -40,34 +40,52 @@ bool is_kv_type(DType dtype) {
          dtype == DType::kI8;
 }
 
-Result<KvCache> KvCache::allocate(const Program& program, std::int64_t block_count) {
-  const std::uint64_t block_size = kv_block_size(program);
-  const auto count = static_cast<std::uint64_t>(block_count);
-  if (block_count < 1 || count > std::numeric_limits<std::int64_t>::max() / block_size) {
+Result<KvCache> KvCache::allocate(const Program& program,
+                                  std::int64_t block_count,
+                                  std::int64_t window_block_count) {
+  const AttentionShape& shape = program.attention;
+  const KvWindows windows = kv_windows(program);
+  const std::uint64_t block_size = kv_layer_block_size(program);
+  const auto most =
+      static_cast<std::int64_t>(std::numeric_limits<std::int64_t>::max() / (2 * block_size) /
+                                static_cast<std::uint64_t>(shape.layers));
+  for (const std::int64_t count : {block_count, window_block_count}) {
+    if (count >= 1 && count <= most) continue;
     return resource_exhausted(str("a key/value cache of ",
-                                  block_count,
+                                  count,
                                   " blocks of ",
                                   block_size,
-                                  " bytes cannot be addressed"));
+                                  " bytes in each of ",
+                                  shape.layers,
+                                  " layers cannot be addressed"));
   }
-  const AttentionShape& shape = program.attention;
   KvCache cache;
   cache.dtype_ = program.arithmetic.kv;
   cache.kv_heads_ = shape.kv_heads;
   cache.head_dim_ = shape.head_dim;
   cache.planes_ = shape.is_latent ? 1 : 2;
-  const auto rows = static_cast<std::size_t>(block_count * shape.kv_heads) *
-                    static_cast<std::size_t>(limits::kKvBlockSizeTokens);
-  cache.plane_size_ =
-      rows * static_cast<std::size_t>(shape.head_dim) * tensor::dtype_size(cache.dtype_);
-  if (cache.dtype_ == DType::kI8) cache.scales_size_ = rows * sizeof(float);
-  CHECK(cache.planes_ * static_cast<std::size_t>(shape.layers) * cache.plane_stride() ==
-        count * block_size);
-  ASSIGN_OR_RETURN(
-      cache.memory_,
-      AnonymousMemory::allocate(
-          count * block_size,
-          str("the key/value cache (", block_count, " blocks of ", block_size, " bytes)")));
+  for (const bool has_window : {false, true}) {
+    const auto rows = static_cast<std::size_t>(has_window ? window_block_count : block_count) *
+                      static_cast<std::size_t>(shape.kv_heads * limits::kKvBlockSizeTokens);
+    Pool& pool = cache.pools_[has_window ? 1 : 0];
+    pool.plane_size =
+        rows * static_cast<std::size_t>(shape.head_dim) * tensor::dtype_size(cache.dtype_);
+    if (cache.dtype_ == DType::kI8) pool.scales_size = rows * sizeof(float);
+  }
+  std::size_t size = 0;
+  for (const bool has_window : windows.layers) {
+    cache.layers_.push_back({has_window, size});
+    size += cache.planes_ * cache.pools_[has_window ? 1 : 0].stride();
+  }
+  ASSIGN_OR_RETURN(cache.memory_,
+                   AnonymousMemory::allocate(size,
+                                             str("the key/value cache (",
+                                                 block_count,
+                                                 " blocks, ",
+                                                 window_block_count,
+                                                 " in layers with a window, of ",
+                                                 block_size,
+                                                 " bytes a layer)")));
   return cache;
 }
 

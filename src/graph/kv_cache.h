@@ -1,12 +1,14 @@
-// The bytes of the paged key/value cache of one runner. For each layer the keys of all blocks, then
-// their values; within a block [kv_head][slot][head_dim], as the attention kernels read it. int8
-// elements have a scale for each row, held apart as [block][kv_head][slot]. Of a latent cache the
-// keys are the values, too.
+// The bytes of the paged key/value cache of one runner. For each layer the keys of all blocks of
+// its pool (layers with a window have another than those without), then their values; within a
+// block [kv_head][slot][head_dim], as the attention kernels read it. int8 elements have a scale for
+// each row, held apart as [block][kv_head][slot]. Of a latent cache the keys are the values, too.
 // Thread: one engine thread and the workers of its device. Ownership: owns the memory.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "base/anonymous_memory.h"
 #include "base/result.h"
@@ -21,17 +23,24 @@ bool is_kv_type(tensor::DType dtype);
 class KvCache {
  public:
   // Failures: resource_exhausted with the numbers.
-  static Result<KvCache> allocate(const Program& program, std::int64_t block_count);
+  static Result<KvCache> allocate(const Program& program,
+                                  std::int64_t block_count,
+                                  std::int64_t window_block_count);
 
+  [[nodiscard]] bool has_window(std::int32_t layer) const { return at(layer).has_window; }
   [[nodiscard]] std::byte* keys(std::int32_t layer) const {
-    return memory_.data() + static_cast<std::size_t>(layer) * planes_ * plane_stride();
+    return memory_.data() + at(layer).offset;
   }
   [[nodiscard]] std::byte* values(std::int32_t layer) const {
-    return keys(layer) + (planes_ - 1) * plane_stride();
+    return keys(layer) + (planes_ - 1) * pool_of(layer).stride();
   }
   // Null but for int8.
-  [[nodiscard]] float* key_scales(std::int32_t layer) const { return scales_of(keys(layer)); }
-  [[nodiscard]] float* value_scales(std::int32_t layer) const { return scales_of(values(layer)); }
+  [[nodiscard]] float* key_scales(std::int32_t layer) const {
+    return scales_of(layer, keys(layer));
+  }
+  [[nodiscard]] float* value_scales(std::int32_t layer) const {
+    return scales_of(layer, values(layer));
+  }
 
   enum class Plane : std::uint8_t { kKeys, kValues };
   struct Slot {
@@ -49,18 +58,34 @@ class KvCache {
              const float* heads) const noexcept;
 
  private:
-  [[nodiscard]] std::size_t plane_stride() const { return plane_size_ + scales_size_; }
-  [[nodiscard]] float* scales_of(std::byte* plane) const {
-    return scales_size_ == 0 ? nullptr : reinterpret_cast<float*>(plane + plane_size_);
+  // Of a layer: all keys, or all values, and their scales.
+  struct Pool {
+    std::size_t plane_size = 0;
+    std::size_t scales_size = 0;
+    [[nodiscard]] std::size_t stride() const { return plane_size + scales_size; }
+  };
+  struct Layer {
+    bool has_window = false;
+    std::size_t offset = 0;
+  };
+  [[nodiscard]] const Layer& at(std::int32_t layer) const {
+    return layers_[static_cast<std::size_t>(layer)];
+  }
+  [[nodiscard]] const Pool& pool_of(std::int32_t layer) const {
+    return pools_[has_window(layer) ? 1 : 0];
+  }
+  [[nodiscard]] float* scales_of(std::int32_t layer, std::byte* plane) const {
+    const Pool& pool = pool_of(layer);
+    return pool.scales_size == 0 ? nullptr : reinterpret_cast<float*>(plane + pool.plane_size);
   }
 
   AnonymousMemory memory_;
   tensor::DType dtype_ = tensor::DType::kF32;
   std::int64_t kv_heads_ = 0;
   std::int64_t head_dim_ = 0;
-  std::size_t planes_ = 2;       // of a layer: keys and values, or what is both
-  std::size_t plane_size_ = 0;   // all keys, or all values, of a layer
-  std::size_t scales_size_ = 0;  // scales of a plane
+  std::size_t planes_ = 2;     // of a layer: keys and values, or what is both
+  std::array<Pool, 2> pools_;  // without and with a window
+  std::vector<Layer> layers_;
 };
 
 }  // namespace inferneo::graph

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <optional>
 
+#include "tensor/quant/mxfp4.h"
 #include "tensor/quant/quant_format.h"
 
 namespace inferneo::graph {
@@ -34,7 +35,7 @@ std::int64_t panel_count(const TensorView& view) {
 std::optional<MatrixFormat> format_of(DType dtype) {
   if (dtype == DType::kF16) return MatrixFormat{.kind = MatrixFormat::Kind::kF16};
   if (dtype == DType::kBf16) return MatrixFormat{.kind = MatrixFormat::Kind::kBf16};
-  const QuantFormat* quant = tensor::find_quant_format(dtype);
+  const QuantFormat* quant = tensor::find_quant_format(tensor::dtype_of_blocks(dtype));
   if (quant == nullptr) return std::nullopt;
   return MatrixFormat{.kind = MatrixFormat::Kind::kCodes,
                       .bits = static_cast<std::int8_t>(quant->bits),
@@ -58,11 +59,30 @@ MatrixPlan plan_matrix(const MatrixSource& source, bool packed, const kernels::K
   return plan;
 }
 
-const std::byte* row_of(const MatrixSource& source, std::int64_t row) {
+// Blocks of the tensor before a row.
+std::int64_t blocks_before(const MatrixSource& source, std::int64_t row) {
   const TensorView& view = source.view;
   const std::int64_t stride = source.is_plain() ? view.shape[1] : source.row_stride;
-  const std::int64_t blocks = row * stride / tensor::dtype_block_elements(view.dtype);
-  return view.data + static_cast<std::size_t>(blocks) * tensor::dtype_block_size(view.dtype);
+  return row * stride / tensor::dtype_block_elements(view.dtype);
+}
+
+const std::byte* row_of(const MatrixSource& source, std::int64_t row) {
+  const TensorView& view = source.view;
+  return view.data + static_cast<std::size_t>(blocks_before(source, row)) *
+                         tensor::dtype_block_size(view.dtype);
+}
+
+// The blocks of a row in the layout of their QuantFormat. Scratch: bytes of such a row, where the
+// scales lie apart.
+const std::byte* whole_blocks(const MatrixSource& source,
+                              std::int64_t row,
+                              std::byte* scratch) noexcept {
+  if (source.view.dtype != DType::kMxfp4Apart) return row_of(source, row);
+  tensor::join_mxfp4(row_of(source, row),
+                     source.view.scales + blocks_before(source, row),
+                     source.view.shape[1] / tensor::kMxfp4Elements,
+                     scratch);
+  return scratch;
 }
 
 bool has_whole_rows(const MatrixSource& source) {
@@ -79,21 +99,24 @@ void gather_row(const MatrixSource& source, std::int64_t row, std::byte* out) no
   }
 }
 
-// Writes a row as f32. Scratch: bytes of a row, where its columns lie apart.
+// Writes a row as f32. Scratch: bytes of a row, where its columns or its scales lie apart.
 void read_row(const MatrixSource& source,
               std::int64_t row,
               std::byte* scratch,
               float* out) noexcept {
-  const std::byte* bytes = row_of(source, row);
-  if (!has_whole_rows(source)) {
+  const std::byte* bytes = scratch;
+  if (has_whole_rows(source)) {
+    bytes = whole_blocks(source, row, scratch);
+  } else {
     gather_row(source, row, scratch);
-    bytes = scratch;
   }
-  tensor::dequantize_row(source.view.dtype, bytes, source.view.shape[1], out);
+  const DType dtype = tensor::dtype_of_blocks(source.view.dtype);
+  tensor::dequantize_row(dtype, bytes, source.view.shape[1], out);
 }
 
 // Codes, scales and minimums of a panel's rows, or its halves where the file does not align them.
-// Bound: scales and minimums of groups of 16 take half of a byte for each code.
+// Bound: scales and minimums of groups of 16 take half of a byte for each code; with those of 32,
+// the blocks of a row, of at most 5 bits for each code, fit besides.
 std::size_t scratch_size(std::int64_t k) {
   return round_up(static_cast<std::size_t>(kPanelOutputs * k) * 2, std::size_t{kAlignment});
 }
@@ -109,10 +132,12 @@ kernels::PanelSource unpack_codes(const MatrixSource& matrix,
   auto* scales = reinterpret_cast<float*>(scratch);
   float* mins = scales + kPanelOutputs * groups;
   auto* codes = reinterpret_cast<std::int8_t*>(mins + kPanelOutputs * groups);
-  const QuantFormat* quant = tensor::find_quant_format(view.dtype);
+  auto* blocks = reinterpret_cast<std::byte*>(codes + kPanelOutputs * k);
+  const QuantFormat* quant = tensor::find_quant_format(tensor::dtype_of_blocks(view.dtype));
   for (std::int64_t i = 0; i < row_count; ++i) {
-    quant->unpack(
-        row_of(matrix, first_row + i), k, {codes + i * k, scales + i * groups, mins + i * groups});
+    quant->unpack(whole_blocks(matrix, first_row + i, blocks),
+                  k,
+                  {codes + i * k, scales + i * groups, mins + i * groups});
   }
   kernels::PanelSource source;
   source.codes = codes;

@@ -95,12 +95,29 @@ MemoryLayout plan_memory(const Program& program,
   return layout;
 }
 
-std::uint64_t kv_block_size(const Program& program) {
+std::int64_t KvWindows::layer_count() const {
+  return std::count(layers.begin(), layers.end(), true);
+}
+
+KvWindows kv_windows(const Program& program) {
+  KvWindows windows;
+  windows.layers.resize(static_cast<std::size_t>(program.attention.layers));
+  if (program.attention.is_bidirectional) return windows;
+  for (const Op& op : program.ops) {
+    const auto* attention = std::get_if<AttentionOp>(&op);
+    if (attention == nullptr || attention->reach_before >= kUnlimitedReach) continue;
+    windows.layers[static_cast<std::size_t>(attention->layer)] = true;
+    windows.reach = std::max(windows.reach, attention->reach_before);
+  }
+  return windows;
+}
+
+std::uint64_t kv_layer_block_size(const Program& program) {
   const AttentionShape& shape = program.attention;
   const tensor::DType kv = program.arithmetic.kv;
   const std::int64_t planes = shape.is_latent ? 1 : 2;
-  const auto rows = static_cast<std::uint64_t>(shape.layers * planes * shape.kv_heads *
-                                               limits::kKvBlockSizeTokens);
+  const auto rows =
+      static_cast<std::uint64_t>(planes * shape.kv_heads * limits::kKvBlockSizeTokens);
   const std::size_t scale_size = kv == tensor::DType::kI8 ? sizeof(float) : 0;
   return rows * (static_cast<std::uint64_t>(shape.head_dim) * tensor::dtype_size(kv) + scale_size);
 }

@@ -26,6 +26,12 @@ bool is_matrix(const TensorView& view) {
          view.shape[1] % tensor::dtype_block_elements(view.dtype) == 0;
 }
 
+// Of a matrix whose scales may lie apart, what its rows hold.
+TensorView with_blocks(TensorView view) {
+  view.dtype = tensor::dtype_of_blocks(view.dtype);
+  return view;
+}
+
 template <typename F>
 struct ValueVisitor {
   F& f;
@@ -72,6 +78,11 @@ std::span<const std::byte> MatrixSource::bytes() const {
           tensor::dtype_block_elements(view.dtype) +
       1;
   return {view.data, static_cast<std::size_t>(blocks) * tensor::dtype_block_size(view.dtype)};
+}
+
+std::span<const std::byte> MatrixSource::scale_bytes() const {
+  if (view.scales == nullptr) return {};
+  return {view.scales, bytes().size() / tensor::dtype_block_size(view.dtype)};
 }
 
 std::int64_t ConstantSource::element_count() const {
@@ -183,7 +194,7 @@ ValueId ProgramBuilder::rms_norm(ValueId in, const TensorView& weight, float eps
 
 LinearPart ProgramBuilder::add_matrix(std::int64_t in_width, const Weight& weight) {
   const MatrixSource& matrix = weight.matrix;
-  expect(is_matrix(matrix.view), "matrix");
+  expect(is_matrix(with_blocks(matrix.view)), "matrix");
   expect(matrix.view.shape[1] == in_width, "matrix width");
   expect(matrix.is_plain() || !tensor::is_quantized(matrix.view.dtype) || matrix.column_stride == 1,
          "matrix strides");

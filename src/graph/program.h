@@ -82,6 +82,8 @@ struct MatrixSource {
   [[nodiscard]] bool is_plain() const { return row_stride == 0; }
   // From the first to the last element.
   [[nodiscard]] std::span<const std::byte> bytes() const;
+  // The same of scales that lie apart; empty where there are none.
+  [[nodiscard]] std::span<const std::byte> scale_bytes() const;
 };
 
 // A small vector that kernels read as f32 (norm weights, biases): the parts one after the other,
@@ -107,8 +109,18 @@ struct Program {
   ValueId hidden = kNone;
 };
 
-// Bytes of keys and values of one block of limits::kKvBlockSizeTokens tokens, all layers.
-std::uint64_t kv_block_size(const Program& program);
+// Which layers see a window of keys alone: their blocks are of a pool of their own, of which a
+// sequence needs those of its last tokens. A program whose sequences are computed in one step has
+// none, for it keeps nothing.
+struct KvWindows {
+  std::vector<bool> layers;  // Shape: [layers]
+  std::int32_t reach = 0;    // keys that a token sees before its own, where most are seen
+  [[nodiscard]] std::int64_t layer_count() const;
+};
+KvWindows kv_windows(const Program& program);
+
+// Bytes of keys and values of one block of limits::kKvBlockSizeTokens tokens in one layer.
+std::uint64_t kv_layer_block_size(const Program& program);
 
 // Builds a Program and checks shapes and types on the way. The first failure is kept and returned
 // by finish(), so that an architecture reads as the list of its operations.

@@ -87,12 +87,14 @@ TEST(ProgramBuilder, shapes_that_do_not_fit_are_reported) {
 
 TEST(KvCache, sizes_follow_from_the_program) {
   const Program program = small_program().value();
-  EXPECT_EQ(kv_block_size(program), 2U * 2 * 2 * 16 * 8 * sizeof(float));
-  const auto cache = KvCache::allocate(program, 3).value();
+  EXPECT_EQ(kv_layer_block_size(program), 2U * 2 * 16 * 8 * sizeof(float));
+  EXPECT_EQ(kv_windows(program).layer_count(), 0);
+  const auto cache = KvCache::allocate(program, 3, 3).value();
   EXPECT_EQ(cache.values(0) - cache.keys(0), 3 * 2 * 16 * 8 * 4);
   EXPECT_EQ(cache.keys(1) - cache.values(0), 3 * 2 * 16 * 8 * 4);
-  EXPECT_EQ(KvCache::allocate(program, 0).error().code(), StatusCode::kResourceExhausted);
-  EXPECT_EQ(KvCache::allocate(program, INT64_MAX).error().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(KvCache::allocate(program, 0, 0).error().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(KvCache::allocate(program, INT64_MAX, 3).error().code(),
+            StatusCode::kResourceExhausted);
 }
 
 }  // namespace

@@ -6,7 +6,7 @@ namespace inferneo::kv {
 
 BlockPool::BlockPool(std::int32_t block_count)
     : blocks_(static_cast<std::size_t>(block_count) + 1) {
-  CHECK(block_count >= 1);
+  CHECK(block_count >= 0);
   blocks_[sentinel()].previous = sentinel();
   blocks_[sentinel()].next = sentinel();
   for (BlockId block = 0; block < sentinel(); ++block) link_before(block, sentinel());

@@ -186,5 +186,142 @@ TEST(KvCache, without_prefix_cache_nothing_stays) {
   EXPECT_EQ(cache.pool().free(), 8);
 }
 
+// Reach 31: a token sees its own block and two or three before it.
+constexpr WindowOptions kWindow{8, 31};
+
+// Computes `ids` in one step and commits them.
+std::int32_t compute(KvCache& cache, BlockTable& table, const std::vector<std::int32_t>& ids) {
+  const auto count = static_cast<std::int32_t>(ids.size());
+  const std::int32_t matched = cache.match(table, ids, (count - 1) / 16);
+  EXPECT_TRUE(cache.extend(table, count) && cache.extend_window(table, count));
+  cache.commit(table, ids, count);
+  return matched;
+}
+
+TEST(KvCacheWindow, blocks_behind_the_window_go_back_and_can_be_found_until_they_are_used_again) {
+  KvCache cache(100, true, 1, kWindow);
+  BlockTable table;
+  cache.open(table, "", 100);
+  const auto ids = tokens(16 * 6 + 1);
+  compute(cache, table, ids);
+  EXPECT_EQ(cache.window_pool().used(), 7);
+  EXPECT_TRUE(cache.retire(table, 16 * 6 + 1, false));
+  // (96 - 31) / 16 blocks that no token from 96 on sees.
+  EXPECT_EQ(table.retired_count, 4);
+  EXPECT_EQ(cache.window_pool().used(), 3);
+  EXPECT_EQ(cache.window_pool().cached(), 4);
+  EXPECT_EQ(cache.pool().used(), 7);
+  EXPECT_FALSE(cache.retire(table, 16 * 6 + 1, true));
+  EXPECT_TRUE(cache.consistent());
+
+  BlockTable other;
+  cache.open(other, "", 100);
+  EXPECT_EQ(cache.match(other, tokens(16 * 3 + 1), 3), 48);
+  EXPECT_EQ(other.retired_count, 1);
+  EXPECT_EQ(other.window_blocks[1], cache.companion(other.blocks[1]));
+  cache.close(other);
+  cache.close(table);
+  EXPECT_TRUE(cache.consistent());
+  EXPECT_EQ(cache.window_pool().used(), 0);
+}
+
+TEST(KvCacheWindow, a_hit_ends_where_a_token_finds_its_window) {
+  KvCache cache(100, true, 1, kWindow);
+  BlockTable table;
+  cache.open(table, "", 100);
+  compute(cache, table, tokens(16 * 6));
+  cache.close(table);
+  // Takes all blocks but those of the last positions, which went back last.
+  BlockTable greedy;
+  cache.open(greedy, "", 100);
+  ASSERT_TRUE(cache.extend_window(greedy, 16 * 6));
+  EXPECT_TRUE(cache.consistent());
+  BlockTable next;
+  cache.open(next, "", 100);
+  const auto longer = tokens(16 * 8);
+  // Blocks 4 and 5 are there; a token behind six blocks sees (96 - 31) / 16 = 4 and on.
+  EXPECT_EQ(cache.count_matches(next, longer, 7), 6);
+  // One behind five blocks sees block 3, which is gone.
+  EXPECT_EQ(cache.count_matches(next, longer, 5), 0);
+  EXPECT_EQ(cache.match(next, longer, 7), 96);
+  EXPECT_EQ(next.retired_count, 4);
+  EXPECT_EQ(cache.window_pool().used(), 8);
+  EXPECT_FALSE(cache.extend_window(next, 16 * 7));
+  cache.close(greedy);
+  EXPECT_TRUE(cache.extend_window(next, 16 * 7));
+  cache.close(next);
+  EXPECT_TRUE(cache.consistent());
+}
+
+TEST(KvCacheWindow, what_is_not_indexed_goes_back_only_when_asked_for) {
+  KvCache cache(100, true, 1, kWindow);
+  BlockTable table;
+  cache.open(table, "", 100);
+  ASSERT_TRUE(cache.extend(table, 16 * 6) && cache.extend_window(table, 16 * 6));
+  EXPECT_FALSE(cache.retire(table, 16 * 6, false));
+  EXPECT_TRUE(cache.retire(table, 16 * 6, true));
+  EXPECT_EQ(cache.window_pool().free(), 6);
+  // Committed later, blocks that are gone have no companion.
+  cache.commit(table, tokens(16 * 6), 16 * 6);
+  EXPECT_FALSE(cache.companion(table.blocks[3]).has_value());
+  EXPECT_TRUE(cache.companion(table.blocks[4]).has_value());
+  cache.close(table);
+  EXPECT_TRUE(cache.consistent());
+
+  KvCache plain(100, false, 1, kWindow);
+  plain.open(table, "", 100);
+  ASSERT_TRUE(plain.extend_window(table, 16 * 6));
+  EXPECT_TRUE(plain.retire(table, 16 * 6, false));
+  plain.close(table);
+}
+
+TEST(KvCacheWindow, companions_leave_the_index_with_their_owners) {
+  KvCache cache(7, true, 1, kWindow);
+  BlockTable table;
+  cache.open(table, "", 100);
+  compute(cache, table, tokens(16 * 6));
+  cache.close(table);
+  EXPECT_EQ(cache.window_pool().cached(), 6);
+  // Takes the place of all of them in the index.
+  cache.open(table, "", 100);
+  ASSERT_TRUE(cache.extend(table, 16 * 7));
+  EXPECT_EQ(cache.window_pool().cached(), 0);
+  EXPECT_EQ(cache.window_pool().free(), 8);
+  EXPECT_TRUE(cache.consistent());
+  cache.close(table);
+
+  cache.open(table, "", 100);
+  compute(cache, table, tokens(16 * 3));
+  cache.discard(table);
+  EXPECT_EQ(cache.index().size(), 0);
+  EXPECT_EQ(cache.window_pool().free(), 8);
+  EXPECT_TRUE(cache.consistent());
+  cache.close(table);
+}
+
+TEST(KvCacheWindow, equal_blocks_are_held_once_and_shared_with_choices) {
+  KvCache cache(100, true, 1, kWindow);
+  const auto ids = tokens(16 * 4);
+  BlockTable first;
+  BlockTable second;
+  cache.open(first, "", 100);
+  cache.open(second, "", 100);
+  ASSERT_TRUE(cache.extend(first, 64) && cache.extend_window(first, 64));
+  ASSERT_TRUE(cache.extend(second, 64) && cache.extend_window(second, 64));
+  EXPECT_EQ(cache.window_pool().used(), 8);
+  cache.commit(first, ids, 64);
+  cache.commit(second, ids, 64);
+  EXPECT_EQ(first.window_blocks, second.window_blocks);
+  EXPECT_EQ(cache.window_pool().used(), 4);
+
+  BlockTable choice;
+  cache.open(choice, "", 100);
+  cache.share(first, 4, choice);
+  EXPECT_EQ(choice.retired_count, 2);
+  EXPECT_EQ(cache.window_pool().reference_count(choice.window_blocks[3]), 3);
+  for (BlockTable* table : {&first, &second, &choice}) cache.close(*table);
+  EXPECT_TRUE(cache.consistent());
+}
+
 }  // namespace
 }  // namespace inferneo::kv

@@ -86,11 +86,13 @@ void Lifecycle::admit_head(TimePoint now) {
     }
     if (is_admitted) continue;
     if (is_waiting) {
+      const bool is_news = version.reason.empty();
       version.reason = str("waiting for memory: needs ",
                            format_bytes(sizes.fixed_bytes + sizes.kv_min_bytes),
                            ", ",
                            format_bytes(free_now()),
                            " are free");
+      if (is_news) note(id, "waiting", version.reason);
       return;
     }
     const Status refusal = no_room(id, sizes.fixed_bytes + sizes.kv_min_bytes);

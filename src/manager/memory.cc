@@ -27,6 +27,8 @@ constexpr double kFreeMemoryShare = 0.5;
 // a small model to serve a full batch.
 constexpr std::uint64_t kKvBytesDefaultFloor = 256ULL * 1024 * 1024;
 constexpr std::uint64_t kKvWeightRatio = 4;
+// Ids of blocks are counted in 32 bits.
+constexpr std::uint64_t kBlockCountMax = std::numeric_limits<std::int32_t>::max();
 
 // The number behind `key` in "key value" lines ("MemAvailable:  123 kB").
 std::optional<std::uint64_t> read_keyed_number(const std::string& path, std::string_view key) {
@@ -92,6 +94,56 @@ std::uint64_t multiply_saturating(std::uint64_t a, std::uint64_t b) {
 std::uint64_t blocks_of(std::int32_t tokens) {
   return (static_cast<std::uint64_t>(tokens) + limits::kKvBlockSizeTokens - 1) /
          limits::kKvBlockSizeTokens;
+}
+
+// Of layers with a window: the blocks of their pool beside `blocks` of the others. No more than a
+// full running set uses, with a step of tokens; at least what one sequence needs.
+std::uint64_t window_blocks(const runtime::MemoryPlan& plan,
+                            const KvPoolRequest& request,
+                            std::uint64_t blocks) {
+  if (plan.kv_window_block_bytes == 0) return 0;
+  const auto blocks_for = [&](std::int64_t tokens) {
+    return static_cast<std::uint64_t>(plan.kv_window_blocks_for(tokens));
+  };
+  const std::uint64_t least = blocks_for(limits::kKvBlockSizeTokens);
+  const auto sequences = static_cast<std::uint64_t>(std::max(request.sequence_count_max, 1));
+  const std::uint64_t most =
+      sequences * least + blocks_of(std::max(request.step_token_count_max, 1));
+  return std::clamp(blocks, least, most);
+}
+
+std::uint64_t kv_bytes_of(const runtime::MemoryPlan& plan,
+                          const KvPoolRequest& request,
+                          std::uint64_t blocks) {
+  return add_saturating(
+      multiply_saturating(blocks, plan.kv_block_bytes),
+      multiply_saturating(window_blocks(plan, request, blocks), plan.kv_window_block_bytes));
+}
+
+// The most blocks that fit into `bytes`, at most `block_count_max`.
+std::uint64_t blocks_within(const runtime::MemoryPlan& plan,
+                            const KvPoolRequest& request,
+                            std::uint64_t bytes,
+                            std::uint64_t block_count_max) {
+  std::uint64_t fits = 0;
+  std::uint64_t above = block_count_max + 1;
+  while (above - fits > 1) {
+    const std::uint64_t middle = fits + (above - fits) / 2;
+    (kv_bytes_of(plan, request, middle) <= bytes ? fits : above) = middle;
+  }
+  return fits;
+}
+
+// Blocks beyond which no running set can use more. Where all layers have a window, blocks cost
+// nothing but their place in the index.
+std::uint64_t usable_blocks(const runtime::MemoryPlan& plan,
+                            const KvPoolRequest& request,
+                            std::uint64_t context_blocks) {
+  constexpr std::uint64_t kFreeBlockCountMax = 1 << 17;
+  const std::uint64_t usable = multiply_saturating(
+      context_blocks, static_cast<std::uint64_t>(std::max(request.sequence_count_max, 1)));
+  if (plan.kv_block_bytes > 0) return std::min(usable, kBlockCountMax);
+  return std::min(usable, std::max(context_blocks, kFreeBlockCountMax));
 }
 
 std::int32_t tokens_useful(const KvPoolRequest& request) {
@@ -162,9 +214,9 @@ std::uint64_t available_memory_bytes(const MemorySources& sources) {
 }
 
 Status check_memory(const runtime::MemoryPlan& plan, const KvPoolRequest& request) {
-  const std::uint64_t kv_bytes = request.kv_bytes != 0
-                                     ? request.kv_bytes
-                                     : blocks_of(tokens_useful(request)) * plan.kv_block_bytes;
+  const std::uint64_t kv_bytes =
+      request.kv_bytes != 0 ? request.kv_bytes
+                            : kv_bytes_of(plan, request, blocks_of(tokens_useful(request)));
   if (needed_bytes(plan, request, kv_bytes) > request.available_bytes) {
     return too_little(plan, request, kv_bytes);
   }
@@ -173,30 +225,29 @@ Status check_memory(const runtime::MemoryPlan& plan, const KvPoolRequest& reques
 
 Result<KvPool> size_kv_pool(const runtime::MemoryPlan& plan, const KvPoolRequest& request) {
   RETURN_IF_ERROR(check_memory(plan, request));
-  if (plan.kv_block_bytes == 0 || request.context_tokens_max <= 0) {
+  if (plan.kv_block_bytes + plan.kv_window_block_bytes == 0 || request.context_tokens_max <= 0) {
     return invalid_argument("the model has no key/value cache to size");
   }
   const std::uint64_t context_blocks = blocks_of(request.context_tokens_max);
-  std::uint64_t blocks = request.kv_bytes / plan.kv_block_bytes;
-  if (request.kv_bytes == 0) {
+  const std::uint64_t usable = usable_blocks(plan, request, context_blocks);
+  std::uint64_t kv_bytes = request.kv_bytes;
+  if (kv_bytes == 0) {
     const std::uint64_t free =
         request.available_bytes - plan.weight_bytes - workspace_bytes(plan, request);
     const auto share = static_cast<std::uint64_t>(static_cast<double>(free) * kFreeMemoryShare);
     const std::uint64_t proportion =
         std::max(kKvBytesDefaultFloor, kKvWeightRatio * plan.weight_bytes);
     // One full context is worth more than the proportion; the share of free memory is a hard bound.
-    blocks = std::max(std::min(share, proportion) / plan.kv_block_bytes,
-                      std::min(context_blocks, share / plan.kv_block_bytes));
+    kv_bytes = std::max(std::min(share, proportion),
+                        std::min(kv_bytes_of(plan, request, context_blocks), share));
   }
-  const std::uint64_t usable =
-      context_blocks * static_cast<std::uint64_t>(std::max(request.sequence_count_max, 1));
-  blocks = std::min(
-      {blocks, usable, static_cast<std::uint64_t>(std::numeric_limits<std::int32_t>::max())});
+  const std::uint64_t blocks = blocks_within(plan, request, kv_bytes, usable);
   if (blocks < blocks_of(tokens_useful(request))) {
-    return too_little(plan, request, blocks_of(tokens_useful(request)) * plan.kv_block_bytes);
+    return too_little(plan, request, kv_bytes_of(plan, request, blocks_of(tokens_useful(request))));
   }
   KvPool pool;
   pool.block_count = static_cast<std::int32_t>(blocks);
+  pool.window_block_count = static_cast<std::int32_t>(window_blocks(plan, request, blocks));
   pool.context_tokens_max = static_cast<std::int32_t>(std::min(
       static_cast<std::uint64_t>(request.context_tokens_max), blocks * limits::kKvBlockSizeTokens));
   return pool;
@@ -206,16 +257,15 @@ Result<VersionSizes> size_version(const runtime::MemoryPlan& plan, const KvPoolR
   VersionSizes sizes;
   sizes.weight_bytes = plan.weight_bytes;
   sizes.fixed_bytes = add_saturating(plan.weight_bytes, workspace_bytes(plan, request));
-  const std::uint64_t block = std::max<std::uint64_t>(plan.kv_block_bytes, 1);
   KvPoolRequest known = request;
   if (known.context_tokens_max <= 0) known.context_tokens_max = plan.context_tokens_max;
   const std::uint64_t context = blocks_of(std::max(known.context_tokens_max, tokens_useful(known)));
-  const std::uint64_t usable = multiply_saturating(
-      context, static_cast<std::uint64_t>(std::max(request.sequence_count_max, 1)));
-  sizes.kv_min_bytes = multiply_saturating(blocks_of(tokens_useful(known)), block);
-  sizes.kv_max_bytes = multiply_saturating(usable, block);
+  const std::uint64_t usable = usable_blocks(plan, request, context);
+  sizes.kv_min_bytes = kv_bytes_of(plan, request, blocks_of(tokens_useful(known)));
+  sizes.kv_max_bytes = kv_bytes_of(plan, request, usable);
   if (request.kv_bytes != 0) {
-    const std::uint64_t chosen = std::min(request.kv_bytes / block * block, sizes.kv_max_bytes);
+    const std::uint64_t blocks = blocks_within(plan, request, request.kv_bytes, usable);
+    const std::uint64_t chosen = blocks == 0 ? 0 : kv_bytes_of(plan, request, blocks);
     if (chosen < sizes.kv_min_bytes) return too_little(plan, request, sizes.kv_min_bytes);
     sizes.kv_is_fixed = true;
     sizes.kv_min_bytes = sizes.kv_floor_bytes = chosen;
@@ -227,7 +277,7 @@ Result<VersionSizes> size_version(const runtime::MemoryPlan& plan, const KvPoolR
   const std::uint64_t beside =
       request.available_bytes - std::min(request.available_bytes, sizes.fixed_bytes);
   sizes.kv_floor_bytes =
-      std::max(sizes.kv_min_bytes, std::min(multiply_saturating(context, block), beside / 2));
+      std::max(sizes.kv_min_bytes, std::min(kv_bytes_of(plan, request, context), beside / 2));
   return sizes;
 }
 

@@ -31,6 +31,7 @@ struct KvPoolRequest {
 
 struct KvPool {
   std::int32_t block_count = 0;
+  std::int32_t window_block_count = 0;  // of layers with a window; 0 without such layers
   // At most what was asked for; less when the pool cannot hold one sequence of that length.
   std::int32_t context_tokens_max = 0;
 };

@@ -115,6 +115,33 @@ TEST(size_kv_pool, never_exceeds_what_the_running_set_can_use) {
   EXPECT_EQ(size_kv_pool(small_plan(), request)->block_count, 2 * 128);
 }
 
+// Layers with a window take no more than a full running set uses, and leave the rest to the others.
+TEST(size_kv_pool, windows_have_a_pool_of_their_own) {
+  runtime::MemoryPlan plan = small_plan();
+  plan.kv_block_bytes = plan.kv_window_block_bytes = 32 * 1024;
+  plan.kv_window_reach = 127;
+  KvPoolRequest request = request_of(24 * kGib);
+  request.context_tokens_max = 16 * 1024;
+  request.sequence_count_max = 2;
+  request.kv_bytes = 16 * kMib;
+  const auto pool = size_kv_pool(plan, request);
+  ASSERT_TRUE(pool.has_value());
+  // Eleven for each sequence, and those of a step.
+  EXPECT_EQ(pool->window_block_count, 2 * 11 + 32);
+  EXPECT_EQ(pool->block_count, 512 - 54);
+  EXPECT_EQ(pool->context_tokens_max, (512 - 54) * 16);
+  // A pool that is smaller than that has as many of both.
+  request.kv_bytes = 2 * kMib;
+  EXPECT_EQ(size_kv_pool(plan, request)->block_count, 32);
+  EXPECT_EQ(size_kv_pool(plan, request)->window_block_count, 32);
+  // Where all layers have a window, a whole context fits into little.
+  plan.kv_block_bytes = 0;
+  const auto windows = size_kv_pool(plan, request);
+  ASSERT_TRUE(windows.has_value());
+  EXPECT_EQ(windows->context_tokens_max, 16 * 1024);
+  EXPECT_EQ(windows->window_block_count, 54);
+}
+
 TEST(size_kv_pool, leaves_half_of_free_memory) {
   const auto pool = size_kv_pool(small_plan(), request_of(115 * kMib));
   ASSERT_TRUE(pool.has_value());

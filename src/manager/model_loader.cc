@@ -23,10 +23,14 @@ KvPoolRequest pool_request(const ModelOptions& options, std::uint64_t available_
 
 void publish_sizes(observe::ModelMetrics& metrics,
                    const runtime::MemoryPlan& memory,
-                   std::int32_t block_count) {
+                   const KvPool& pool) {
   using Cache = observe::ModelMetrics::cache_config_label;
   metrics.weight_bytes.set(static_cast<double>(memory.weight_bytes));
-  metrics.kv_bytes.set(static_cast<double>(memory.kv_block_bytes) * block_count);
+  // As the engine counts them: blocks that cost memory.
+  const std::int32_t block_count =
+      memory.kv_block_bytes > 0 ? pool.block_count : pool.window_block_count;
+  metrics.kv_bytes.set(static_cast<double>(memory.kv_block_bytes) * pool.block_count +
+                       static_cast<double>(memory.kv_window_block_bytes) * pool.window_block_count);
   metrics.kv_blocks.set(block_count);
   metrics.cache_config[static_cast<std::size_t>(Cache::block_size)].set(limits::kKvBlockSizeTokens);
   metrics.cache_config[static_cast<std::size_t>(Cache::num_gpu_blocks)].set(block_count);
@@ -180,9 +184,10 @@ Result<std::unique_ptr<ServedModel>> ModelLoader::load(LoadJob job) const {
   engine::EngineOptions engine_options = job.options.engine;
   engine_options.name = served->name;
   engine_options.kv_block_count = pool.block_count;
+  engine_options.kv_window_block_count = pool.window_block_count;
   engine_options.context_tokens_max = pool.context_tokens_max;
   served->context_tokens_max = pool.context_tokens_max;
-  publish_sizes(*served->metrics, info.memory, pool.block_count);
+  publish_sizes(*served->metrics, info.memory, pool);
   ASSIGN_OR_RETURN(served->engine,
                    engine::Engine::create(
                        served->model, served->tokenizer, engine_options, clock_, *served->metrics));

@@ -40,7 +40,12 @@ FakeModel::FakeModel(const FakeModelOptions& options) : options_(options) {
   info_.vectors.hidden_size = options_.hidden_size;
   info_.vectors.bidirectional = options.bidirectional;
   info_.generates = !options.bidirectional;
-  info_.memory.kv_block_bytes = kBlockSize * 2 * sizeof(std::int32_t);
+  constexpr std::uint64_t kBlockBytes = kBlockSize * 2 * sizeof(std::int32_t);
+  if (!options.all_windows) info_.memory.kv_block_bytes = kBlockBytes;
+  if (options.window_reach > 0) {
+    info_.memory.kv_window_block_bytes = kBlockBytes;
+    info_.memory.kv_window_reach = options.window_reach;
+  }
 }
 
 Result<std::unique_ptr<GenerativeRunner>> FakeModel::make_runner(
@@ -52,13 +57,22 @@ std::unique_ptr<FakeRunner> FakeModel::make_fake_runner(const RunnerOptions& opt
   return std::make_unique<FakeRunner>(*this, options);
 }
 
+FakeModel::State FakeModel::initial_state() const { return {mix(options_.seed), false}; }
+
+FakeModel::State FakeModel::after(const State& state, TokenId token) const {
+  return {mix(state.bits ^ static_cast<std::uint32_t>(token)),
+          state.poisoned || token == options_.poison_token_id};
+}
+
 void FakeModel::logits_after(std::span<const TokenId> tokens, std::span<float> out) const {
-  std::uint64_t state = mix(options_.seed);
-  bool poisoned = false;
-  for (const TokenId token : tokens) {
-    state = mix(state ^ static_cast<std::uint32_t>(token));
-    poisoned |= token == options_.poison_token_id;
-  }
+  State state = initial_state();
+  for (const TokenId token : tokens) state = after(state, token);
+  logits_of(state, out);
+}
+
+void FakeModel::logits_of(const State& of, std::span<float> out) const {
+  const std::uint64_t state = of.bits;
+  const bool poisoned = of.poisoned;
   for (std::size_t i = 0; i < out.size(); ++i) {
     out[i] = static_cast<float>(8.0 * unit(mix(state + i)) - 4.0);
   }
@@ -112,6 +126,12 @@ FakeRunner::FakeRunner(const FakeModel& model, const RunnerOptions& options)
               static_cast<std::size_t>(model.options().vocab_size)),
       writer_(static_cast<std::size_t>(options.kv_block_count), -1),
       random_state_(model.options().seed) {
+  if (options_.kv_window_block_count == 0) options_.kv_window_block_count = options.kv_block_count;
+  if (has_window()) {
+    const auto blocks = static_cast<std::size_t>(options_.kv_window_block_count);
+    window_slots_.resize(blocks * kBlockSize);
+    window_writer_.resize(blocks, -1);
+  }
   visible_.reserve(static_cast<std::size_t>(model.options().context_tokens_max) + 1);
 }
 
@@ -122,13 +142,8 @@ GenerativeRunner::Ticket FakeRunner::submit(const StepPlan& plan) noexcept {
   tokens_seen_max_ = std::max(tokens_seen_max_, token_count_);
   if (!check_plan(plan)) return step_count_;
   check_written_once(plan);
-  for (const StepSequence& sequence : plan.sequences) {
-    for (std::int32_t i = 0; i < sequence.token_count; ++i) {
-      const std::int32_t position = sequence.context_before + i;
-      slot(sequence, position) = {
-          plan.token_ids[static_cast<std::size_t>(sequence.token_begin + i)], position};
-    }
-  }
+  if (has_window()) check_window_written_once(plan);
+  for (const StepSequence& sequence : plan.sequences) write(plan, sequence);
   const auto vocab = static_cast<std::size_t>(model_->options().vocab_size);
   hidden_.clear();
   const auto owner_of = [&](std::int32_t row) {
@@ -159,6 +174,30 @@ StepResult FakeRunner::wait(Ticket /*ticket*/) noexcept {
   }
   const auto vocab = static_cast<std::size_t>(options.vocab_size);
   return {std::span<float>(logits_).first(row_count_ * vocab), hidden_};
+}
+
+void FakeRunner::write(const StepPlan& plan, const StepSequence& sequence) {
+  for (std::int32_t i = 0; i < sequence.token_count; ++i) {
+    const std::int32_t position = sequence.context_before + i;
+    const TokenId token = plan.token_ids[static_cast<std::size_t>(sequence.token_begin + i)];
+    if (!model_->options().all_windows) slot(sequence, position) = {token, position, {}};
+    if (!has_window()) continue;
+    const FakeModel::State before =
+        position == 0 ? model_->initial_state() : window_slot(sequence, position - 1).state;
+    window_slot(sequence, position) = {token, position, model_->after(before, token)};
+  }
+}
+
+FakeRunner::Slot& FakeRunner::window_slot(const StepSequence& sequence, std::int32_t position) {
+  const std::span<const kv::BlockId> blocks =
+      sequence.window_blocks.empty() ? sequence.blocks : sequence.window_blocks;
+  const kv::BlockId block = blocks[static_cast<std::size_t>(position / kBlockSize)];
+  return window_slots_[static_cast<std::size_t>(block) * kBlockSize +
+                       static_cast<std::size_t>(position % kBlockSize)];
+}
+
+std::int32_t FakeRunner::window_begin(std::int32_t position) const {
+  return std::max(0, position - model_->options().window_reach);
 }
 
 FakeRunner::Slot& FakeRunner::slot(const StepSequence& sequence, std::int32_t position) {
@@ -215,6 +254,8 @@ bool FakeRunner::check_sequence(const StepPlan& plan, const StepSequence& sequen
     violate("a sequence in parts, of which each token must see all");
   }
   if (!violation_.empty()) return false;
+  if (has_window() && !check_window(sequence)) return false;
+  if (model_->options().all_windows) return true;
   for (std::int32_t position = 0; position < sequence.context_before; ++position) {
     if (slot(sequence, position).position != position) {
       violate(str("position ",
@@ -225,6 +266,58 @@ bool FakeRunner::check_sequence(const StepPlan& plan, const StepSequence& sequen
     }
   }
   return true;
+}
+
+// The window of the first token: what it reads there is what was computed for these positions.
+bool FakeRunner::check_window(const StepSequence& sequence) {
+  const std::span<const kv::BlockId> blocks =
+      sequence.window_blocks.empty() ? sequence.blocks : sequence.window_blocks;
+  const std::int32_t end = sequence.context_before + sequence.token_count;
+  if (static_cast<std::int32_t>(blocks.size()) * kBlockSize < end) {
+    violate("a table of window blocks that does not cover the tokens");
+    return false;
+  }
+  for (const kv::BlockId block : blocks) {
+    if (block >= static_cast<kv::BlockId>(options_.kv_window_block_count)) {
+      violate("window block out of range");
+      return false;
+    }
+  }
+  for (std::int32_t at = window_begin(sequence.context_before); at < sequence.context_before;
+       ++at) {
+    const Slot& found = window_slot(sequence, at);
+    const bool is_right = found.position == at && (model_->options().all_windows ||
+                                                   found.token == slot(sequence, at).token);
+    if (is_right) continue;
+    violate(str("window position ", at, " reads a slot that holds position ", found.position));
+    return false;
+  }
+  return true;
+}
+
+void FakeRunner::check_window_written_once(const StepPlan& plan) {
+  const auto blocks_of = [](const StepSequence& sequence) {
+    return sequence.window_blocks.empty() ? sequence.blocks : sequence.window_blocks;
+  };
+  for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
+    const StepSequence& sequence = plan.sequences[i];
+    const std::int32_t last = sequence.context_before + sequence.token_count - 1;
+    for (std::int32_t at = sequence.context_before / kBlockSize; at <= last / kBlockSize; ++at) {
+      std::int32_t& writer = window_writer_[blocks_of(sequence)[static_cast<std::size_t>(at)]];
+      if (writer >= 0) violate("a window block that two sequences write in one step");
+      writer = static_cast<std::int32_t>(i);
+    }
+  }
+  for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
+    const std::span<const kv::BlockId> blocks = blocks_of(plan.sequences[i]);
+    const std::int32_t first = window_begin(plan.sequences[i].context_before) / kBlockSize;
+    for (const kv::BlockId block : blocks.subspan(static_cast<std::size_t>(first))) {
+      if (window_writer_[block] >= 0 && window_writer_[block] != static_cast<std::int32_t>(i)) {
+        violate("a window block that one sequence writes while another reads it");
+      }
+    }
+  }
+  std::ranges::fill(window_writer_, -1);
 }
 
 // A block written by one sequence may not be visible to another one of the same step.
@@ -253,9 +346,13 @@ void FakeRunner::check_written_once(const StepPlan& plan) {
 void FakeRunner::fill_row(const StepSequence& sequence,
                           std::int32_t position,
                           std::span<float> row) {
-  visible_.clear();
-  for (std::int32_t i = 0; i <= position; ++i) visible_.push_back(slot(sequence, i).token);
-  model_->logits_after(visible_, row);
+  if (model_->options().all_windows) {
+    model_->logits_of(window_slot(sequence, position).state, row);
+  } else {
+    visible_.clear();
+    for (std::int32_t i = 0; i <= position; ++i) visible_.push_back(slot(sequence, i).token);
+    model_->logits_after(visible_, row);
+  }
   if (model_->options().fault_probability > 0 &&
       next_random() < model_->options().fault_probability) {
     ++fault_count_;

@@ -24,6 +24,10 @@ struct FakeModelOptions {
   TokenId eos_token_id = 1;
   std::int32_t hidden_size = 8;
   bool bidirectional = false;
+  // Some layers see this many tokens before their own, or all layers do; 0 for none. A row then
+  // reads its window of the blocks that belong to these layers.
+  std::int32_t window_reach = 0;
+  bool all_windows = false;
   std::int32_t class_count = 0;  // with a classification head; hidden_size is then this
   // Chance that the end token is the most likely one at a position.
   double eos_probability = 0.05;
@@ -50,6 +54,14 @@ class FakeModel final : public Model {
   [[nodiscard]] std::unique_ptr<FakeRunner> make_fake_runner(const RunnerOptions& options) const;
   [[nodiscard]] const FakeModelOptions& options() const { return options_; }
 
+  // What follows from a sequence of tokens.
+  struct State {
+    std::uint64_t bits = 0;
+    bool poisoned = false;
+  };
+  [[nodiscard]] State initial_state() const;
+  [[nodiscard]] State after(const State& state, TokenId token) const;
+  void logits_of(const State& state, std::span<float> out) const;
   // The logits after `tokens`. Shape: out [vocab_size].
   void logits_after(std::span<const TokenId> tokens, std::span<float> out) const;
   // The hidden state after `tokens`; of a bidirectional model, of the token at `position` of them.
@@ -84,9 +96,18 @@ class FakeRunner final : public GenerativeRunner {
   struct Slot {
     TokenId token = -1;  // -1: never written
     std::int32_t position = -1;
+    // Of layers with a window: what follows from all tokens up to this one, as layers hand it on.
+    FakeModel::State state{};
   };
 
   [[nodiscard]] Slot& slot(const StepSequence& sequence, std::int32_t position);
+  [[nodiscard]] Slot& window_slot(const StepSequence& sequence, std::int32_t position);
+  [[nodiscard]] bool has_window() const { return model_->options().window_reach > 0; }
+  // The first position that a token at `position` sees in layers with a window.
+  [[nodiscard]] std::int32_t window_begin(std::int32_t position) const;
+  void write(const StepPlan& plan, const StepSequence& sequence);
+  bool check_window(const StepSequence& sequence);
+  void check_window_written_once(const StepPlan& plan);
   bool check_plan(const StepPlan& plan);
   bool check_sequence(const StepPlan& plan, const StepSequence& sequence);
   void check_written_once(const StepPlan& plan);
@@ -97,10 +118,12 @@ class FakeRunner final : public GenerativeRunner {
 
   const FakeModel* model_;
   RunnerOptions options_;
-  std::vector<Slot> slots_;  // Shape: [blocks][16]
+  std::vector<Slot> slots_;         // Shape: [blocks][16]
+  std::vector<Slot> window_slots_;  // the same of layers with a window
   std::vector<float> logits_;
   std::vector<float> hidden_;
   std::vector<std::int32_t> writer_;  // by block: sequence of this step that writes it, or -1
+  std::vector<std::int32_t> window_writer_;
   std::vector<TokenId> visible_;
   std::size_t row_count_ = 0;
   std::int32_t token_count_ = 0;

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/result.h"
 #include "base/unique_function.h"
+#include "kv/block_count.h"
 #include "request/pooling.h"
 #include "request/token.h"
 #include "runtime/step.h"
@@ -47,7 +48,16 @@ struct MemoryPlan {
   std::uint64_t weight_bytes = 0;
   std::uint64_t weight_copy_bytes = 0;    // of those, packed, converted or copied
   std::uint64_t weight_packed_bytes = 0;  // of those, in the order of the kernels
-  std::uint64_t kv_block_bytes = 0;  // one block of limits::kKvBlockSizeTokens tokens, all layers
+  // One block of limits::kKvBlockSizeTokens tokens of all layers whose tokens see all before them.
+  std::uint64_t kv_block_bytes = 0;
+  // The same of layers with a window, and how many tokens before its own one sees there: a sequence
+  // needs only the blocks of these. 0 without such layers.
+  std::uint64_t kv_window_block_bytes = 0;
+  std::int32_t kv_window_reach = 0;
+  // Window blocks that a sequence holds at most to compute `token_count` tokens in one step.
+  [[nodiscard]] std::int32_t kv_window_blocks_for(std::int64_t token_count) const {
+    return kv::window_blocks_for(kv_window_reach, token_count);
+  }
   // Of a step: at most this for each token, and for each row of logits besides.
   std::uint64_t workspace_bytes_per_token = 0;
   std::uint64_t workspace_bytes_per_logit_row = 0;

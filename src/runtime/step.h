@@ -19,6 +19,9 @@ struct StepSequence {
   std::int32_t context_before = 0;  // tokens already in the cache = position of its first token
   // Covers context_before + token_count tokens; block i holds positions [i*16, (i+1)*16).
   std::span<const kv::BlockId> blocks;
+  // The same of layers with a window, from a pool of their own. Of blocks that no token of this
+  // step sees, any id of that pool may be here. Empty: `blocks` are used there as well.
+  std::span<const kv::BlockId> window_blocks = {};
   // Position of the first token of the second segment, for models that tell the two apart.
   std::int32_t second_begin = std::numeric_limits<std::int32_t>::max();
 };
@@ -48,6 +51,7 @@ struct RunnerOptions {
   std::int32_t step_token_count_max = 0;
   std::int32_t sequence_count_max = 0;
   std::int32_t logit_row_count_max = 0;
+  std::int32_t kv_window_block_count = 0;  // of layers with a window; 0: as many as of the others
 };
 
 // Runs steps of one model and owns its key/value cache and workspace. Blocks hold

@@ -15,7 +15,7 @@ struct Row {
   std::string_view safetensors;
 };
 
-constexpr std::array<Row, 22> kRows = {{
+constexpr std::array<Row, 24> kRows = {{
     {DType::kF32, 1, 4, "f32", "F32"},     {DType::kF16, 1, 2, "f16", "F16"},
     {DType::kBf16, 1, 2, "bf16", "BF16"},  {DType::kF64, 1, 8, "f64", "F64"},
     {DType::kI8, 1, 1, "i8", "I8"},        {DType::kU8, 1, 1, "u8", "U8"},
@@ -27,6 +27,7 @@ constexpr std::array<Row, 22> kRows = {{
     {DType::kQ3_K, 256, 110, "q3_k", {}},  {DType::kQ4_K, 256, 144, "q4_k", {}},
     {DType::kQ5_K, 256, 176, "q5_k", {}},  {DType::kQ6_K, 256, 210, "q6_k", {}},
     {DType::kIq4Nl, 32, 18, "iq4_nl", {}}, {DType::kIq4Xs, 256, 136, "iq4_xs", {}},
+    {DType::kMxfp4, 32, 17, "mxfp4", {}},  {DType::kMxfp4Apart, 32, 16, "mxfp4_apart", {}},
 }};
 
 const Row& row(DType dtype) { return kRows[static_cast<std::size_t>(dtype)]; }

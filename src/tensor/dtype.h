@@ -33,6 +33,9 @@ enum class DType : std::uint8_t {
   kQ6_K,
   kIq4Nl,
   kIq4Xs,
+  kMxfp4,
+  // The same with the scales of its blocks in a tensor of their own, see TensorView::scales.
+  kMxfp4Apart,
 };
 
 // Elements in the smallest unit of storage: 1, or the block of a quantised type. A row of a tensor
@@ -41,6 +44,10 @@ std::int64_t dtype_block_elements(DType dtype);
 // Bytes of that unit.
 std::size_t dtype_block_size(DType dtype);
 inline bool is_quantized(DType dtype) { return dtype >= DType::kQ4_0; }
+// The type with the same elements whose blocks have a QuantFormat: itself but for kMxfp4Apart.
+inline DType dtype_of_blocks(DType dtype) {
+  return dtype == DType::kMxfp4Apart ? DType::kMxfp4 : dtype;
+}
 // Bytes per element. Precondition: not quantised.
 std::size_t dtype_size(DType dtype);
 // Lower-case name as in config files ("bf16").

@@ -46,6 +46,8 @@ struct TensorView {
   DType dtype = DType::kF32;
   Shape shape;
   const std::byte* data = nullptr;
+  // Of kMxfp4Apart: one byte for each block of the data, in the same order; null otherwise.
+  const std::byte* scales = nullptr;
 
   [[nodiscard]] std::size_t byte_size() const {
     return static_cast<std::size_t>(shape.element_count() / dtype_block_elements(dtype)) *

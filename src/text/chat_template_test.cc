@@ -5,6 +5,8 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <map>
 #include <string>
 
 #include "text/json.h"
@@ -29,6 +31,24 @@ std::string failure(std::string_view source, std::string_view variables = "{}") 
   return std::string(status_code_name(result.error().code())) + ": " + result.error().message();
 }
 
+// Compares a rendering with what the golden says: a text, or a failure with or without its message.
+void expect_golden(const Value& golden, const std::string& source, const Value& variables) {
+  const auto compiled = ChatTemplate::compile(source, "", "");
+  const auto result = compiled.has_value() ? (*compiled)->render_variables(variables)
+                                           : Result<std::string>(compiled.error());
+  if (const Value* expected = golden.find("expected")) {
+    EXPECT_EQ(result.has_value() ? *result : result.error().to_string(), *expected->as_string())
+        << source << "\n"
+        << to_json(variables);
+    return;
+  }
+  EXPECT_FALSE(result.has_value()) << source << "\nrendered: " << *result;
+  const Value* message = golden.find("message");
+  if (message && !result.has_value()) {
+    EXPECT_EQ(result.error().message(), *message->as_string()) << source;
+  }
+}
+
 class TemplateGoldens : public ::testing::Test {};
 
 // Cases made with jinja2 as transformers sets it up (tools/make_template_goldens.py).
@@ -38,25 +58,32 @@ TEST_F(TemplateGoldens, every_case_renders_as_jinja2_does) {
   int count = 0;
   for (std::string line; std::getline(file, line); ++count) {
     const Value golden = json(line);
-    const std::string& source = *golden.find("template")->as_string();
-    const Value* expected = golden.find("expected");
-    const auto compiled = ChatTemplate::compile(source, "", "");
-    const auto result = compiled.has_value()
-                            ? (*compiled)->render_variables(*golden.find("variables"))
-                            : Result<std::string>(compiled.error());
-    if (expected) {
-      EXPECT_EQ(result.has_value() ? *result : result.error().to_string(), *expected->as_string())
-          << source << "\n"
-          << to_json(*golden.find("variables"));
-    } else {
-      EXPECT_FALSE(result.has_value()) << source << "\nrendered: " << *result;
-      const Value* message = golden.find("message");
-      if (message && !result.has_value()) {
-        EXPECT_EQ(result.error().message(), *message->as_string()) << source;
-      }
-    }
+    expect_golden(golden, *golden.find("template")->as_string(), *golden.find("variables"));
   }
   EXPECT_GE(count, 300);
+}
+
+// Chat templates written in the manner of the families', each with the same message lists: tools,
+// calls and their results, texts in parts, thinking, several systems of roles.
+TEST_F(TemplateGoldens, every_chat_renders_as_transformers_does) {
+  const std::string folder = INFERNEO_SOURCE_DIR "/tests/text/";
+  const auto whole = [&](const std::string& name) {
+    std::ifstream file(folder + "cases/" + name);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  const Value conversations = json(whole("conversations.json"));
+  std::ifstream file(folder + "chats.jsonl");
+  ASSERT_TRUE(file.is_open());
+  std::map<std::string, int> counts;
+  for (std::string line; std::getline(file, line);) {
+    const Value golden = json(line);
+    const std::string& name = *golden.find("file")->as_string();
+    const auto index = static_cast<std::size_t>(*golden.find("conversation")->as_int());
+    expect_golden(golden, whole(name), conversations.as_list()->at(index));
+    ++counts[name];
+  }
+  EXPECT_GE(counts.size(), 18u);
+  for (const auto& [name, count] : counts) EXPECT_GE(count, 30) << name;
 }
 
 TEST(ChatTemplate, starter_template_renders_from_its_directory) {
@@ -106,9 +133,6 @@ TEST(ChatTemplate, syntax_errors_name_line_and_column) {
             "unsupported: no filter named 'nothing' [at chat template line 1, column 6]");
   EXPECT_EQ(message("{{ x is nothing }}"),
             "unsupported: no test named 'nothing' [at chat template line 1, column 9]");
-  EXPECT_EQ(message("{% for x in y recursive %}{% endfor %}"),
-            "unsupported: recursive loops are not supported in chat templates [at chat template "
-            "line 1, column 1]");
   EXPECT_EQ(message("{{ 99999999999999999999 }}"),
             "invalid_argument: an integer does not fit into 64 bits [at chat template line 1, "
             "column 4]");

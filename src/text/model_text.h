@@ -27,20 +27,27 @@ enum class TokenKind : std::uint8_t {
 // As the file says, unchecked: Tokenizer::load checks it. The names of the file's keys are those of
 // the members behind "tokenizer.ggml.", unless said otherwise.
 struct TokenVocabulary {
-  std::string_view model;                // "gpt2": byte-level BPE; "llama": SentencePiece BPE
-  std::string_view pre;                  // names the pattern that splits text; may be empty
-  std::vector<std::string_view> tokens;  // by id
-  std::vector<TokenKind> kinds;          // token_type; empty: all normal
-  std::vector<float> scores;             // SentencePiece; empty: all 0
-  std::vector<std::string_view> merges;  // "left right", in the order of their rank
-  std::optional<std::int64_t> bos;       // bos_token_id
-  std::optional<std::int64_t> eos;       // eos_token_id
-  std::optional<std::int64_t> unknown;   // unknown_token_id
+  // "gpt2": byte-level BPE; "llama": SentencePiece BPE; "bert": WordPiece; "t5": Unigram.
+  std::string_view model;
+  std::string_view pre;                    // names the pattern that splits text; may be empty
+  std::vector<std::string_view> tokens;    // by id
+  std::vector<TokenKind> kinds;            // token_type; empty: all normal
+  std::vector<float> scores;               // SentencePiece; empty: all 0
+  std::vector<std::string_view> merges;    // "left right", in the order of their rank
+  std::optional<std::int64_t> bos;         // bos_token_id
+  std::optional<std::int64_t> eos;         // eos_token_id
+  std::optional<std::int64_t> unknown;     // unknown_token_id
+  std::optional<std::int64_t> separator;   // seperator_token_id (the file's spelling)
+  std::optional<std::int64_t> classifier;  // cls_token_id
   // Empty where the file says nothing: the default depends on `model` and `pre`.
   std::optional<bool> add_bos;  // add_bos_token
   std::optional<bool> add_eos;  // add_eos_token
   std::optional<bool> add_space_prefix;
-  std::optional<bool> compose;  // normalizer.nfc
+  std::optional<bool> compose;              // normalizer.nfc
+  std::optional<bool> add_separator;        // add_sep_token
+  std::optional<bool> remove_extra_spaces;  // remove_extra_whitespaces
+  std::optional<bool> lowercase;            // normalizer.lowercase
+  std::string charsmap;                     // precompiled_charsmap
 };
 
 struct ModelText {

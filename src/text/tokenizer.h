@@ -1,5 +1,6 @@
 // Tokenizer: text to token ids and back, equal to Hugging Face `tokenizers` on tokenizer.json and
-// on the same vocabulary in a GGUF file. Thread: any; immutable after load.
+// on the same vocabulary in a GGUF file, to SentencePiece on its models and to tiktoken on its
+// lists of ranks. Thread: any; immutable after load.
 #pragma once
 
 #include <cstdint>
@@ -22,17 +23,20 @@ struct EncodeOptions {
   bool parse_added_tokens = true;
 };
 
-// Two texts in one sequence.
-struct TokenPair {
+struct TokenizerDefinition;
+
+// A pair of texts as models read it that compare two (rerankers). Shape: types [ids.size()].
+struct EncodedPair {
   std::vector<TokenId> ids;
-  // Where the second segment begins, whose tokens have the type 1; ids.size() where all have 0.
-  std::size_t second_begin = 0;
+  std::vector<std::uint8_t> types;  // token types ("segments"): what is of which text
 };
 
 class Tokenizer {
  public:
-  // Reads tokenizer.json (and tokenizer_config.json where it decides something) of a model
-  // directory. Failures: not_found, corrupt_data with the place, unsupported naming the part.
+  // Reads the tokenizer of a model directory: tokenizer.json, else a SentencePiece model
+  // (tokenizer.model, spiece.model), else a list of ranks (*.tiktoken), these two with what
+  // tokenizer_config.json says. Failures: not_found, corrupt_data with the place, unsupported
+  // naming the part.
   static Result<std::unique_ptr<Tokenizer>> load(const std::string& model_dir);
   // Of an artefact; nothing of `text` is kept. Failures: those above and of from_vocabulary.
   static Result<std::unique_ptr<Tokenizer>> load(const ModelText& text);
@@ -41,6 +45,11 @@ class Tokenizer {
   static Result<std::unique_ptr<Tokenizer>> from_vocabulary(const TokenVocabulary& vocabulary);
   // From the document itself.
   static Result<std::unique_ptr<Tokenizer>> from_json(std::string_view tokenizer_json);
+  // From a SentencePiece model, or a list of ranks of the given name, and the text of the
+  // tokenizer_config.json beside it, which may be empty.
+  static Result<std::unique_ptr<Tokenizer>> from_file(std::string_view file,
+                                                      std::string_view name,
+                                                      std::string_view tokenizer_config);
 
   ~Tokenizer();
   Tokenizer(const Tokenizer&) = delete;
@@ -51,10 +60,12 @@ class Tokenizer {
   [[nodiscard]] std::vector<TokenId> encode(std::string_view text,
                                             const EncodeOptions& options = {}) const;
 
-  // Two texts as the post-processor joins them ("[CLS] a [SEP] b [SEP]"). Absent where it has no
-  // form for pairs.
-  [[nodiscard]] std::optional<TokenPair> encode_pair(std::string_view first,
-                                                     std::string_view second) const;
+  // Both texts in the form that the model was trained on ("[CLS] a [SEP] b [SEP]"): that of the
+  // post-processor, else the second behind the first. Equal to tokenizer(first, second) of
+  // Hugging Face. Without add_special_tokens only the ids of the texts, types 0 and 1.
+  [[nodiscard]] EncodedPair encode_pair(std::string_view first,
+                                        std::string_view second,
+                                        const EncodeOptions& options = {}) const;
 
   // Whole sequence at once; invalid UTF-8 becomes U+FFFD. Ids out of range are left out.
   [[nodiscard]] std::string decode(const std::vector<TokenId>& ids, bool skip_special_tokens) const;
@@ -76,6 +87,7 @@ class Tokenizer {
  private:
   friend struct TokenizerParts;
   struct Impl;
+  static Result<std::unique_ptr<Tokenizer>> from_definition(TokenizerDefinition definition);
   explicit Tokenizer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -7,9 +7,11 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "base/mapped_file.h"
 #include "base/utf8.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
+#include "text/tokenizer/sentencepiece_model.h"
 
 namespace inferneo::text {
 namespace {
@@ -195,18 +197,21 @@ TEST(ConvertedTokenizer, of_sentencepiece_scores_gives_the_ids_of_its_merges) {
 // Runs the rows of tests/text/gguf/NAME.jsonl (tools/make_gguf_token_goldens.py) through the
 // tokenizer that `make` gives for the row.
 void expect_golden(const std::string& name,
-                   const std::function<const Tokenizer&(const json& row)>& make) {
+                   const std::function<const Tokenizer&(const json& row)>& make,
+                   int count_min = 300) {
   std::ifstream file(kSource + "/tests/text/gguf/" + name + ".jsonl");
   int count = 0;
   int wrong = 0;
   for (std::string line; std::getline(file, line) && wrong < 10; ++count) {
     const json row = json::parse(line);
-    const auto found = make(row).encode(row["text"].get<std::string>());
+    const EncodeOptions options = {.add_special_tokens = true,
+                                   .parse_added_tokens = !row.contains("plain")};
+    const auto found = make(row).encode(row["text"].get<std::string>(), options);
     if (found == row["ids"].get<std::vector<TokenId>>()) continue;
     ++wrong;
     ADD_FAILURE() << line << "\nfound " << json(found);
   }
-  EXPECT_GE(count, 300);
+  EXPECT_GE(count, count_min);
 }
 
 // Every pair of bytes is a token, so that ids show where text was cut. The characters that stand
@@ -271,6 +276,54 @@ TEST(VocabularyTokenizer, merges_by_score_as_llama_cpp_does) {
   expect_golden("sentencepiece", [&](const json& row) -> const Tokenizer& {
     return row["scores"] == "tied" ? *tied : *ranked;
   });
+}
+
+TEST(VocabularyTokenizer, cuts_words_of_bert_as_llama_cpp_does) {
+  const json vocab = read_json("/tests/text/bert/tokenizer.json")["model"]["vocab"];
+  Converted converted;
+  converted.tokens.resize(vocab.size());
+  converted.view.kinds.resize(vocab.size());
+  for (const auto& [name, id] : vocab.items()) {
+    const auto index = id.get<std::size_t>();
+    const bool control = name.size() > 2 && name.front() == '[' && name.back() == ']';
+    const bool inside = name.starts_with("##");
+    converted.tokens[index] = control ? name : inside ? name.substr(2) : "▁" + name;
+    converted.view.kinds[index] = control ? TokenKind::kControl : TokenKind::kNormal;
+  }
+  converted.point();
+  converted.view.model = "bert";
+  converted.view.unknown = 1;
+  converted.view.classifier = 2;
+  converted.view.separator = 3;
+  const auto tokenizer = Tokenizer::from_vocabulary(converted.view);
+  ASSERT_TRUE(tokenizer.has_value()) << tokenizer.status().to_string();
+  expect_golden(
+      "bert", [&](const json&) -> const Tokenizer& { return **tokenizer; }, 190);
+  EXPECT_EQ((*tokenizer)->decode((*tokenizer)->encode("the an"), true), "the an");
+}
+
+TEST(VocabularyTokenizer, cuts_text_of_t5_as_llama_cpp_does) {
+  const std::string file = read_file(kSource + "/tests/text/files/unigram.model", 1 << 20).value();
+  const SentencePieceModel model = SentencePieceModel::parse(file).value();
+  TokenVocabulary vocabulary;
+  vocabulary.model = "t5";
+  vocabulary.tokens = model.pieces;
+  vocabulary.scores = model.scores;
+  vocabulary.kinds = model.kinds;
+  vocabulary.charsmap = model.charsmap;
+  vocabulary.add_space_prefix = true;
+  vocabulary.remove_extra_spaces = true;
+  vocabulary.unknown = 0;
+  vocabulary.eos = 2;
+  vocabulary.add_eos = false;  // llama-tokenize does not ask for it
+  const auto tokenizer = Tokenizer::from_vocabulary(vocabulary);
+  ASSERT_TRUE(tokenizer.has_value()) << tokenizer.status().to_string();
+  expect_golden(
+      "t5", [&](const json&) -> const Tokenizer& { return **tokenizer; }, 100);
+  // Everywhere else llama.cpp leaves SentencePiece, which is what T5 was trained with.
+  const auto wanted = Tokenizer::from_file(file, "spiece.model", "");
+  ASSERT_TRUE(wanted.has_value()) << wanted.status().to_string();
+  expect_equal(**wanted, **tokenizer, texts_of("/tests/text/files/unigram.jsonl"));
 }
 
 // A vocabulary of a few tokens that loads; tests change one thing.
@@ -385,9 +438,9 @@ INSTANTIATE_TEST_SUITE_P(
                kCorrupt,
                "tokenizer.ggml.tokens has 0 entries"},
         Damage{"unknown_model",
-               [](TokenVocabulary& v) { v.model = "bert"; },
+               [](TokenVocabulary& v) { v.model = "berts"; },
                kUnsupported,
-               "tokenizer.ggml.model is 'bert', which is not supported; supported: gpt2, llama"},
+               "the nearest supported name is bert"},
         Damage{"unknown_pre",
                [](TokenVocabulary& v) { v.pre = "nope"; },
                kUnsupported,

@@ -172,6 +172,8 @@ class Driver {
   }
   [[nodiscard]] const observe::ModelMetrics& metrics() const { return metrics_; }
   [[nodiscard]] const engine::Scheduler& scheduler() const { return core_.scheduler(); }
+  [[nodiscard]] const kv::KvCache& cache() const { return core_.cache(); }
+  [[nodiscard]] bool has_work() const { return core_.has_work(); }
 
  private:
   ManualClock clock_;
@@ -237,6 +239,51 @@ TEST_P(Architecture, tokens_are_the_same_after_preemption) {
   EXPECT_EQ(driver.tokens(victim), longer.greedy);
 }
 
+// Layers with a window give back the blocks behind it: a sequence as long as the context fits into
+// the smallest pool of them, whatever its chunks, and what the index kept of it is found again.
+TEST_P(Architecture, windows_take_a_bounded_number_of_blocks) {
+  const auto device = make_device();
+  const auto model =
+      testing::load_golden_model(golden(), DType::kF32, {Arithmetic::kF32, {}, {}}, *device);
+  ASSERT_TRUE(model.has_value()) << model.status().to_string();
+  const runtime::ModelInfo& info = (*model)->info();
+  if (info.memory.kv_window_block_bytes == 0) return;
+  const GoldenPrompt& longer = golden().prompts.back();
+  const auto prompt = static_cast<std::int32_t>(longer.ids.size());
+  const std::int32_t tokens = std::min(info.context_tokens_max, 128) - prompt;
+  ASSERT_GE(tokens, std::ssize(longer.greedy));
+  const std::int32_t bound = info.memory.kv_window_blocks_for(limits::kKvBlockSizeTokens);
+  std::vector<TokenId> first;
+  for (const std::int32_t step_tokens : {128, 5}) {
+    CoreOptions options = core_options(9, step_tokens);
+    options.kv_window_block_count = bound;
+    Driver driver(**model, options);
+    const ActiveRequest& request = driver.add(longer.ids, tokens);
+    std::int32_t used = 0;
+    while (driver.has_work()) {
+      driver.step();
+      used = std::max(used, driver.cache().window_pool().used());
+    }
+    EXPECT_LE(used, bound);
+    EXPECT_LT(used, kv::KvCache::blocks_for(prompt + tokens));
+    EXPECT_EQ(driver.scheduler().preemption_count(), 0U);
+    std::vector<TokenId> found = driver.tokens(request);
+    if (first.empty()) first = found;
+    EXPECT_EQ(found, first);
+    found.resize(longer.greedy.size());
+    EXPECT_EQ(found, longer.greedy);
+    // A question more in the same conversation.
+    std::vector<TokenId> conversation = longer.ids;
+    conversation.insert(conversation.end(), first.begin(), first.end());
+    conversation.resize(conversation.size() - 8);
+    const ActiveRequest& again = driver.add(conversation, 4);
+    driver.run();
+    EXPECT_TRUE(
+        std::equal(driver.tokens(again).begin(), driver.tokens(again).end(), first.end() - 8));
+    EXPECT_GT(driver.metrics().prefix_cache_hits.value(), 0);
+  }
+}
+
 class VectorModel : public ::testing::TestWithParam<std::size_t> {
  protected:
   [[nodiscard]] static const GoldenModel& golden() { return vector_models()[GetParam()]; }
@@ -267,7 +314,7 @@ std::vector<std::vector<std::vector<float>>> run_at_once(const runtime::Model& m
     rows.insert(rows.end(), {begin, begin + length - 1});
     const std::size_t first = sequences.size() * kBlocks;
     sequences.push_back(
-        {begin, length, 0, std::span(blocks).subspan(first, kBlocks), prompt.second_begin});
+        {begin, length, 0, std::span(blocks).subspan(first, kBlocks), {}, prompt.second_begin});
   }
   const auto result = runner->wait(runner->submit({ids, sequences, {}, rows}));
   const auto width = static_cast<std::size_t>(model.info().vectors.hidden_size);

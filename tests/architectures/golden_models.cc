@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "formats/model_config.h"
+#include "formats/mxfp4_tensors.h"
 #include "kernels/kernel_table.h"
 #include "runtimes/native/native_model.h"
 
@@ -60,6 +61,20 @@ std::uint64_t name_seed(const std::string& text) {
     value = (value ^ static_cast<unsigned char>(byte)) * 0x100000001B3U;
   }
   return value;
+}
+
+// Names of the tensors of octets that MXFP4 checkpoints hold.
+bool is_mxfp4(const GoldenWeight& weight) {
+  return weight.name.ends_with("_blocks") || weight.name.ends_with("_scales");
+}
+
+// Their elements, of which scales are few powers of two.
+void to_octets(const GoldenWeight& weight, const std::vector<float>& values, std::byte* out) {
+  const bool is_scale = weight.name.ends_with("_scales");
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto octet = static_cast<int>(values[i] * 128) + 128;
+    out[i] = static_cast<std::byte>(is_scale ? 121 + octet % 4 : octet);
+  }
 }
 
 // Spec: SplitMix64 as a counter-based generator; the upper byte less 128, in 128ths.
@@ -126,13 +141,17 @@ Result<std::shared_ptr<const runtime::Model>> load_golden_model(const GoldenMode
     const tensor::Shape shape(weight.shape);
     const auto count = static_cast<std::size_t>(shape.element_count());
     const std::string seed = str(golden.family, "/", golden.variant, "/", weight.name);
-    const std::vector<float> values = elements(seed, weight, count);
+    const GoldenWeight plain{weight.name, 0, 0, {}};
+    const std::vector<float> values = elements(seed, is_mxfp4(weight) ? plain : weight, count);
     // Why: vectors of norms do not fit 8 bits of fraction.
-    const DType here = shape.rank() == 1 ? DType::kF32 : dtype;
+    DType here = shape.rank() == 1 ? DType::kF32 : dtype;
+    if (is_mxfp4(weight)) here = DType::kU8;
     ASSIGN_OR_RETURN(AnonymousMemory memory,
                      AnonymousMemory::allocate(count * tensor::dtype_size(here), weight.name));
     const auto n = static_cast<std::int64_t>(count);
-    if (here == DType::kF32) {
+    if (here == DType::kU8) {
+      to_octets(weight, values, memory.data());
+    } else if (here == DType::kF32) {
       std::memcpy(memory.data(), values.data(), count * sizeof(float));
     } else if (here == DType::kBf16) {
       table.f32_to_bf16(values.data(), reinterpret_cast<kernels::Bf16*>(memory.data()), n);
@@ -141,6 +160,9 @@ Result<std::shared_ptr<const runtime::Model>> load_golden_model(const GoldenMode
     }
     store.weights.add(weight.name, {here, shape, memory.data()});
     store.memory.push_back(std::move(memory));
+  }
+  if (meta.quantization == "mxfp4") {
+    RETURN_IF_ERROR(formats::join_mxfp4_tensors(store.weights));
   }
   return runtimes::native::make_model(meta, std::move(store), "a golden model", options, device);
 }

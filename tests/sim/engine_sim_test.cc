@@ -35,6 +35,10 @@ void add(SimulationResult& sum, const SimulationResult& result) {
   sum.ring_full += result.ring_full;
   sum.prefix_waits += result.prefix_waits;
   sum.paced_steps += result.paced_steps;
+  sum.window_worlds += result.window_worlds;
+  sum.window_cache_hits += result.window_cache_hits;
+  sum.window_tables += result.window_tables;
+  sum.retired_tables += result.retired_tables;
 }
 
 TEST(EngineSimulation, invariants_hold_under_all_seeds) {
@@ -52,7 +56,7 @@ TEST(EngineSimulation, invariants_hold_under_all_seeds) {
   std::printf(
       "steps %llu tokens %llu preemptions %llu cache_hits %llu cancelled %llu expired %llu "
       "failed %llu refused %llu stopped %llu forks %llu ring_full %llu paced %llu "
-      "prefix_waits %llu\n",
+      "prefix_waits %llu window_worlds %llu window_hits %llu retired %llu of %llu\n",
       static_cast<unsigned long long>(sum.steps),
       static_cast<unsigned long long>(sum.tokens),
       static_cast<unsigned long long>(sum.preemptions),
@@ -65,7 +69,11 @@ TEST(EngineSimulation, invariants_hold_under_all_seeds) {
       static_cast<unsigned long long>(sum.forks),
       static_cast<unsigned long long>(sum.ring_full),
       static_cast<unsigned long long>(sum.paced_steps),
-      static_cast<unsigned long long>(sum.prefix_waits));
+      static_cast<unsigned long long>(sum.prefix_waits),
+      static_cast<unsigned long long>(sum.window_worlds),
+      static_cast<unsigned long long>(sum.window_cache_hits),
+      static_cast<unsigned long long>(sum.retired_tables),
+      static_cast<unsigned long long>(sum.window_tables));
   if (count < 500) return;
   // A simulator that never meets the hard cases proves nothing.
   EXPECT_GT(sum.preemptions, count / 2);
@@ -79,6 +87,9 @@ TEST(EngineSimulation, invariants_hold_under_all_seeds) {
   EXPECT_GT(sum.ring_full, count / 10);
   EXPECT_GT(sum.paced_steps, count / 10);
   EXPECT_GT(sum.prefix_waits, count);
+  EXPECT_GT(sum.window_worlds, count / 4);
+  EXPECT_GT(sum.window_cache_hits, count);
+  EXPECT_GT(sum.retired_tables, sum.window_tables / 10);
 }
 
 TEST(EngineSimulation, the_same_seed_gives_the_same_trace) {

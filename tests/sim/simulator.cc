@@ -70,6 +70,15 @@ struct World {
 World make_world(Random& random, ManualClock& clock) {
   World world;
   world.core.kv_block_count = random.chance(0.5) ? random.between(4, 12) : random.between(12, 60);
+  if (random.chance(0.5)) {
+    world.model.window_reach = random.chance(0.5) ? random.between(1, 16) : random.between(16, 70);
+    world.model.all_windows = random.chance(0.4);
+    world.core.kv_window_block_count =
+        kv::window_blocks_for(world.model.window_reach, kBlockSize) +
+        (random.chance(0.5) ? random.between(0, 3) : random.between(3, 40));
+    // Without layers that see all, these blocks are nothing but places in the index.
+    if (world.model.all_windows) world.core.kv_block_count += random.between(0, 60);
+  }
   world.core.running_sequence_count_max = random.between(1, 8);
   world.core.step_token_count_max =
       random.chance(0.5) ? random.between(1, 16) : random.between(16, 96);
@@ -151,6 +160,7 @@ class Simulation {
   void check_pace(Duration duration);
   void check_state();
   void check_sequence(const Sequence& sequence, std::vector<std::int32_t>& references);
+  void check_window(const Sequence& sequence, std::vector<std::int32_t>& references);
   [[nodiscard]] bool was_computed_under_salt(const ActiveRequest& active) const;
   void check_wave(const ActiveRequest& admitted);
   void check_order();
@@ -197,8 +207,15 @@ SimulationResult Simulation::run() {
     if (++result_.steps > kStepCountMax) fail("the simulation does not come to an end");
   }
   if (!failed() && core_.cache().pool().used() != 0) fail("blocks are used after the last end");
+  if (!failed() && core_.cache().window_pool().used() != 0) {
+    fail("window blocks are used after the last end");
+  }
   result_.preemptions = core_.scheduler().preemption_count();
   result_.cache_hits = metrics_.prefix_cache_hits.value();
+  if (core_.cache().has_window()) {
+    ++result_.window_worlds;
+    result_.window_cache_hits = result_.cache_hits;
+  }
   result_.prefix_waits = metrics_.prefix_cache_awaited_hits.value();
   return result_;
 }
@@ -498,10 +515,13 @@ void Simulation::check_state() {
   const kv::KvCache& cache = core_.cache();
   if (!cache.consistent()) return fail("the counters of the cache disagree with its lists");
   std::vector<std::int32_t> references(static_cast<std::size_t>(cache.pool().total()), 0);
+  std::vector<std::int32_t> window_references(static_cast<std::size_t>(cache.window_pool().total()),
+                                              0);
   std::vector<const std::string*> holders(references.size(), nullptr);
   for (const ActiveRequest* active : core_.requests()) {
     for (const Sequence& sequence : active->sequences) {
       check_sequence(sequence, references);
+      check_window(sequence, window_references);
       for (const kv::BlockId block : sequence.table.blocks) {
         const std::string*& holder = holders[block];
         if (holder != nullptr && *holder != active->request.cache_salt) {
@@ -519,6 +539,12 @@ void Simulation::check_state() {
                       references[block],
                       " users but counts ",
                       cache.pool().reference_count(static_cast<kv::BlockId>(block))));
+    }
+  }
+  for (std::size_t block = 0; block < window_references.size(); ++block) {
+    const auto id = static_cast<kv::BlockId>(block);
+    if (window_references[block] != cache.window_pool().reference_count(id)) {
+      return fail(str("window block ", block, " has another count than users"));
     }
   }
   check_order();
@@ -561,10 +587,44 @@ void Simulation::check_sequence(const Sequence& sequence, std::vector<std::int32
   check_wave(active);
 }
 
+// Of layers with a window, a sequence holds the blocks that its next token sees, and none that lie
+// far behind.
+void Simulation::check_window(const Sequence& sequence, std::vector<std::int32_t>& references) {
+  const kv::BlockTable& table = sequence.table;
+  if (table.window_blocks.empty()) {
+    const bool runs = sequence.state == SequenceState::kRunning && sequence.computed > 0;
+    if (core_.cache().has_window() && runs) fail("a running sequence holds no window blocks");
+    return;
+  }
+  const std::int32_t reach = world_.model.window_reach;
+  if (table.retired_count * kBlockSize > std::max(0, sequence.computed - reach)) {
+    fail("a window block that the next token sees is gone");
+  }
+  if (static_cast<std::int32_t>(table.window_blocks.size()) * kBlockSize < sequence.computed) {
+    fail("a table of window blocks does not cover what was computed");
+  }
+  for (std::size_t i = 0; i < table.window_blocks.size(); ++i) {
+    const kv::BlockId block = table.window_blocks[i];
+    if (i < static_cast<std::size_t>(table.retired_count)) {
+      if (block != 0) fail("a window block that is gone has an id");
+      continue;
+    }
+    ++references[block];
+    const bool full = (static_cast<std::int32_t>(i) + 1) * kBlockSize <= sequence.computed;
+    if (!full && core_.cache().window_pool().reference_count(block) != 1) {
+      fail("a window block that will be written is shared");
+    }
+  }
+  ++result_.window_tables;
+  if (table.retired_count > 0) ++result_.retired_tables;
+}
+
 // Equal content is computed once per wave: a request that was just admitted found all the blocks
 // that one before it, whose prompt was computed at the same time, has in common with it.
 void Simulation::check_wave(const ActiveRequest& admitted) {
   if (!world_.core.prefix_cache || admitted.prompt_rows_wanted() > 0) return;
+  // Why: where the pool of windows is small, what the later one needs may be gone.
+  if (core_.cache().has_window()) return;
   const Sequence& late = admitted.sequences[0];
   for (const Sequence* early : core_.scheduler().running()) {
     const ActiveRequest& other = *early->request;

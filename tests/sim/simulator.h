@@ -26,6 +26,12 @@ struct SimulationResult {
   std::uint64_t forks = 0;
   std::uint64_t ring_full = 0;
   std::uint64_t prefix_waits = 0;  // tokens found by those who waited for another to compute them
+  // Of models with layers that see a window: how many there were, tokens found in the cache, and
+  // states of tables after a step, in all and with blocks that were given back.
+  std::uint64_t window_worlds = 0;
+  std::uint64_t window_cache_hits = 0;
+  std::uint64_t window_tables = 0;
+  std::uint64_t retired_tables = 0;
   std::uint64_t paced_steps = 0;  // prompts were held back for the pace of running streams
 };
 

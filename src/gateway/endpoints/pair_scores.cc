@@ -1,7 +1,7 @@
 #include "gateway/endpoints/pair_scores.h"
 
+#include <algorithm>
 #include <cmath>
-#include <optional>
 #include <utility>
 
 #include "base/str.h"
@@ -29,17 +29,32 @@ Status check_model(const manager::ServedModel& model) {
   return ok_status();
 }
 
-Result<text::TokenPair> encode_pair(const manager::ServedModel& model, const TextPair& pair) {
+// A pair, and where its second segment begins.
+struct PairTokens {
+  std::vector<TokenId> ids;
+  std::int32_t second_begin = 0;
+};
+
+Result<PairTokens> encode_pair(const manager::ServedModel& model, const TextPair& pair) {
   if (model.tokenizer == nullptr) {
     return unsupported(str("model '", model.name, "' has no tokenizer")).with_where("model");
   }
-  std::optional<text::TokenPair> ids = model.tokenizer->encode_pair(pair.query, pair.text);
-  if (ids) return *std::move(ids);
-  return unsupported(str("the tokenizer of model '",
-                         model.name,
-                         "' does not say how two texts are joined (post_processor of its "
-                         "tokenizer.json)"))
-      .with_where("model");
+  text::EncodedPair joined = model.tokenizer->encode_pair(pair.query, pair.text);
+  const text::EncodedPair bare =
+      model.tokenizer->encode_pair(pair.query, pair.text, {.add_special_tokens = false});
+  // Without marks between them the texts would be one to the model.
+  const bool is_marked = joined.ids.size() > bare.ids.size();
+  const bool in_order =
+      std::ranges::is_sorted(joined.types) && (joined.types.empty() || joined.types.back() <= 1);
+  if (!is_marked || !in_order) {
+    return unsupported(str("the tokenizer of model '",
+                           model.name,
+                           "' does not say how two texts are joined in one or two segments "
+                           "(post_processor of its tokenizer.json)"))
+        .with_where("model");
+  }
+  const auto second = std::ranges::find(joined.types, 1) - joined.types.begin();
+  return PairTokens{std::move(joined.ids), static_cast<std::int32_t>(second)};
 }
 
 }  // namespace
@@ -50,9 +65,9 @@ Result<VectorJob> make_pair_job(const std::vector<TextPair>& pairs, manager::Lea
   VectorJob job{.lease = lease, .texts = {}, .second_begins = {}, .fields = {}};
   job.pooling = model.model->info().vectors.pooling;
   for (const TextPair& pair : pairs) {
-    ASSIGN_OR_RETURN(text::TokenPair ids, encode_pair(model, pair));
-    job.second_begins.push_back(static_cast<std::int32_t>(ids.second_begin));
-    job.texts.push_back(std::move(ids.ids));
+    ASSIGN_OR_RETURN(PairTokens tokens, encode_pair(model, pair));
+    job.second_begins.push_back(tokens.second_begin);
+    job.texts.push_back(std::move(tokens.ids));
     job.fields.push_back(pair.field);
   }
   return job;

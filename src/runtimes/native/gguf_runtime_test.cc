@@ -250,7 +250,8 @@ INSTANTIATE_TEST_SUITE_P(Types,
                                          DType::kQ5_K,
                                          DType::kQ6_K,
                                          DType::kIq4Nl,
-                                         DType::kIq4Xs),
+                                         DType::kIq4Xs,
+                                         DType::kMxfp4),
                          [](const auto& type) {
                            return std::string(tensor::dtype_name(type.param));
                          });

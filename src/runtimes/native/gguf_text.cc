@@ -57,26 +57,57 @@ Status read_ids(const GgufMetadata& metadata, TokenVocabulary& out) {
   ASSIGN_OR_RETURN(out.bos, metadata.integer("tokenizer.ggml.bos_token_id"));
   ASSIGN_OR_RETURN(out.eos, metadata.integer("tokenizer.ggml.eos_token_id"));
   ASSIGN_OR_RETURN(out.unknown, metadata.integer("tokenizer.ggml.unknown_token_id"));
+  ASSIGN_OR_RETURN(out.separator, metadata.integer("tokenizer.ggml.seperator_token_id"));
+  ASSIGN_OR_RETURN(out.classifier, metadata.integer("tokenizer.ggml.cls_token_id"));
   // Converters write a missing id as the largest number of 32 bits.
   constexpr std::int64_t kNoId = 0xFFFFFFFF;
-  for (std::optional<std::int64_t>* id : {&out.bos, &out.eos, &out.unknown}) {
+  for (std::optional<std::int64_t>* id :
+       {&out.bos, &out.eos, &out.unknown, &out.separator, &out.classifier}) {
     if (*id == kNoId || *id == -1) id->reset();
   }
   ASSIGN_OR_RETURN(out.add_bos, metadata.boolean("tokenizer.ggml.add_bos_token"));
   ASSIGN_OR_RETURN(out.add_eos, metadata.boolean("tokenizer.ggml.add_eos_token"));
   ASSIGN_OR_RETURN(out.add_space_prefix, metadata.boolean("tokenizer.ggml.add_space_prefix"));
   ASSIGN_OR_RETURN(out.compose, metadata.boolean("tokenizer.ggml.normalizer.nfc"));
+  ASSIGN_OR_RETURN(out.lowercase, metadata.boolean("tokenizer.ggml.normalizer.lowercase"));
+  ASSIGN_OR_RETURN(out.add_separator, metadata.boolean("tokenizer.ggml.add_sep_token"));
+  ASSIGN_OR_RETURN(out.remove_extra_spaces,
+                   metadata.boolean("tokenizer.ggml.remove_extra_whitespaces"));
   return ok_status();
 }
 
-// Spec: llama.cpp gives these ids to SentencePiece models that leave them out.
+// A list of numbers, one a byte.
+Status read_charsmap(const GgufMetadata& metadata, std::string& charsmap) {
+  constexpr std::string_view kKey = "tokenizer.ggml.precompiled_charsmap";
+  ASSIGN_OR_RETURN(const GgufNumbers* numbers, metadata.numbers(kKey));
+  if (numbers == nullptr) return ok_status();
+  const auto* list = std::get_if<std::vector<std::int64_t>>(numbers);
+  if (list == nullptr) {
+    return corrupt_data(str(kKey, " holds fractions, but must hold bytes"))
+        .with_where(std::string(kKey));
+  }
+  charsmap.reserve(list->size());
+  for (const std::int64_t byte : *list) charsmap += static_cast<char>(byte);
+  return ok_status();
+}
+
+// Spec: llama.cpp gives these ids to models that leave them out.
 void default_ids(TokenVocabulary& out) {
   const auto set = [&](std::optional<std::int64_t>& id, std::int64_t value) {
     if (!id && static_cast<std::size_t>(value) < out.tokens.size()) id = value;
   };
-  set(out.unknown, 0);
-  set(out.bos, 1);
-  set(out.eos, 2);
+  if (out.model == "llama") {
+    set(out.unknown, 0);
+    set(out.bos, 1);
+    set(out.eos, 2);
+  } else if (out.model == "t5") {
+    set(out.eos, 1);
+    set(out.unknown, 2);
+  } else if (out.model == "bert") {
+    set(out.unknown, 100);
+    set(out.classifier, 101);
+    set(out.separator, 102);
+  }
 }
 
 Result<std::optional<TokenVocabulary>> read_vocabulary(const GgufMetadata& metadata) {
@@ -92,7 +123,8 @@ Result<std::optional<TokenVocabulary>> read_vocabulary(const GgufMetadata& metad
   RETURN_IF_ERROR(read_kinds(metadata, out.kinds));
   RETURN_IF_ERROR(read_scores(metadata, out.scores));
   RETURN_IF_ERROR(read_ids(metadata, out));
-  if (out.model == "llama") default_ids(out);
+  RETURN_IF_ERROR(read_charsmap(metadata, out.charsmap));
+  default_ids(out);
   return std::optional<TokenVocabulary>(std::move(out));
 }
 

@@ -51,7 +51,12 @@ runtime::MemoryPlan memory_plan(const ModelPlan& plan) {
   memory.weight_bytes = in_place + copied;
   memory.weight_copy_bytes = copied;
   memory.weight_packed_bytes = plan.matrices.packed_size;
-  memory.kv_block_bytes = graph::kv_block_size(program);
+  const graph::KvWindows windows = graph::kv_windows(program);
+  const auto window_layers = static_cast<std::uint64_t>(windows.layer_count());
+  const auto layers = static_cast<std::uint64_t>(program.attention.layers);
+  memory.kv_block_bytes = graph::kv_layer_block_size(program) * (layers - window_layers);
+  memory.kv_window_block_bytes = graph::kv_layer_block_size(program) * window_layers;
+  memory.kv_window_reach = windows.reach;
   memory.context_tokens_max = static_cast<std::int32_t>(plan.built.context_tokens_max);
   // Why 1024: rounding to cache lines then adds less than a byte for each token.
   constexpr std::int64_t kRows = 1024;
@@ -118,6 +123,7 @@ class NativeRunner final : public runtime::GenerativeRunner {
                           sequence.token_count,
                           sequence.context_before,
                           sequence.blocks.data(),
+                          sequence.window_blocks.empty() ? nullptr : sequence.window_blocks.data(),
                           sequence.second_begin};
     }
     result_.logits = executor_->run(
@@ -161,7 +167,8 @@ class NativeModel final : public runtime::Model {
     const graph::StepLimits limits = {options.step_token_count_max,
                                       options.sequence_count_max,
                                       options.logit_row_count_max,
-                                      options.kv_block_count};
+                                      options.kv_block_count,
+                                      options.kv_window_block_count};
     ASSIGN_OR_RETURN(std::unique_ptr<graph::Executor> executor,
                      graph::Executor::create(program_, constants_, matrices_, device_, limits));
     return std::unique_ptr<runtime::GenerativeRunner>(

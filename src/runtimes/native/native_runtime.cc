@@ -9,6 +9,7 @@
 #include "formats/gguf.h"
 #include "formats/gguf_model.h"
 #include "formats/model_config.h"
+#include "formats/mxfp4_tensors.h"
 #include "runtimes/native/gguf_text.h"
 #include "runtimes/native/native_model.h"
 
@@ -44,6 +45,9 @@ Result<Artifact> open_directory(const std::string& path) {
   RETURN_IF_ERROR(arch::find_arch(artifact.meta).status());
   ASSIGN_OR_RETURN(formats::Checkpoint checkpoint, formats::Checkpoint::open(path));
   artifact.store.weights = checkpoint.weights();
+  if (artifact.meta.quantization == "mxfp4") {
+    RETURN_IF_ERROR(formats::join_mxfp4_tensors(artifact.store.weights));
+  }
   artifact.store.files = std::move(checkpoint).take_files();
   return artifact;
 }

@@ -46,14 +46,22 @@ std::span<const std::byte> bytes_of(const TensorView& view) {
 }
 
 // "3+4096" for byte 4096 of the fourth file; empty for what lies in memory.
-std::string place_of(const WeightStore& store, const TensorView& view) {
+std::string place_of(const WeightStore& store, const std::byte* data) {
   for (std::size_t i = 0; i < store.files.size(); ++i) {
     const auto bytes = store.files[i].bytes();
-    if (view.data >= bytes.data() && view.data < bytes.data() + bytes.size()) {
-      return str(i, '+', view.data - bytes.data());
+    if (data >= bytes.data() && data < bytes.data() + bytes.size()) {
+      return str(i, '+', data - bytes.data());
     }
   }
   return {};
+}
+
+// Of scales that lie apart, their place too.
+std::string place_of(const WeightStore& store, const TensorView& view) {
+  const std::string place = place_of(store, view.data);
+  if (view.scales == nullptr || place.empty()) return place;
+  const std::string scales = place_of(store, view.scales);
+  return scales.empty() ? scales : str(place, ' ', scales);
 }
 
 // Everything that the bytes of an image depend on besides those of its sources.
@@ -197,9 +205,11 @@ class ImageMaker {
   }
 
   void add_to_digest(std::size_t matrix) {
-    const auto hashes =
-        chunk_hashes(sources()[matrix].bytes(), kSourceChunkSize, cache_->key(), device_);
-    source_hashes_.insert(source_hashes_.end(), hashes.begin(), hashes.end());
+    const graph::MatrixSource& source = sources()[matrix];
+    for (const std::span<const std::byte> bytes : {source.bytes(), source.scale_bytes()}) {
+      const auto hashes = chunk_hashes(bytes, kSourceChunkSize, cache_->key(), device_);
+      source_hashes_.insert(source_hashes_.end(), hashes.begin(), hashes.end());
+    }
   }
   void finish_digest() {
     source_ = content_digest(std::as_bytes(std::span(source_hashes_)), cache_->key());

@@ -200,6 +200,14 @@ Result<Object> Interpreter::call(const CallUse& node, Scope& scope, const Object
   ASSIGN_OR_RETURN(Arguments arguments, evaluate_arguments(node.arguments, scope));
   if (caller) arguments.named.emplace_back("caller", *caller);
   if (callee.is_undefined()) return undefined_error(callee);
+  if (const Loop* loop = callee.as_loop(); loop != nullptr) {
+    if (loop->again == nullptr) {
+      return invalid_argument(
+          "The loop must have the 'recursive' marker to be called recursively.");
+    }
+    const std::shared_ptr<const Callable> again = loop->again;
+    return again->call(evaluation_, arguments);
+  }
   const Callable* callable = callee.as_callable();
   if (!callable) {
     return invalid_argument(str("'", type_name(callee), "' object is not callable"));

@@ -29,10 +29,33 @@ class Macro final : public Callable {
   Scope& scope_;
 };
 
+// The loop variable of a recursive loop, called.
+class LoopAgain final : public Callable {
+ public:
+  LoopAgain(Interpreter& interpreter, const ForStatement& node, Scope& scope, std::size_t depth0)
+      : interpreter_(interpreter), node_(node), scope_(scope), depth0_(depth0) {}
+
+  std::string describe() const override { return "<LoopContext>"; }
+
+  Result<Object> call(Evaluation&, const Arguments& arguments) const override {
+    return interpreter_.call_loop(node_, scope_, depth0_ + 1, arguments);
+  }
+
+ private:
+  Interpreter& interpreter_;
+  const ForStatement& node_;
+  Scope& scope_;
+  std::size_t depth0_;
+};
+
+// A loop variable that outlives its loop does not reach back into it.
 class LoopEnd {
  public:
   explicit LoopEnd(Loop& loop) : loop_(loop) {}
-  ~LoopEnd() { loop_.last_changed = Object(); }
+  ~LoopEnd() {
+    loop_.last_changed = Object();
+    loop_.again.reset();
+  }
   LoopEnd(const LoopEnd&) = delete;
   LoopEnd& operator=(const LoopEnd&) = delete;
 
@@ -142,8 +165,9 @@ Result<Interpreter::Flow> Interpreter::run_statement(const IfStatement& node,
   return execute(node.otherwise, scope, out);
 }
 
-Result<std::vector<Object>> Interpreter::loop_items(const ForStatement& node, Scope& scope) {
-  ASSIGN_OR_RETURN(const Object iterable, evaluate(*node.items, scope));
+Result<std::vector<Object>> Interpreter::loop_items(const ForStatement& node,
+                                                    const Object& iterable,
+                                                    Scope& scope) {
   ASSIGN_OR_RETURN(std::vector<Object> items, iterate(evaluation_, iterable));
   if (!node.condition) return items;
   std::vector<Object> kept;
@@ -159,8 +183,40 @@ Result<std::vector<Object>> Interpreter::loop_items(const ForStatement& node, Sc
 Result<Interpreter::Flow> Interpreter::run_statement(const ForStatement& node,
                                                      Scope& scope,
                                                      std::string& out) {
-  ASSIGN_OR_RETURN(std::vector<Object> items, loop_items(node, scope));
+  ASSIGN_OR_RETURN(const Object iterable, evaluate(*node.items, scope));
+  ASSIGN_OR_RETURN(std::vector<Object> items, loop_items(node, iterable, scope));
+  return run_loop(node, std::move(items), 0, scope, out);
+}
+
+Result<Object> Interpreter::call_loop(const ForStatement& node,
+                                      Scope& scope,
+                                      std::size_t depth0,
+                                      const Arguments& arguments) {
+  if (arguments.positional.size() != 1 || !arguments.named.empty()) {
+    return invalid_argument("loop() takes one argument, the items to loop over");
+  }
+  if (macro_depth_ >= limits::kTemplateDepthMax) {
+    return resource_exhausted(
+        str("a loop calls itself more than ", limits::kTemplateDepthMax, " levels deep"));
+  }
+  ASSIGN_OR_RETURN(std::vector<Object> items,
+                   loop_items(node, arguments.positional.front(), scope));
+  std::string out;
+  ++macro_depth_;
+  const Result<Flow> flow = run_loop(node, std::move(items), depth0, scope, out);
+  --macro_depth_;
+  RETURN_IF_ERROR(flow.status());
+  return Object::text(std::move(out));
+}
+
+Result<Interpreter::Flow> Interpreter::run_loop(const ForStatement& node,
+                                                std::vector<Object> items,
+                                                std::size_t depth0,
+                                                Scope& scope,
+                                                std::string& out) {
   const auto loop = std::make_shared<Loop>();
+  loop->depth0 = depth0;
+  if (node.recursive) loop->again = std::make_shared<LoopAgain>(*this, node, scope, depth0);
   loop->items = std::make_shared<Sequence>();
   loop->items->items = std::move(items);
   // loop.changed(loop) would hold itself.

@@ -40,6 +40,11 @@ class Interpreter {
   Result<Object> call_macro(const MacroDefinition& definition,
                             Scope& scope,
                             const Arguments& arguments);
+  // What loop(items) does in a recursive loop.
+  Result<Object> call_loop(const ForStatement& node,
+                           Scope& scope,
+                           std::size_t depth0,
+                           const Arguments& arguments);
 
  private:
   enum class Flow { kNormal, kBreak, kContinue };
@@ -65,7 +70,14 @@ class Interpreter {
   Result<Flow> run_statement(const BreakStatement& node, Scope& scope, std::string& out);
   Result<Flow> run_statement(const ContinueStatement& node, Scope& scope, std::string& out);
 
-  Result<std::vector<Object>> loop_items(const ForStatement& node, Scope& scope);
+  Result<std::vector<Object>> loop_items(const ForStatement& node,
+                                         const Object& iterable,
+                                         Scope& scope);
+  Result<Flow> run_loop(const ForStatement& node,
+                        std::vector<Object> items,
+                        std::size_t depth0,
+                        Scope& scope,
+                        std::string& out);
   Status assign(const Target& target, Object value, Scope& scope);
   Status assign_tuple(const Target& target, const Object& value, Scope& scope);
   Object make_macro(std::shared_ptr<const MacroDefinition> definition, Scope& scope);

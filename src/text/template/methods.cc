@@ -85,8 +85,9 @@ std::optional<Object> loop_attribute(const Object& object,
   if (name == "first") return Object(index0 == 0);
   if (name == "last") return Object(index0 + 1 == length);
   if (name == "length") return Object(length);
-  if (name == "depth") return Object(std::int64_t{1});
-  if (name == "depth0") return Object(std::int64_t{0});
+  const auto depth0 = static_cast<std::int64_t>(loop.depth0);
+  if (name == "depth") return Object(depth0 + 1);
+  if (name == "depth0") return Object(depth0);
   if (name == "previtem") return neighbour(items, loop.index0 - 1, index0 > 0, "previous");
   if (name == "nextitem") {
     return neighbour(items, loop.index0 + 1, index0 + 1 < length, "next");

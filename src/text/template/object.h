@@ -155,8 +155,11 @@ struct Namespace {
 struct Loop {
   std::shared_ptr<Sequence> items;
   std::size_t index0 = 0;
+  std::size_t depth0 = 0;
   bool has_last_changed = false;
   Object last_changed;
+  // What loop(items) calls while a recursive loop runs, else null.
+  std::shared_ptr<const Callable> again;
 };
 
 struct Arguments {

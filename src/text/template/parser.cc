@@ -143,9 +143,7 @@ class Parser {
     if (stream_.skip_name("if")) {
       ASSIGN_OR_RETURN(node.condition, expressions_.parse_expression());
     }
-    if (stream_.is_name("recursive")) {
-      return template_unsupported(at, "recursive loops are not supported in chat templates");
-    }
+    node.recursive = stream_.skip_name("recursive");
     ++loop_count_;
     Result<Body> parsed = parse_block({"else", "endfor"});
     --loop_count_;

@@ -166,6 +166,7 @@ struct ForStatement {
   Target target;
   ExpressionPtr items;
   ExpressionPtr condition;  // or null
+  bool recursive = false;   // loop(items) runs it again
   Body body;
   Body otherwise;
 };

@@ -58,13 +58,16 @@ void AddedTokenMatcher::add(std::string_view pattern, const AddedToken& token) {
     if (added) token_at_node_.push_back(-1);
     node = found->second;
   }
-  starts_[static_cast<std::uint8_t>(pattern[0])] = true;
+  const auto start = static_cast<std::uint8_t>(pattern[0]);
+  only_start_ = tokens_.empty() || only_start_ == start ? start : -1;
+  starts_[start] = true;
   if (token_at_node_[node] >= 0) return;
   token_at_node_[node] = static_cast<std::int32_t>(tokens_.size());
   tokens_.push_back(token);
 }
 
 std::size_t AddedTokenMatcher::next_start(std::string_view text, std::size_t at) const {
+  if (only_start_ >= 0) return std::min(text.find(static_cast<char>(only_start_), at), text.size());
   while (at < text.size() && !starts_[static_cast<std::uint8_t>(text[at])]) ++at;
   return at;
 }
@@ -120,17 +123,11 @@ void AddedTokenMatcher::split(std::string_view text, std::vector<Section>& out) 
   if (done < text.size()) out.push_back({text.substr(done), -1});
 }
 
-namespace {
-
-Result<AddedToken> parse_one(const JsonView& entry) {
+Result<AddedToken> parse_added_token(const JsonView& entry, TokenId id) {
   AddedToken token;
+  token.id = id;
   ASSIGN_OR_RETURN(const std::string_view content, entry.string_member("content"));
   token.content = content;
-  ASSIGN_OR_RETURN(const JsonView id, entry.member("id"));
-  ASSIGN_OR_RETURN(const std::int64_t number, id.integer());
-  if (number < 0 || static_cast<std::uint64_t>(number) >= limits::kVocabSizeMax) {
-    return id.corrupt(str("is ", number, ", expected 0 to ", limits::kVocabSizeMax - 1));
-  }
   if (token.content.size() > kContentSizeMax) {
     return unsupported(str(entry.where(),
                            ".content has ",
@@ -148,6 +145,17 @@ Result<AddedToken> parse_one(const JsonView& entry) {
   return token;
 }
 
+namespace {
+
+Result<TokenId> parse_id(const JsonView& entry) {
+  ASSIGN_OR_RETURN(const JsonView id, entry.member("id"));
+  ASSIGN_OR_RETURN(const std::int64_t number, id.integer());
+  if (number < 0 || static_cast<std::uint64_t>(number) >= limits::kVocabSizeMax) {
+    return id.corrupt(str("is ", number, ", expected 0 to ", limits::kVocabSizeMax - 1));
+  }
+  return static_cast<TokenId>(number);
+}
+
 }  // namespace
 
 Result<std::vector<AddedToken>> parse_added_tokens(const JsonView& document,
@@ -163,7 +171,9 @@ Result<std::vector<AddedToken>> parse_added_tokens(const JsonView& document,
   std::size_t index = 0;
   for (const simdjson::dom::element element : entries) {
     const JsonView entry = list->item(index++, element);
-    ASSIGN_OR_RETURN(AddedToken token, parse_one(entry));
+    ASSIGN_OR_RETURN([[maybe_unused]] const simdjson::dom::object members, entry.object());
+    ASSIGN_OR_RETURN(AddedToken token, parse_added_token(entry, -1));
+    ASSIGN_OR_RETURN([[maybe_unused]] const TokenId given, parse_id(entry));
     if (token.content.empty()) continue;
     if (!known.emplace(token.content, tokens.size()).second) {
       return entry.corrupt(str("repeats the token '", printable(token.content), "'"));

@@ -57,7 +57,11 @@ class AddedTokenMatcher {
   std::vector<std::int32_t> token_at_node_ = {-1};
   std::vector<AddedToken> tokens_;
   bool starts_[256] = {};
+  int only_start_ = -1;  // the first byte of all tokens, if they share it ('<' of most models)
 };
+
+// Reads one entry, without its id. Failures: corrupt_data and unsupported with the place.
+Result<AddedToken> parse_added_token(const JsonView& entry, TokenId id);
 
 // Reads `added_tokens` of tokenizer.json. A token that `vocabulary` holds takes its id from there;
 // the others are numbered on from the vocabulary, whatever id the document gives, as in the

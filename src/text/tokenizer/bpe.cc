@@ -12,22 +12,12 @@ namespace {
 // Below this many symbols a scan per merge beats the heap.
 constexpr std::size_t kScanCountMax = 40;
 constexpr std::uint32_t kNone = 0xFFFFFFFFu;
-// Positions inside a piece are 32-bit; longer pieces are cut here.
-constexpr std::size_t kPieceSizeMax = std::size_t{1} << 30;
 constexpr std::string_view kMeta = "\xE2\x96\x81";  // U+2581
 
 std::string spell(std::uint8_t byte) {
   std::string out;
   utf8::append(out, byte_to_char(byte));
   return out;
-}
-
-std::string fallback_name(unsigned byte) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  std::string name = "<0x00>";
-  name[3] = kDigits[byte >> 4];
-  name[4] = kDigits[byte & 15];
-  return name;
 }
 
 // The first place after the start where U+2581 follows another character.
@@ -39,21 +29,11 @@ std::size_t next_word(std::string_view text) {
 
 }  // namespace
 
-void Bpe::Scratch::shrink() {
-  constexpr std::size_t kKeptCountMax = 64 * 1024;
-  if (ids.capacity() <= kKeptCountMax) return;
-  ids = {};
-  ranks = {};
-  next = {};
-  previous = {};
-  heap = {};
-}
-
 void Bpe::prepare(bool byte_level) {
   byte_level_ = byte_level;
   for (unsigned byte = 0; byte < 256; ++byte) {
     byte_ids_[byte] = vocabulary_.find(spell(static_cast<std::uint8_t>(byte)));
-    fallback_ids_[byte] = vocabulary_.find(fallback_name(byte));
+    fallback_ids_[byte] = vocabulary_.find(fallback_name(static_cast<std::uint8_t>(byte)));
   }
   for (unsigned c = 0; c < ascii_ids_.size(); ++c) {
     ascii_ids_[c] = vocabulary_.find(std::string(1, static_cast<char>(c)));
@@ -77,38 +57,17 @@ bool Bpe::is_cut_before_meta() const {
     return next_word(name) < name.size();
   };
   for (std::size_t id = 0; id < score_ranks_.size(); ++id) {
-    if (score_ranks_[id] != kNoRank && spans_words(static_cast<TokenId>(id))) return false;
+    const bool found_in_text = score_ranks_[id] != kNoRank || (!kept_.empty() && kept_[id]);
+    if (found_in_text && spans_words(static_cast<TokenId>(id))) return false;
   }
   return std::none_of(merged_.begin(), merged_.end(), spans_words);
 }
 
-void Bpe::encode(std::string_view piece, Scratch& scratch, std::vector<TokenId>& out) const {
-  while (!piece.empty()) {
-    std::size_t size = std::min(piece.size(), kPieceSizeMax);
-    if (cut_before_meta_) size = std::min(size, next_word(piece));
-    encode_word(piece.substr(0, size), scratch, out);
-    piece.remove_prefix(size);
-  }
+std::size_t Bpe::first_part(std::string_view piece) const {
+  return cut_before_meta_ ? next_word(piece) : piece.size();
 }
 
-void Bpe::encode_word(std::string_view word, Scratch& scratch, std::vector<TokenId>& out) const {
-  if (word.size() > WordCache::kWordSizeMax) {
-    compute(word, scratch);
-    out.insert(out.end(), scratch.ids.begin(), scratch.ids.end());
-    return;
-  }
-  const WordCache::Key key(word);
-  std::span<const TokenId> ids = scratch.cache.find(key);
-  if (ids.empty()) {
-    compute(word, scratch);
-    scratch.cache.insert(key, scratch.ids);
-    ids = scratch.ids;
-  }
-  out.insert(out.end(), ids.begin(), ids.end());
-}
-
-// Leaves the tokens in scratch.ids.
-void Bpe::compute(std::string_view word, Scratch& scratch) const {
+void Bpe::compute(std::string_view word, EncodeScratch& scratch) const {
   scratch.ids.clear();
   if (const TokenId id = whole_word(word); id >= 0) {
     scratch.ids.push_back(id);
@@ -131,6 +90,16 @@ void Bpe::start_symbols(std::string_view word, std::vector<TokenId>& ids) const 
   const bool plain = subword_prefix_.empty() && word_suffix_.empty();
   TokenId pending = -1;
   for (std::size_t at = 0; at < word.size();) {
+    if (!whole_.empty()) {
+      const ByteTrie::Match kept = whole_.longest_prefix(word.substr(at));
+      if (kept.size > 0) {
+        if (pending >= 0) ids.push_back(pending);
+        pending = -1;
+        ids.push_back(kept.value);
+        at += kept.size;
+        continue;
+      }
+    }
     const auto byte = static_cast<std::uint8_t>(word[at]);
     const std::size_t size = byte_level_ || byte < 0x80 ? 1 : utf8::decode(word, at).size;
     if (plain && pending < 0 && size == 1) {
@@ -205,7 +174,7 @@ std::uint32_t Bpe::rank_of(TokenId left, TokenId right) const {
   }
 }
 
-void Bpe::merge_by_scan(Scratch& scratch) const {
+void Bpe::merge_by_scan(EncodeScratch& scratch) const {
   std::vector<TokenId>& ids = scratch.ids;
   std::array<std::uint32_t, kScanCountMax> ranks;
   std::size_t count = ids.size();
@@ -229,7 +198,7 @@ void Bpe::merge_by_scan(Scratch& scratch) const {
 
 // A heap entry is rank << 32 | position; it is stale when the pair at the position has another rank
 // by now. `ranks[i]` is the rank of symbol i with its right neighbour.
-void Bpe::merge_by_heap(Scratch& scratch) const {
+void Bpe::merge_by_heap(EncodeScratch& scratch) const {
   std::vector<TokenId>& ids = scratch.ids;
   std::vector<std::uint32_t>& ranks = scratch.ranks;
   std::vector<std::uint32_t>& next = scratch.next;

@@ -1,8 +1,7 @@
 // The BPE model: one piece of pre-tokenized text to token ids. Merges run in the order of their
 // rank, leftmost first, as in Hugging Face tokenizers: by scanning for short pieces, through a heap
 // for long ones, so that a piece of n bytes costs O(n log n).
-// Thread: any; immutable after load, each call works in a scratch of its own. Ownership: owns the
-// vocabulary.
+// Thread: any; immutable after load.
 #pragma once
 
 #include <array>
@@ -14,27 +13,15 @@
 #include <vector>
 
 #include "base/result.h"
+#include "text/tokenizer/byte_trie.h"
 #include "text/tokenizer/json_view.h"
+#include "text/tokenizer/token_model.h"
 #include "text/tokenizer/vocabulary.h"
-#include "text/tokenizer/word_cache.h"
 
 namespace inferneo::text {
 
-class Bpe {
+class Bpe final : public TokenModel {
  public:
-  // Buffers of one encode call and the words it has seen. Thread: one owner.
-  struct Scratch {
-    WordCache cache;
-    std::vector<TokenId> ids;
-    std::vector<std::uint32_t> ranks;
-    std::vector<std::uint32_t> next;
-    std::vector<std::uint32_t> previous;
-    std::vector<std::uint64_t> heap;
-
-    // Gives the memory of a very long piece back.
-    void shrink();
-  };
-
   // Reads `model` of tokenizer.json.
   static Result<Bpe> parse(const JsonView& model);
   // The form of GPT-2: a merge is written "left right", in the order of their rank. By id,
@@ -52,19 +39,26 @@ class Bpe {
                          const std::vector<bool>& mergeable,
                          TokenId unknown);
 
-  // Fixes how pieces are spelled: as bytes (`byte_level`) or as characters.
-  void prepare(bool byte_level);
+  // The form of tiktoken: ids are ranks, names are spelled in the byte-level alphabet, neighbours
+  // merge when both together are a token, that of the lowest rank first; a piece that is a token
+  // needs no merges.
+  static Bpe from_ranks(Vocabulary vocabulary);
 
-  // Appends the ids of `piece`. Precondition: valid UTF-8 unless byte-level.
-  void encode(std::string_view piece, Scratch& scratch, std::vector<TokenId>& out) const;
+  // Of a model of scores: these tokens are found in the text before anything merges, the longest
+  // first, and merge with nothing. Shape: [vocabulary.size()].
+  void keep_whole(const std::vector<bool>& tokens);
+  void set_byte_fallback(bool on) { byte_fallback_ = on; }
 
-  [[nodiscard]] const Vocabulary& vocabulary() const { return vocabulary_; }
+  void prepare(bool byte_level) override;
+
+ protected:
+  void compute(std::string_view word, EncodeScratch& scratch) const override;
+  [[nodiscard]] std::size_t first_part(std::string_view piece) const override;
 
  private:
   static constexpr std::uint32_t kNoRank = 0xFFFFFFFFu;
 
   Status parse_options(const JsonView& model);
-  Status parse_vocabulary(const JsonView& vocab);
   Status parse_merges(const JsonView& merges);
   void reserve_merges(std::size_t count);
   // What is wrong with the merge, if anything.
@@ -81,8 +75,6 @@ class Bpe {
   }
   [[nodiscard]] bool is_cut_before_meta() const;
 
-  void encode_word(std::string_view word, Scratch& scratch, std::vector<TokenId>& out) const;
-  void compute(std::string_view word, Scratch& scratch) const;
   [[nodiscard]] TokenId whole_word(std::string_view word) const;
   void start_symbols(std::string_view word, std::vector<TokenId>& ids) const;
   void start_symbol(std::string_view symbol,
@@ -90,16 +82,18 @@ class Bpe {
                     bool last,
                     std::vector<TokenId>& ids,
                     TokenId& pending_unknown) const;
-  void merge_by_scan(Scratch& scratch) const;
-  void merge_by_heap(Scratch& scratch) const;
+  void merge_by_scan(EncodeScratch& scratch) const;
+  void merge_by_heap(EncodeScratch& scratch) const;
 
-  Vocabulary vocabulary_;
   // Open addressing; an entry packs left id (21 bits), right id (21 bits) and rank (22 bits).
   std::vector<std::uint64_t> pairs_;
   std::vector<TokenId> merged_;  // by rank
   // Of a model of scores, by id: how early a merge into the token comes, or kNoRank. Such a model
   // has no pairs: which neighbours merge follows from their names.
   std::vector<std::uint32_t> score_ranks_;
+
+  ByteTrie whole_;          // of keep_whole()
+  std::vector<bool> kept_;  // the same by id
 
   bool byte_level_ = false;
   bool byte_fallback_ = false;

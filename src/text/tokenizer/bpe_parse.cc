@@ -28,21 +28,21 @@ Result<std::string> optional_string(const JsonView& model, std::string_view key)
 }  // namespace
 
 Result<Bpe> Bpe::parse(const JsonView& model) {
-  ASSIGN_OR_RETURN(const std::optional<JsonView> type, model.optional_member("type"));
-  if (type) {
-    ASSIGN_OR_RETURN(const std::string_view name, type->string());
-    if (name != "BPE") return type->not_supported("model", name, "BPE");
-  }
   Bpe bpe;
   RETURN_IF_ERROR(bpe.parse_options(model));
   ASSIGN_OR_RETURN(const JsonView vocab, model.member("vocab"));
-  RETURN_IF_ERROR(bpe.parse_vocabulary(vocab));
+  RETURN_IF_ERROR(parse_vocabulary(vocab, bpe.vocabulary_));
   ASSIGN_OR_RETURN(const JsonView merges, model.member("merges"));
   RETURN_IF_ERROR(bpe.parse_merges(merges));
   // A name that the vocabulary lacks leaves unknown characters out of the ids.
   ASSIGN_OR_RETURN(const std::string unknown, optional_string(model, "unk_token"));
   if (!unknown.empty()) bpe.unknown_ = bpe.vocabulary_.find(unknown);
   return bpe;
+}
+
+Result<TokenModelPtr> parse_bpe(const JsonView& model) {
+  ASSIGN_OR_RETURN(Bpe bpe, Bpe::parse(model));
+  return TokenModelPtr(std::make_unique<Bpe>(std::move(bpe)));
 }
 
 Status Bpe::parse_options(const JsonView& model) {
@@ -62,43 +62,6 @@ Status Bpe::parse_options(const JsonView& model) {
   ASSIGN_OR_RETURN(ignore_merges_, model.bool_member("ignore_merges", false));
   ASSIGN_OR_RETURN(subword_prefix_, optional_string(model, "continuing_subword_prefix"));
   ASSIGN_OR_RETURN(word_suffix_, optional_string(model, "end_of_word_suffix"));
-  return ok_status();
-}
-
-Status Bpe::parse_vocabulary(const JsonView& vocab) {
-  ASSIGN_OR_RETURN(const simdjson::dom::object entries, vocab.object());
-  std::size_t count = 0;
-  std::size_t name_size = 0;
-  for (const auto entry : entries) {
-    ++count;
-    name_size += entry.key.size();
-  }
-  if (count > limits::kVocabSizeMax) {
-    return vocab.corrupt(str("has ", count, " tokens, at most ", limits::kVocabSizeMax));
-  }
-  vocabulary_.reserve(count, name_size);
-  for (const auto entry : entries) {
-    const auto where = [&] {
-      return JsonView(entry.value, str(vocab.where(), ".", printable(entry.key)));
-    };
-    std::int64_t id = -1;
-    if (entry.value.get(id) != simdjson::SUCCESS) return where().integer().status();
-    if (id < 0 || static_cast<std::uint64_t>(id) >= limits::kVocabSizeMax) {
-      return where().corrupt(str("is ", id, ", expected 0 to ", limits::kVocabSizeMax - 1));
-    }
-    switch (vocabulary_.add(entry.key, static_cast<TokenId>(id))) {
-      case Vocabulary::AddOutcome::kAdded:
-        break;
-      case Vocabulary::AddOutcome::kDuplicateName:
-        return where().corrupt("is there twice");
-      case Vocabulary::AddOutcome::kDuplicateId:
-        return where().corrupt(str("has id ",
-                                   id,
-                                   ", which '",
-                                   printable(vocabulary_.name(static_cast<TokenId>(id))),
-                                   "' has already"));
-    }
-  }
   return ok_status();
 }
 
@@ -193,6 +156,48 @@ Bpe Bpe::from_scores(Vocabulary vocabulary,
     bpe.score_ranks_[order[i]] = rank;
   }
   return bpe;
+}
+
+// Every way to cut a token in two tokens is a merge of its rank.
+Bpe Bpe::from_ranks(Vocabulary vocabulary) {
+  Bpe bpe;
+  bpe.vocabulary_ = std::move(vocabulary);
+  bpe.ignore_merges_ = true;
+  const Vocabulary& names = bpe.vocabulary_;
+  const auto for_each_cut = [&](TokenId id, auto&& use) {
+    const std::string_view name = names.name(id);
+    for (std::size_t cut = 1; cut < name.size(); ++cut) {
+      if ((static_cast<std::uint8_t>(name[cut]) & 0xC0) == 0x80) continue;
+      const TokenId left = names.find(name.substr(0, cut));
+      if (left < 0) continue;
+      const TokenId right = names.find(name.substr(cut));
+      if (right >= 0) use(left, right);
+    }
+  };
+  std::size_t count = 0;
+  for (TokenId id = 0; id < names.size(); ++id)
+    for_each_cut(id, [&](TokenId, TokenId) { ++count; });
+  bpe.reserve_merges(count);
+  bpe.merged_.resize(static_cast<std::size_t>(names.size()));
+  for (TokenId id = 0; id < names.size(); ++id) {
+    bpe.merged_[static_cast<std::size_t>(id)] = id;
+    for_each_cut(id, [&](TokenId left, TokenId right) {
+      bpe.set_rank(left, right, static_cast<std::uint32_t>(id));
+    });
+  }
+  return bpe;
+}
+
+void Bpe::keep_whole(const std::vector<bool>& tokens) {
+  std::vector<std::pair<std::string_view, std::int32_t>> entries;
+  for (std::size_t id = 0; id < tokens.size(); ++id) {
+    if (!tokens[id]) continue;
+    const auto token = static_cast<TokenId>(id);
+    entries.emplace_back(vocabulary_.name(token), token);
+    score_ranks_[id] = kNoRank;
+  }
+  whole_ = ByteTrie(std::move(entries));
+  kept_ = tokens;
 }
 
 std::optional<std::string> Bpe::add_merge(std::string_view first, std::string_view second) {

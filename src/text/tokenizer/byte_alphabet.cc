@@ -53,4 +53,12 @@ std::optional<std::string> byte_level_bytes(std::string_view name) {
   return bytes;
 }
 
+std::string fallback_name(std::uint8_t byte) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string name = "<0x00>";
+  name[3] = kDigits[byte >> 4];
+  name[4] = kDigits[byte & 15];
+  return name;
+}
+
 }  // namespace inferneo::text

@@ -18,4 +18,7 @@ int char_to_byte(char32_t character);
 // The bytes that `name` stands for, or nothing when a character is not of the alphabet.
 std::optional<std::string> byte_level_bytes(std::string_view name);
 
+// The name of the token that stands for one byte in vocabularies of characters: "<0x0A>".
+std::string fallback_name(std::uint8_t byte);
+
 }  // namespace inferneo::text

@@ -22,11 +22,7 @@ class ByteLevel final : public PreTokenizer {
       text = prefixed;
     }
     if (!use_regex_) return sink.piece(text, at_start);
-    for (std::size_t at = 0; at < text.size();) {
-      const std::size_t end = split_gpt2(text, at);
-      sink.piece(text.substr(at, end - at), at_start && at == 0);
-      at = end;
-    }
+    if (!text.empty()) split_gpt2(text, at_start, sink);
   }
 
  private:
@@ -39,6 +35,8 @@ class ByteLevel final : public PreTokenizer {
 Result<PreTokenizerPtr> parse_byte_level(const JsonView& entry) {
   ASSIGN_OR_RETURN(const bool add_prefix_space, entry.bool_member("add_prefix_space", true));
   ASSIGN_OR_RETURN(const bool use_regex, entry.bool_member("use_regex", true));
+  // Nothing to cut: the chain does without a step.
+  if (!add_prefix_space && !use_regex) return PreTokenizerPtr();
   return PreTokenizerPtr(std::make_unique<ByteLevel>(add_prefix_space, use_regex));
 }
 

@@ -3,28 +3,11 @@
 #include <utf8proc.h>
 
 #include "base/utf8.h"
-#include "text/tokenizer/normalizer.h"
+#include "text/tokenizer/character_map.h"
 #include "text/tokenizer/unicode_classes.h"
 
 namespace inferneo::text {
 namespace {
-
-// Rewrites a text character by character. `Map` appends what a character becomes.
-template <void (*Map)(char32_t, std::string&)>
-class CharacterMap final : public Normalizer {
- public:
-  void apply(std::string& text, bool& at_start) const override {
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t at = 0; at < text.size();) {
-      const utf8::Decoded next = utf8::decode(text, at);
-      Map(next.code_point, out);
-      if (at == 0 && out.empty()) at_start = false;
-      at += next.size;
-    }
-    text = std::move(out);
-  }
-};
 
 // Capitals that are newer than the tables of utf8proc 2.8 (Unicode 15), with their lower case.
 struct NewCapitals {
@@ -111,9 +94,9 @@ class Strip final : public Normalizer {
 
 }  // namespace
 
-Result<NormalizerPtr> parse_lowercase(const JsonView&) {
-  return NormalizerPtr(std::make_unique<CharacterMap<map_lowercase>>());
-}
+NormalizerPtr make_lowercase() { return std::make_unique<CharacterMap<map_lowercase>>(); }
+
+Result<NormalizerPtr> parse_lowercase(const JsonView&) { return make_lowercase(); }
 
 Result<NormalizerPtr> parse_nmt(const JsonView&) {
   return NormalizerPtr(std::make_unique<CharacterMap<map_nmt>>());

@@ -1,5 +1,5 @@
-// Digits, Punctuation, Whitespace and WhitespaceSplit: pre-tokenizers that look at the class of
-// single characters.
+// BertPreTokenizer, Digits, Punctuation, Whitespace and WhitespaceSplit: pre-tokenizers that look
+// at the class of single characters.
 #include "base/utf8.h"
 #include "text/tokenizer/delimiter.h"
 #include "text/tokenizer/pre_tokenizer.h"
@@ -66,7 +66,36 @@ class Whitespace final : public PreTokenizer {
   }
 };
 
+// White space goes, every punctuation mark stands alone.
+class BertSplit final : public PreTokenizer {
+ public:
+  void split(std::string_view text, bool at_start, PieceSink& sink) const override {
+    const UnicodeClasses& classes = UnicodeClasses::get();
+    std::size_t done = 0;
+    const auto flush = [&](std::size_t end) {
+      if (end > done) sink.piece(text.substr(done, end - done), at_start && done == 0);
+      done = end;
+    };
+    for (std::size_t at = 0; at < text.size();) {
+      const utf8::Decoded next = utf8::decode(text, at);
+      const std::uint16_t cls = classes.of(next.code_point);
+      if ((cls & (kSpace | kPunctuation)) != 0) flush(at);
+      at += next.size;
+      if ((cls & kSpace) != 0) {
+        done = at;
+      } else if ((cls & kPunctuation) != 0) {
+        flush(at);
+      }
+    }
+    flush(text.size());
+  }
+};
+
 }  // namespace
+
+Result<PreTokenizerPtr> parse_bert_pre_tokenizer(const JsonView&) {
+  return PreTokenizerPtr(std::make_unique<BertSplit>());
+}
 
 Result<PreTokenizerPtr> parse_digits(const JsonView& entry) {
   ASSIGN_OR_RETURN(const bool individual, entry.bool_member("individual_digits", false));

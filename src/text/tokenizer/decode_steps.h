@@ -13,6 +13,11 @@ namespace inferneo::text {
 
 DecodeStepPtr make_byte_level_decoder();
 DecodeStepPtr make_byte_fallback_decoder();
+// Puts a space in place of `suffix` ("</w>") in every token but the last, where it goes.
+DecodeStepPtr make_suffix_decoder(std::string suffix);
+// Puts a space in front of tokens without `prefix` ("##") and drops it from the others. With
+// `cleanup` the spaces before punctuation and English contractions go.
+DecodeStepPtr make_word_piece_decoder(std::string prefix, bool cleanup);
 DecodeStepPtr make_metaspace_decoder(MetaspaceOptions options);
 DecodeStepPtr make_replace_decoder(Pattern pattern, std::string content);
 DecodeStepPtr make_space_joiner();

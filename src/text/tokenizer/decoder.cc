@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t kStepCountMax = 16;
 constexpr int kDepthMax = 4;
 constexpr std::string_view kSupported =
-    "ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Sequence, Strip";
+    "BPEDecoder, ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Sequence, Strip, WordPiece";
 
 bool is_one_character(std::string_view text) {
   return !text.empty() && utf8::decode(text, 0).size == text.size();
@@ -23,6 +23,18 @@ Result<std::size_t> parse_count(const JsonView& entry, std::string_view key) {
   constexpr std::int64_t kCountMax = 1024;
   if (count < 0 || count > kCountMax) return place.corrupt(str("is ", count));
   return static_cast<std::size_t>(count);
+}
+
+// Bound: it is put in for every token.
+Result<std::string> parse_affix(const JsonView& entry,
+                                std::string_view key,
+                                std::string_view fallback) {
+  ASSIGN_OR_RETURN(const std::optional<JsonView> place, entry.optional_member(key));
+  if (!place) return std::string(fallback);
+  ASSIGN_OR_RETURN(const std::string_view affix, place->string());
+  constexpr std::size_t kAffixSizeMax = 256;
+  if (affix.size() > kAffixSizeMax) return place->corrupt("is too long");
+  return std::string(affix);
 }
 
 }  // namespace
@@ -61,22 +73,48 @@ Status DecoderChain::add(const JsonView& entry, int depth) {
   }
   if (type == "Strip") return add_strip(entry);
   if (type == "Replace") return add_replace(entry);
-  if (type != "ByteLevel" && type != "ByteFallback" && type != "Metaspace") {
-    return entry.not_supported("decoder", type, kSupported);
-  }
+  const bool known = type == "ByteLevel" || type == "ByteFallback" || type == "Metaspace" ||
+                     type == "WordPiece" || type == "BPEDecoder";
+  if (!known) return entry.not_supported("decoder", type, kSupported);
+  if (type == "WordPiece") return add_word_piece(entry);
   if (fused_) steps_.push_back(make_collector());
   if (type == "ByteLevel") {
-    steps_.push_back(make_byte_level_decoder());
-    byte_level_ = true;
-    fused_ = true;
+    add_byte_level();
   } else if (type == "ByteFallback") {
     steps_.push_back(make_byte_fallback_decoder());
     byte_fallback_ = true;
+  } else if (type == "BPEDecoder") {
+    ASSIGN_OR_RETURN(std::string suffix, parse_affix(entry, "suffix", "</w>"));
+    steps_.push_back(make_suffix_decoder(std::move(suffix)));
   } else {
     ASSIGN_OR_RETURN(MetaspaceOptions options, MetaspaceOptions::parse(entry));
     if (options.prepend != PrependScheme::kNever) strips_leading_space_ = true;
     steps_.push_back(make_metaspace_decoder(std::move(options)));
   }
+  return ok_status();
+}
+
+void DecoderChain::add_byte_level() {
+  steps_.push_back(make_byte_level_decoder());
+  byte_level_ = true;
+  fused_ = true;
+}
+
+void DecoderChain::add_sentencepiece(bool drops_prefix) {
+  steps_.push_back(make_replace_decoder(Pattern::of_text("\xE2\x96\x81"), " "));
+  steps_.push_back(make_byte_fallback_decoder());
+  byte_fallback_ = true;
+  fused_ = true;
+  if (!drops_prefix) return;
+  steps_.push_back(make_strip_decoder(" ", 1, 0, true));
+  strips_leading_space_ = true;
+}
+
+Status DecoderChain::add_word_piece(const JsonView& entry) {
+  ASSIGN_OR_RETURN(std::string prefix, parse_affix(entry, "prefix", "##"));
+  ASSIGN_OR_RETURN(const bool cleanup, entry.bool_member("cleanup", true));
+  if (fused_) steps_.push_back(make_collector());
+  steps_.push_back(make_word_piece_decoder(std::move(prefix), cleanup));
   return ok_status();
 }
 

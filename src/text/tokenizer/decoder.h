@@ -40,6 +40,12 @@ class DecoderChain {
   // Reads `decoder` of tokenizer.json. Null joins the tokens with spaces.
   static Result<DecoderChain> parse(const JsonView& document);
 
+  // The steps of byte-level tokens.
+  void add_byte_level();
+  // Those of SentencePiece: U+2581 is a space, runs of byte tokens are bytes, and the space that
+  // was put in front goes.
+  void add_sentencepiece(bool drops_prefix);
+
   // True when the text is the bytes of the tokens, one after the other.
   [[nodiscard]] bool is_byte_level() const { return byte_level_ && steps_.size() == 1; }
   // True when a leading space of the whole text is dropped.
@@ -52,6 +58,7 @@ class DecoderChain {
 
   struct Parts;
   Status add(const JsonView& entry, int depth);
+  Status add_word_piece(const JsonView& entry);
   Status add_strip(const JsonView& entry);
   Status add_replace(const JsonView& entry);
 

@@ -7,17 +7,17 @@
 #include "base/result.h"
 #include "text/model_text.h"
 #include "text/tokenizer/added_tokens.h"
-#include "text/tokenizer/bpe.h"
 #include "text/tokenizer/decoder.h"
 #include "text/tokenizer/json_view.h"
 #include "text/tokenizer/normalizer.h"
 #include "text/tokenizer/post_processor.h"
 #include "text/tokenizer/pre_tokenizer.h"
+#include "text/tokenizer/token_model.h"
 
 namespace inferneo::text {
 
 struct TokenizerDefinition {
-  Bpe model;  // not prepared yet
+  TokenModelPtr model;  // not prepared yet
   NormalizerChain normalizer;
   PreTokenizerChain pre_tokenizer;
   PostProcessor post_processor;

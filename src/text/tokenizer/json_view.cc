@@ -1,5 +1,8 @@
 #include "text/tokenizer/json_view.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "base/str.h"
 
 namespace inferneo::text {
@@ -91,8 +94,17 @@ Status JsonView::corrupt(std::string_view what) const {
 Status JsonView::not_supported(std::string_view what,
                                std::string_view name,
                                std::string_view supported) const {
+  std::vector<std::string_view> names;
+  for (std::size_t at = 0; at <= supported.size();) {
+    const std::size_t end = std::min(supported.find(", ", at), supported.size());
+    names.push_back(supported.substr(at, end - at));
+    at = end + 2;
+  }
+  const std::string_view nearest = nearest_name(name, names);
   return unsupported(str(where_, ": ", what, " '", printable(name), "' is not supported"))
-      .with_hint(str("supported: ", supported))
+      .with_hint(str("supported: ",
+                     supported,
+                     nearest.empty() ? std::string() : str("; the nearest is ", nearest)))
       .with_where(where_);
 }
 

@@ -43,7 +43,8 @@ class JsonView {
 
   // corrupt_data whose message begins with the place.
   [[nodiscard]] Status corrupt(std::string_view what) const;
-  // unsupported: "<where>: <what> '<name>' is not supported", with the list of what is.
+  // unsupported: "<where>: <what> '<name>' is not supported", with the list of what is
+  // (names divided by ", ") and the nearest of them.
   [[nodiscard]] Status not_supported(std::string_view what,
                                      std::string_view name,
                                      std::string_view supported) const;

@@ -2,6 +2,10 @@
 // Spec: llama.cpp, convert_hf_to_gguf.py (names) and src/llama-vocab.cpp (patterns).
 #include "text/tokenizer/known_pre.h"
 
+#include <vector>
+
+#include "base/str.h"
+
 namespace inferneo::text {
 namespace {
 
@@ -64,6 +68,9 @@ constexpr KnownPre::Flags kAsLlama3 = {.whole_words = true, .begins = true};
 
 constexpr KnownPre kKnown[] = {
     {"default", {R"([\p{P}\$\+<=>\^~\|]+)", kGpt2, R"(\p{N}+)", kThreeDigits}},
+    {"a.x-4.0", {kGpt2}},
+    {"bloom", {kSentence}},
+    {"chatglm-bpe", {kCl100k}},
     {"codeshell", {kEachDigit, kGpt2}},
     {"command-r", {kEachDigit, kGpt2}, kComposes},
     {"dbrx", {kCl100k}},
@@ -73,12 +80,25 @@ constexpr KnownPre kKnown[] = {
     {"deepseek-r1-qwen", {kQwen2}, kComposes},
     {"deepseek-v3", {R"(\p{N}{1,3})", kDeepseek3Han, kDeepseek3}},
     {"exaone", {kEachDigit, kGpt2}},
+    {"exaone4", {kGpt2}},
     {"falcon", {R"([\p{P}\$\+<=>\^~\|`]+)", kGpt2, kThreeDigits}},
+    {"falcon-h1", {kCl100k}, kAsLlama3},
     {"falcon3", {kCl100k}, kAsLlama3},
     {"gigachat", {kGpt2}},
+    {"glm4", {kCl100k}},
     {"gpt-2", {kGpt2}},
     {"gpt-4o", {kO200k}},
+    {"gpt3-finnish", {kSentence}},
+    {"granite-docling", {kGpt2}},
+    {"jais", {kGpt2}},
+    {"jina-de", {kGpt2}},
+    {"jina-es", {kGpt2}},
+    {"jina-v1-en", {kGpt2}},
+    {"jina-v2-code", {kGpt2}},
+    {"jina-v2-de", {kGpt2}},
+    {"jina-v2-es", {kGpt2}},
     {"kanana2", {kO200k}},
+    {"kormo", {kQwen2}},
     {"lfm2", {kCl100k}, kAsLlama3},
     {"llama-bpe", {kCl100k}, kAsLlama3},
     {"llama-v3", {kCl100k}, kAsLlama3},
@@ -88,6 +108,7 @@ constexpr KnownPre kKnown[] = {
     {"mellum", {kGpt2}},
     {"midm-2.0", {kCl100k}, kAsLlama3},
     {"minerva-7b", {kEachDigit, kGpt2}},
+    {"modern-bert", {kGpt2}},
     {"mpt", {kGpt2}, kComposes},
     {"olmo", {kGpt2}, kComposes},
     {"phi-2", {kGpt2}},
@@ -95,6 +116,7 @@ constexpr KnownPre kKnown[] = {
     {"poro-chat", {kSentence}},
     {"qwen2", {kQwen2}, kComposes},
     {"refact", {kEachDigit, kGpt2}},
+    {"roberta-bpe", {kGpt2}},
     {"seed-coder", {kSeedCoder}},
     {"smaug-bpe", {kCl100k}},
     {"smollm", {kEachDigit, kGpt2}},
@@ -122,6 +144,13 @@ std::string known_pre_names() {
     names += known.name;
   }
   return names;
+}
+
+std::string nearest_known_pre(std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const KnownPre& known : kKnown) names.push_back(known.name);
+  const std::string_view nearest = nearest_name(name, names);
+  return nearest.empty() ? std::string() : str("the nearest supported name is ", nearest);
 }
 
 }  // namespace inferneo::text

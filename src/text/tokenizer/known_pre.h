@@ -29,5 +29,7 @@ const KnownPre* find_known_pre(std::string_view name);
 
 // All names, for messages.
 std::string known_pre_names();
+// "the nearest supported name is ..", or empty when none is near.
+std::string nearest_known_pre(std::string_view name);
 
 }  // namespace inferneo::text

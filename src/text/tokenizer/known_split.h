@@ -3,18 +3,19 @@
 // Thread: any.
 #pragma once
 
-#include <cstddef>
 #include <string_view>
+
+#include "text/tokenizer/pre_tokenizer.h"
 
 namespace inferneo::text {
 
-// The end of the piece that begins at `at`. Precondition: at < text.size(), text is valid UTF-8.
-using SplitStep = std::size_t (*)(std::string_view text, std::size_t at);
+// Hands the pieces of a text on. Precondition: not empty, valid UTF-8.
+using SplitAll = void (*)(std::string_view text, bool at_start, PieceSink& sink);
 
 // The pattern of GPT-2, which ByteLevel has built in.
-std::size_t split_gpt2(std::string_view text, std::size_t at);
+void split_gpt2(std::string_view text, bool at_start, PieceSink& sink);
 
-// The step for a pattern of the list (GPT-2, cl100k as in Llama 3, Qwen 2, o200k), else null.
-SplitStep find_known_split(std::string_view pattern);
+// The splitter for a pattern of the list (GPT-2, cl100k as in Llama 3, Qwen 2, o200k), else null.
+SplitAll find_known_split(std::string_view pattern);
 
 }  // namespace inferneo::text

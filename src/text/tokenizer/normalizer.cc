@@ -20,19 +20,23 @@ struct Kind {
 };
 
 constexpr Kind kKinds[] = {
+    {"BertNormalizer", parse_bert_normalizer},
     {"Lowercase", parse_lowercase},
     {"NFC", parse_form<UnicodeForm::kNfc>},
     {"NFD", parse_form<UnicodeForm::kNfd>},
     {"NFKC", parse_form<UnicodeForm::kNfkc>},
     {"NFKD", parse_form<UnicodeForm::kNfkd>},
     {"Nmt", parse_nmt},
+    {"Precompiled", parse_precompiled},
     {"Prepend", parse_prepend},
     {"Replace", parse_replace},
     {"Strip", parse_strip},
     {"StripAccents", parse_strip_accents},
 };
 constexpr std::string_view kSupported =
-    "Lowercase, NFC, NFD, NFKC, NFKD, Nmt, Prepend, Replace, Sequence, Strip, StripAccents";
+    "BertNormalizer, Lowercase, NFC, NFD, NFKC, NFKD, Nmt, Precompiled, Prepend, Replace, "
+    "Sequence, "
+    "Strip, StripAccents";
 
 }  // namespace
 

@@ -29,6 +29,7 @@ class NormalizerChain {
 
   [[nodiscard]] bool empty() const { return steps_.empty(); }
   void apply(std::string& text, bool& at_start) const;
+  void add(NormalizerPtr step) { steps_.push_back(std::move(step)); }
 
  private:
   Status add(const JsonView& entry, int depth);
@@ -38,10 +39,21 @@ class NormalizerChain {
 
 enum class UnicodeForm { kNfc, kNfd, kNfkc, kNfkd };
 
+struct BertNormalizerOptions {
+  bool clean_text = true;
+  bool part_chinese = true;
+  bool strip_accents = true;
+  bool lowercase = true;
+};
+
 // One maker a kind, named in normalizer.cc.
+NormalizerPtr make_bert_normalizer(const BertNormalizerOptions& options);
+NormalizerPtr make_lowercase();
 NormalizerPtr make_unicode_form(UnicodeForm form);
+Result<NormalizerPtr> parse_bert_normalizer(const JsonView& entry);
 Result<NormalizerPtr> parse_lowercase(const JsonView& entry);
 Result<NormalizerPtr> parse_nmt(const JsonView& entry);
+Result<NormalizerPtr> parse_precompiled(const JsonView& entry);
 Result<NormalizerPtr> parse_prepend(const JsonView& entry);
 Result<NormalizerPtr> parse_replace(const JsonView& entry);
 Result<NormalizerPtr> parse_strip(const JsonView& entry);

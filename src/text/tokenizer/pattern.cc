@@ -16,15 +16,27 @@ Result<Pattern> Pattern::parse(const JsonView& entry) {
   ASSIGN_OR_RETURN(const std::optional<JsonView> expression, place.optional_member("Regex"));
   if (!expression) return place.corrupt("has neither String nor Regex");
   ASSIGN_OR_RETURN(const std::string_view text, expression->string());
-  Result<Regex> regex = Regex::compile(text);
-  if (!regex) {
-    return std::move(regex)
+  Result<Pattern> compiled = of_expression(text);
+  if (!compiled) {
+    return std::move(compiled)
         .error()
         .with_context(expression->where())
         .with_where(expression->where());
   }
+  return compiled;
+}
+
+Pattern Pattern::of_text(std::string_view text) {
+  Pattern pattern;
   pattern.source_ = text;
-  pattern.regex_ = std::move(regex).value();
+  return pattern;
+}
+
+Result<Pattern> Pattern::of_expression(std::string_view expression) {
+  Pattern pattern;
+  ASSIGN_OR_RETURN(Regex regex, Regex::compile(expression));
+  pattern.source_ = expression;
+  pattern.regex_ = std::move(regex);
   return pattern;
 }
 

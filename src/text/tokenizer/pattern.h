@@ -14,6 +14,9 @@ namespace inferneo::text {
 class Pattern {
  public:
   static Result<Pattern> parse(const JsonView& entry);
+  static Pattern of_text(std::string_view text);
+  // An expression by itself. Failures: those of Regex::compile.
+  static Result<Pattern> of_expression(std::string_view expression);
   // `content` of a Replace entry: what each match becomes. Bound: at most 64 bytes, so that a text
   // cannot grow without limit.
   static Result<std::string> parse_content(const JsonView& entry);

@@ -1,13 +1,12 @@
 #include "text/tokenizer/post_processor.h"
 
-#include <algorithm>
-#include <utility>
-
 #include "base/limits.h"
 #include "base/str.h"
 
 namespace inferneo::text {
 namespace {
+
+using Kind = PairPart::Kind;
 
 constexpr int kDepthMax = 4;
 // Bound: published templates add one or two tokens.
@@ -21,15 +20,6 @@ Result<TokenId> parse_id(const JsonView& place) {
   return static_cast<TokenId>(id);
 }
 
-// Both texts, once, and no part of the first segment behind one of the second.
-bool is_pair(const std::vector<PairPart>& parts) {
-  const auto count = [&](PairPart::Kind kind) {
-    return std::ranges::count(parts, kind, &PairPart::kind);
-  };
-  return count(PairPart::Kind::kFirst) == 1 && count(PairPart::Kind::kSecond) == 1 &&
-         std::ranges::is_sorted(parts, {}, &PairPart::late);
-}
-
 // ["</s>", 2]
 Result<TokenId> parse_named_id(const JsonView& entry, std::string_view key) {
   ASSIGN_OR_RETURN(const JsonView pair, entry.member(key));
@@ -41,26 +31,17 @@ Result<TokenId> parse_named_id(const JsonView& entry, std::string_view key) {
   return parse_id(pair.item(1, id));
 }
 
-// Where several processors add tokens, it is not clear what a pair looks like.
-void set_pair(PostProcessor& out, std::vector<PairPart> pair) {
-  const bool only = out.prefix.empty() && out.suffix.empty();
-  out.pair = only && is_pair(pair) ? std::move(pair) : std::vector<PairPart>();
-}
-
-Status parse_around(const JsonView& entry, std::string_view type, PostProcessor& out) {
+// "<s> a </s></s> b </s>" of RoBERTa, or "[CLS] a [SEP] b [SEP]" with types of BERT.
+Status parse_around(const JsonView& entry, bool roberta, PostProcessor& out) {
   ASSIGN_OR_RETURN(const TokenId first, parse_named_id(entry, "cls"));
   ASSIGN_OR_RETURN(const TokenId last, parse_named_id(entry, "sep"));
-  // Spec: tokenizers, BertProcessing and RobertaProcessing: the latter sets the texts apart by two
-  // tokens and has no segments.
-  const bool segments = type == "BertProcessing";
-  using Kind = PairPart::Kind;
-  std::vector<PairPart> pair{{Kind::kToken, first}, {Kind::kFirst}, {Kind::kToken, last}};
-  if (!segments) pair.push_back({Kind::kToken, last});
-  pair.push_back({Kind::kSecond, 0, segments});
-  pair.push_back({Kind::kToken, last, segments});
-  set_pair(out, std::move(pair));
   out.prefix.insert(out.prefix.begin(), first);
   out.suffix.push_back(last);
+  const std::uint8_t type = roberta ? 0 : 1;
+  out.pair = {{Kind::kToken, first, 0}, {Kind::kFirst, -1, 0}, {Kind::kToken, last, 0}};
+  if (roberta) out.pair.push_back({Kind::kToken, last, 0});
+  out.pair.push_back({Kind::kSecond, -1, type});
+  out.pair.push_back({Kind::kToken, last, type});
   return ok_status();
 }
 
@@ -80,66 +61,67 @@ Status append_special(const JsonView& entry, const JsonView& item, std::vector<T
   return ok_status();
 }
 
-Status append_part(const JsonView& entry, const JsonView& item, std::vector<PairPart>& parts) {
-  ASSIGN_OR_RETURN(const std::optional<JsonView> special, item.optional_member("SpecialToken"));
-  ASSIGN_OR_RETURN(const JsonView part, item.member(special ? "SpecialToken" : "Sequence"));
-  ASSIGN_OR_RETURN(const JsonView given, part.member("type_id"));
-  ASSIGN_OR_RETURN(const std::int64_t type, given.integer());
-  if (type < 0 || type > 1) return given.corrupt("is neither segment");
-  const bool late = type == 1;
-  if (!special) {
-    ASSIGN_OR_RETURN(const std::string_view name, part.string_member("id"));
-    const bool first = name == "A";
-    if (!first && name != "B") return part.not_supported("sequence", name, "A and B");
-    parts.push_back({first ? PairPart::Kind::kFirst : PairPart::Kind::kSecond, 0, late});
-    return ok_status();
-  }
-  std::vector<TokenId> ids;
-  RETURN_IF_ERROR(append_special(entry, *special, ids));
-  for (const TokenId id : ids) parts.push_back({PairPart::Kind::kToken, id, late});
-  return parts.size() <= kTokenCountMax ? ok_status() : item.corrupt("adds too many tokens");
+Result<std::uint8_t> parse_type(const JsonView& item) {
+  ASSIGN_OR_RETURN(const std::optional<JsonView> place, item.optional_member("type_id"));
+  if (!place) return std::uint8_t{0};
+  ASSIGN_OR_RETURN(const std::int64_t type, place->integer());
+  if (type < 0 || type > 255) return place->corrupt(str("is ", type, ", expected 0 to 255"));
+  return static_cast<std::uint8_t>(type);
 }
 
-// Why a form that is not understood is none: most models never see a pair, and load all the same.
-void parse_pair(const JsonView& entry, PostProcessor& out) {
-  set_pair(out, {});
-  const Result<std::optional<JsonView>> pair = entry.optional_member("pair");
-  if (!pair.has_value() || !*pair) return;
-  const Result<simdjson::dom::array> items = (*pair)->array();
-  if (!items.has_value()) return;
+// The items of `single` or `pair`; each text stands in it once at most.
+Result<std::vector<PairPart>> parse_items(const JsonView& entry, const JsonView& place) {
+  ASSIGN_OR_RETURN(const simdjson::dom::array items, place.array());
   std::vector<PairPart> parts;
-  std::size_t index = 0;
-  for (const simdjson::dom::element element : *items) {
-    if (!append_part(entry, (*pair)->item(index++, element), parts).ok()) return;
-  }
-  set_pair(out, std::move(parts));
-}
-
-Status parse_template(const JsonView& entry, PostProcessor& out) {
-  ASSIGN_OR_RETURN(const JsonView single, entry.member("single"));
-  ASSIGN_OR_RETURN(const simdjson::dom::array items, single.array());
-  std::vector<TokenId> before;
-  std::vector<TokenId> after;
-  bool seen_text = false;
+  bool seen_first = false;
+  bool seen_second = false;
   std::size_t index = 0;
   for (const simdjson::dom::element element : items) {
-    const JsonView item = single.item(index++, element);
+    const JsonView item = place.item(index++, element);
+    if (parts.size() > kTokenCountMax) return place.corrupt("adds too many tokens");
     ASSIGN_OR_RETURN(const std::optional<JsonView> special, item.optional_member("SpecialToken"));
     if (special) {
-      RETURN_IF_ERROR(append_special(entry, *special, seen_text ? after : before));
+      std::vector<TokenId> ids;
+      RETURN_IF_ERROR(append_special(entry, *special, ids));
+      ASSIGN_OR_RETURN(const std::uint8_t type, parse_type(*special));
+      for (const TokenId id : ids) parts.push_back({Kind::kToken, id, type});
       continue;
     }
     ASSIGN_OR_RETURN(const JsonView sequence, item.member("Sequence"));
     ASSIGN_OR_RETURN(const std::string_view name, sequence.string_member("id"));
-    if (name != "A" || seen_text) {
-      return item.not_supported("sequence", name, "A, once, in a template for a single text");
+    ASSIGN_OR_RETURN(const std::uint8_t type, parse_type(sequence));
+    bool& seen = name == "A" ? seen_first : seen_second;
+    if ((name != "A" && name != "B") || seen) {
+      return item.not_supported("sequence", name, "A once, B once");
     }
-    seen_text = true;
+    seen = true;
+    parts.push_back({name == "A" ? Kind::kFirst : Kind::kSecond, -1, type});
+  }
+  return parts;
+}
+
+Status parse_template(const JsonView& entry, PostProcessor& out) {
+  ASSIGN_OR_RETURN(const JsonView single, entry.member("single"));
+  ASSIGN_OR_RETURN(const std::vector<PairPart> parts, parse_items(entry, single));
+  std::vector<TokenId> before;
+  std::vector<TokenId> after;
+  bool seen_text = false;
+  for (const PairPart& part : parts) {
+    if (part.kind == Kind::kSecond) {
+      return single.not_supported("sequence", "B", "A, once, in a template for a single text");
+    }
+    if (part.kind == Kind::kFirst) {
+      seen_text = true;
+    } else {
+      (seen_text ? after : before).push_back(part.id);
+    }
   }
   if (!seen_text) return single.corrupt("has no place for the text");
-  parse_pair(entry, out);
   out.prefix.insert(out.prefix.begin(), before.begin(), before.end());
   out.suffix.insert(out.suffix.end(), after.begin(), after.end());
+  ASSIGN_OR_RETURN(const std::optional<JsonView> pair, entry.optional_member("pair"));
+  if (!pair) return ok_status();
+  ASSIGN_OR_RETURN(out.pair, parse_items(entry, *pair));
   return ok_status();
 }
 
@@ -147,9 +129,8 @@ Status add(const JsonView& entry, int depth, PostProcessor& out) {
   ASSIGN_OR_RETURN(const std::string_view type, entry.string_member("type"));
   if (type == "ByteLevel") return ok_status();
   if (type == "TemplateProcessing") return parse_template(entry, out);
-  if (type == "BertProcessing" || type == "RobertaProcessing") {
-    return parse_around(entry, type, out);
-  }
+  if (type == "BertProcessing") return parse_around(entry, false, out);
+  if (type == "RobertaProcessing") return parse_around(entry, true, out);
   if (type != "Sequence") {
     return entry.not_supported(
         "post-processor",

@@ -17,6 +17,7 @@ struct Kind {
 };
 
 constexpr Kind kKinds[] = {
+    {"BertPreTokenizer", parse_bert_pre_tokenizer},
     {"ByteLevel", parse_byte_level},
     {"Digits", parse_digits},
     {"Metaspace", parse_metaspace},
@@ -26,7 +27,8 @@ constexpr Kind kKinds[] = {
     {"WhitespaceSplit", parse_whitespace_split},
 };
 constexpr std::string_view kSupported =
-    "ByteLevel, Digits, Metaspace, Punctuation, Sequence, Split, Whitespace, WhitespaceSplit";
+    "BertPreTokenizer, ByteLevel, Digits, Metaspace, Punctuation, Sequence, Split, Whitespace, "
+    "WhitespaceSplit";
 
 // Hands the pieces of one step to the next one.
 class StepSink final : public PieceSink {
@@ -77,11 +79,18 @@ Status PreTokenizerChain::add(const JsonView& entry, int depth) {
   for (const Kind& kind : kKinds) {
     if (kind.name != type) continue;
     ASSIGN_OR_RETURN(PreTokenizerPtr step, kind.parse(entry));
-    steps_.push_back(std::move(step));
+    if (step != nullptr) steps_.push_back(std::move(step));
     byte_level_ = type == "ByteLevel";
     return ok_status();
   }
   return entry.not_supported("pre-tokenizer", type, kSupported);
+}
+
+Status PreTokenizerChain::add_pattern(std::string_view expression) {
+  if (steps_.size() >= kStepCountMax) return unsupported("too many patterns that split text");
+  ASSIGN_OR_RETURN(PreTokenizerPtr step, make_split(expression));
+  steps_.push_back(std::move(step));
+  return ok_status();
 }
 
 void PreTokenizerChain::split(std::string_view text, bool at_start, PieceSink& sink) const {

@@ -36,6 +36,11 @@ class PreTokenizerChain {
   // Reads `pre_tokenizer` of tokenizer.json (null gives an empty chain).
   static Result<PreTokenizerChain> parse(const JsonView& document);
 
+  // Adds a step that cuts at the matches of an expression, which stay.
+  Status add_pattern(std::string_view expression);
+  // Pieces are spelled in the byte-level alphabet from here on.
+  void end_in_bytes() { byte_level_ = true; }
+
   void split(std::string_view text, bool at_start, PieceSink& sink) const;
 
   // True when pieces are to be spelled in the byte-level alphabet: ByteLevel is the last step.
@@ -48,11 +53,13 @@ class PreTokenizerChain {
   bool byte_level_ = false;
 };
 
-// One reader a kind, named in pre_tokenizer.cc.
+// One reader a kind, named in pre_tokenizer.cc. Null for a step that does not cut.
+Result<PreTokenizerPtr> parse_bert_pre_tokenizer(const JsonView& entry);
 Result<PreTokenizerPtr> parse_byte_level(const JsonView& entry);
 Result<PreTokenizerPtr> parse_digits(const JsonView& entry);
 Result<PreTokenizerPtr> parse_metaspace(const JsonView& entry);
 Result<PreTokenizerPtr> parse_punctuation(const JsonView& entry);
+Result<PreTokenizerPtr> make_split(std::string_view expression);
 Result<PreTokenizerPtr> parse_split(const JsonView& entry);
 Result<PreTokenizerPtr> parse_whitespace(const JsonView& entry);
 Result<PreTokenizerPtr> parse_whitespace_split(const JsonView& entry);

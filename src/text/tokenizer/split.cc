@@ -11,18 +11,14 @@ namespace {
 // Every character is part of a match, so isolated and inverted-removed mean the same.
 class KnownSplit final : public PreTokenizer {
  public:
-  explicit KnownSplit(SplitStep step) : step_(step) {}
+  explicit KnownSplit(SplitAll known) : split_(known) {}
 
   void split(std::string_view text, bool at_start, PieceSink& sink) const override {
-    for (std::size_t at = 0; at < text.size();) {
-      const std::size_t end = step_(text, at);
-      sink.piece(text.substr(at, end - at), at_start && at == 0);
-      at = end;
-    }
+    split_(text, at_start, sink);
   }
 
  private:
-  SplitStep step_;
+  SplitAll split_;
 };
 
 class PatternSplit final : public PreTokenizer {
@@ -57,13 +53,22 @@ Result<PreTokenizerPtr> parse_split(const JsonView& entry) {
   ASSIGN_OR_RETURN(const DelimiterBehavior behavior,
                    parse_behavior(entry, DelimiterBehavior::kIsolated));
   ASSIGN_OR_RETURN(const bool invert, entry.bool_member("invert", false));
-  const SplitStep step = pattern.is_regex() ? find_known_split(pattern.source()) : nullptr;
+  const SplitAll known = pattern.is_regex() ? find_known_split(pattern.source()) : nullptr;
   const bool every_match = (behavior == DelimiterBehavior::kIsolated) ||
                            (behavior == DelimiterBehavior::kRemoved && invert);
-  if (step != nullptr && every_match) {
-    return PreTokenizerPtr(std::make_unique<KnownSplit>(step));
+  if (known != nullptr && every_match) {
+    return PreTokenizerPtr(std::make_unique<KnownSplit>(known));
   }
   return PreTokenizerPtr(std::make_unique<PatternSplit>(std::move(pattern), behavior, invert));
+}
+
+Result<PreTokenizerPtr> make_split(std::string_view expression) {
+  if (const SplitAll known = find_known_split(expression); known != nullptr) {
+    return PreTokenizerPtr(std::make_unique<KnownSplit>(known));
+  }
+  ASSIGN_OR_RETURN(Pattern pattern, Pattern::of_expression(expression));
+  return PreTokenizerPtr(
+      std::make_unique<PatternSplit>(std::move(pattern), DelimiterBehavior::kIsolated, false));
 }
 
 }  // namespace inferneo::text

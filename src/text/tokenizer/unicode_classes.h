@@ -25,6 +25,8 @@ enum CharClass : std::uint16_t {
   kPunctuation = 1 << 10,   // what Punctuation splits off
   kAccent = 1 << 11,        // what StripAccents removes
   kUndecomposed = 1 << 12,  // has a decomposition that the reference does not know
+  kControl = 1 << 13,       // what BertNormalizer takes for control characters
+  kNonspacing = 1 << 14,    // what BertNormalizer takes for accents
   kLetter = kUpper | kTitle | kLower | kModifier | kOtherLetter,
 };
 
@@ -37,6 +39,8 @@ class UnicodeClasses {
     if (code_point > 0x10FFFF) return 0;
     return bits_[block_[code_point / kBlockSize] * kBlockSize + code_point % kBlockSize];
   }
+  // Shape: [128], the classes of ASCII.
+  [[nodiscard]] const std::uint16_t* ascii() const { return &bits_[block_[0] * kBlockSize]; }
   [[nodiscard]] bool is(char32_t code_point, std::uint16_t classes) const {
     return (of(code_point) & classes) != 0;
   }
@@ -50,7 +54,7 @@ class UnicodeClasses {
   std::unique_ptr<std::uint16_t[]> bits_;
 };
 
-// Start of each run of equal class, ascending: first code point << 13 | bits.
+// Start of each run of equal class, ascending: first code point << 15 | bits.
 std::span<const std::uint64_t> unicode_runs();
 
 }  // namespace inferneo::text

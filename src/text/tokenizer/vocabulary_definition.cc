@@ -1,6 +1,8 @@
 // The tokenizer of a GGUF file. What surrounds the BPE model is written down as the parts of
 // tokenizer.json that say the same and read by their readers.
 // Spec: llama.cpp, src/llama-vocab.cpp.
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -8,8 +10,11 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/utf8.h"
+#include "text/tokenizer/bpe.h"
 #include "text/tokenizer/definition.h"
 #include "text/tokenizer/known_pre.h"
+#include "text/tokenizer/token_files.h"
+#include "text/tokenizer/word_piece.h"
 
 namespace inferneo::text {
 namespace {
@@ -156,6 +161,7 @@ Result<TokenizerDefinition> define_byte_level(const TokenVocabulary& in) {
                            printable(in.pre),
                            "', which is not supported; supported: ",
                            known_pre_names()))
+        .with_hint(nearest_known_pre(in.pre))
         .with_where("tokenizer.ggml.pre");
   }
   if (in.pre.empty()) {
@@ -169,7 +175,7 @@ Result<TokenizerDefinition> define_byte_level(const TokenVocabulary& in) {
   if (pre->flags.whole_words) whole_words = tokens_of_text(in, false);
   auto model = Bpe::from_merges(std::move(vocabulary), in.merges, std::move(whole_words));
   if (!model) return corrupt("merges", std::string(model.error().message()));
-  out.model = *std::move(model);
+  out.model = std::make_unique<Bpe>(*std::move(model));
   json document;
   if (in.compose.value_or(pre->flags.composes)) document["normalizer"] = {{"type", "NFC"}};
   document["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", split_steps(*pre)}};
@@ -207,10 +213,75 @@ Result<TokenizerDefinition> define_sentencepiece(const TokenVocabulary& in) {
   }
   TokenizerDefinition out;
   ASSIGN_OR_RETURN(Vocabulary vocabulary, make_vocabulary(in));
-  out.model = Bpe::from_scores(std::move(vocabulary), scores, tokens_of_text(in, true), unknown);
+  out.model = std::make_unique<Bpe>(
+      Bpe::from_scores(std::move(vocabulary), scores, tokens_of_text(in, true), unknown));
   RETURN_IF_ERROR(read_parts(sentencepiece_parts(in.add_space_prefix.value_or(true)), out));
   out.added = added_tokens(in);
   RETURN_IF_ERROR(add_post_processor(in, true, out.post_processor));
+  return out;
+}
+
+// Words begin with U+2581 and the rest of a word has no mark: the other way round than in BERT's
+// own vocabulary. Spec: llama.cpp, llm_tokenizer_wpm.
+Result<TokenizerDefinition> define_word_piece(const TokenVocabulary& in) {
+  TokenizerDefinition out;
+  ASSIGN_OR_RETURN(Vocabulary vocabulary, make_vocabulary(in));
+  WordPiece::Options options;
+  options.word_length_max = std::string::npos;
+  ASSIGN_OR_RETURN(options.unknown, checked_id(in, "unknown_token_id", in.unknown));
+  const auto spell = [](std::string_view name, std::vector<WordPiece::Spelling>& spellings) {
+    constexpr std::string_view kMark = "▁";
+    const bool starts_word = name.starts_with(kMark);
+    spellings.push_back({starts_word ? name.substr(kMark.size()) : name, starts_word});
+  };
+  out.model = std::make_unique<WordPiece>(std::move(vocabulary), spell, options);
+  const bool lowercase = in.lowercase.value_or(true);
+  RETURN_IF_ERROR(
+      read_parts({{"normalizer", {{"type", "BertNormalizer"}, {"lowercase", lowercase}}},
+                  {"pre_tokenizer", {{"type", "BertPreTokenizer"}}},
+                  {"decoder",
+                   {{"type", "Sequence"},
+                    {"decoders",
+                     {{{"type", "Replace"}, {"pattern", {{"String", "▁"}}}, {"content", " "}},
+                      {{"type", "Fuse"}},
+                      {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}}}}}},
+                 out));
+  out.added = added_tokens(in);
+  if (in.add_bos.value_or(true)) {
+    const auto first = in.classifier ? in.classifier : in.bos;
+    ASSIGN_OR_RETURN(const TokenId id, checked_id(in, "cls_token_id", first));
+    out.post_processor.prefix.push_back(id);
+  }
+  if (in.add_separator.value_or(true)) {
+    const auto last = in.separator ? in.separator : in.eos;
+    ASSIGN_OR_RETURN(const TokenId id, checked_id(in, "seperator_token_id", last));
+    out.post_processor.suffix.push_back(id);
+  }
+  return out;
+}
+
+// Spec: llama.cpp, llm_tokenizer_ugm, which follows SentencePiece.
+Result<TokenizerDefinition> define_unigram(const TokenVocabulary& in) {
+  SentencePieceModel model;
+  model.pieces = in.tokens;
+  model.scores = in.scores;
+  model.scores.resize(in.tokens.size());
+  for (std::size_t id = 0; id < in.tokens.size(); ++id) {
+    if (std::isnan(model.scores[id])) return corrupt("scores", str("[", id, "] is not a number"));
+    model.kinds.push_back(kind_of(in, id));
+  }
+  model.bos = in.bos.value_or(-1);
+  model.eos = in.eos.value_or(-1);
+  model.charsmap = in.charsmap;
+  model.add_dummy_prefix = in.add_space_prefix.value_or(true);
+  model.remove_extra_spaces = in.remove_extra_spaces.value_or(false);
+  model.byte_fallback =
+      std::find(model.kinds.begin(), model.kinds.end(), TokenKind::kByte) != model.kinds.end();
+  TokenFileSettings settings;
+  settings.add_bos = in.add_bos.value_or(false);
+  settings.add_eos = in.add_eos.value_or(true);
+  Result<TokenizerDefinition> out = assemble_sentencepiece(model, settings);
+  if (!out) return std::move(out).error().with_where("tokenizer.ggml");
   return out;
 }
 
@@ -220,9 +291,14 @@ Result<TokenizerDefinition> define_from_vocabulary(const TokenVocabulary& vocabu
   RETURN_IF_ERROR(check_sizes(vocabulary));
   if (vocabulary.model == "gpt2") return define_byte_level(vocabulary);
   if (vocabulary.model == "llama") return define_sentencepiece(vocabulary);
+  if (vocabulary.model == "bert") return define_word_piece(vocabulary);
+  if (vocabulary.model == "t5") return define_unigram(vocabulary);
+  constexpr std::array<std::string_view, 4> kSupported = {"bert", "gpt2", "llama", "t5"};
+  const std::string_view nearest = nearest_name(vocabulary.model, kSupported);
   return unsupported(str("tokenizer.ggml.model is '",
                          printable(vocabulary.model),
-                         "', which is not supported; supported: gpt2, llama"))
+                         "', which is not supported; supported: bert, gpt2, llama, t5"))
+      .with_hint(nearest.empty() ? std::string() : str("the nearest supported name is ", nearest))
       .with_where("tokenizer.ggml.model");
 }
 
