@@ -120,6 +120,7 @@ struct ManagerControl {
   void pool_resized(VersionId id, std::int32_t block_count);
   void cancel_requests(VersionId id);
   void note_state(const NoteState& action);
+  void note_ready(VersionId id, Record& record);
   void note_event(const NoteEvent& action);
   void grant(const GrantTicket& action);
   void refuse(RefuseTicket& action);

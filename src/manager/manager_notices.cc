@@ -23,29 +23,35 @@ std::int64_t unix_milliseconds_now() {
       .count();
 }
 
+void ManagerControl::note_ready(VersionId id, Record& record) {
+  const Lifecycle::View view = lifecycle.view(id);
+  if (view.load_count == record.load_count) return;  // only its pool was built anew
+  record.load_count = view.load_count;
+  loads_ok.fetch_add(1);
+  metrics.model_loads[static_cast<std::size_t>(ModelLoads::ok)].add();
+  metrics.model_load_time.observe(view.load_seconds);
+  load_ms_total.fetch_add(static_cast<std::uint64_t>(view.load_seconds * 1e3));
+  log::info("manager",
+            str("model '",
+                model_id(record.options.name, record.options.version),
+                "' is ready: ",
+                format_bytes(view.reserved_bytes),
+                " of the memory budget, ",
+                format_bytes(view.loaded.kv_bytes),
+                " of it KV cache"));
+}
+
+// Of a version that is on its way out, the state machine knows nothing any more: only one that is
+// ready may be asked for.
 void ManagerControl::note_state(const NoteState& action) {
   const auto found = records.find(action.version);
   if (found == records.end()) return;  // a resident one that is being added
   Record& record = found->second;
   const std::string label = model_id(record.options.name, record.options.version);
-  const Lifecycle::View view = lifecycle.view(action.version);
   using enum VersionState;
   switch (action.to) {
     case kReady:
-      if (view.load_count == record.load_count) break;  // only its pool was built anew
-      record.load_count = view.load_count;
-      loads_ok.fetch_add(1);
-      metrics.model_loads[static_cast<std::size_t>(ModelLoads::ok)].add();
-      metrics.model_load_time.observe(view.load_seconds);
-      load_ms_total.fetch_add(static_cast<std::uint64_t>(view.load_seconds * 1e3));
-      log::info("manager",
-                str("model '",
-                    label,
-                    "' is ready: ",
-                    format_bytes(view.reserved_bytes),
-                    " of the memory budget, ",
-                    format_bytes(view.loaded.kv_bytes),
-                    " of it KV cache"));
+      note_ready(action.version, record);
       break;
     case kFailed:
       loads_failed.fetch_add(1);

@@ -254,8 +254,13 @@ class Rest(CatalogCase):
             reply = server.request("POST", "/models/unload", {"model": "m"})
             self.assertEqual((reply.status, reply.json(), state()), (200, {"success": True}, "unloaded"))
             self.assertEqual(server.request("POST", "/models/load", {"model": "none"}).status, 404)
+            # A model in memory can be removed, too.
+            server.api("POST", "/load", {"model_id": "m"})
+            self.assertTrue(server.api("DELETE", "/models/m")["data"]["removed"])
+            self.assertEqual(server.request("POST", "/models/load", {"model": "m"}).status, 404)
+            self.assertEqual(server.request("GET", "/health").status, 200)
             actions = [r["action"] for r in server.api("GET", "/audit")["data"]["records"]]
-            self.assertEqual(actions, ["unload", "sleep", "load", "register"])
+            self.assertEqual(actions, ["remove", "load", "unload", "sleep", "load", "register"])
 
     def test_an_update_to_a_version_that_does_not_load_leaves_the_live_one(self):
         model = self.copy_of_starter("model")
