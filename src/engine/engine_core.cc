@@ -313,6 +313,10 @@ void EngineCore::take_hidden_row(Sequence& sequence,
 
 void EngineCore::take_row(Sequence& sequence, std::span<float> row, TimePoint now) {
   ActiveRequest& request = *sequence.request;
+  if (request.request.sampling.max_tokens == 0) {
+    end_with_prompt(sequence, row);
+    return;
+  }
   const bool shared_row = !request.forked && request.sequences.size() > 1;
   if (shared_row) std::ranges::copy(row, row_copy_.begin());
   const sample::Sampled sampled = draw(sequence, row);
@@ -328,6 +332,17 @@ void EngineCore::take_row(Sequence& sequence, std::span<float> row, TimePoint no
     if (request.ended) return;
   }
   append(sequence, sampled, now);
+}
+
+// Why the row is computed all the same: it shows that the blocks are sound before they are shared.
+void EngineCore::end_with_prompt(Sequence& sequence, std::span<const float> row) {
+  ActiveRequest& request = *sequence.request;
+  if (!sample::score_row(row, sequence.tokens.back(), 0).finite) {
+    fail_not_finite(request);
+    return;
+  }
+  cache_.commit(sequence.table, sequence.tokens, sequence.computed);
+  end(request, FinishReason::kLength, ok_status());
 }
 
 // The prompt is computed: the other choices are born with its full blocks. The tokens of the last,

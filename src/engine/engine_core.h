@@ -90,6 +90,8 @@ class EngineCore {
   void take_rows(std::span<float> logits, TimePoint now);
   void take_prompt_row(Sequence& sequence, std::int32_t position, std::span<const float> row);
   void take_row(Sequence& sequence, std::span<float> row, TimePoint now);
+  // Of a request that generates nothing.
+  void end_with_prompt(Sequence& sequence, std::span<const float> row);
   void take_hidden_rows(std::span<const float> hidden);
   void take_hidden_row(Sequence& sequence, std::int32_t position, std::span<const float> row);
   void fork(ActiveRequest& request, std::span<float> row, TimePoint now);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 
@@ -26,6 +27,8 @@ struct SequenceSlice {
   const std::uint32_t* blocks = nullptr;  // block i holds positions [i * 16, (i + 1) * 16)
   // The same of layers with a window; null: `blocks`. Any block may stand where no token sees one.
   const std::uint32_t* window_blocks = nullptr;
+  // Position of the first token of the second segment.
+  std::int32_t second_begin = std::numeric_limits<std::int32_t>::max();
 
   [[nodiscard]] const std::uint32_t* blocks_of(bool has_window) const {
     return has_window && window_blocks != nullptr ? window_blocks : blocks;

@@ -84,10 +84,13 @@ void FakeModel::logits_of(const State& of, std::span<float> out) const {
 }
 
 std::vector<float> FakeModel::hidden_after(std::span<const TokenId> tokens,
-                                           std::int32_t position) const {
+                                           std::int32_t position,
+                                           std::int32_t second_begin) const {
   std::uint64_t state = mix(options_.seed ^ 0x41dd);
   bool poisoned = false;
+  std::int32_t place = 0;
   for (const TokenId token : tokens) {
+    if (place++ == second_begin) state = mix(state ^ 0x5e9);
     state = mix(state ^ static_cast<std::uint32_t>(token));
     poisoned |= token == options_.poison_token_id;
   }
@@ -370,7 +373,7 @@ void FakeRunner::fill_hidden(const StepSequence& sequence, std::int32_t position
   const std::int32_t seen = model_->options().bidirectional ? end : position + 1;
   visible_.clear();
   for (std::int32_t i = 0; i < seen; ++i) visible_.push_back(slot(sequence, i).token);
-  const std::vector<float> row = model_->hidden_after(visible_, position);
+  const std::vector<float> row = model_->hidden_after(visible_, position, sequence.second_begin);
   hidden_.insert(hidden_.end(), row.begin(), row.end());
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -64,9 +65,11 @@ class FakeModel final : public Model {
   // The logits after `tokens`. Shape: out [vocab_size].
   void logits_after(std::span<const TokenId> tokens, std::span<float> out) const;
   // The hidden state after `tokens`; of a bidirectional model, of the token at `position` of them.
-  // Shape: [hidden_size].
-  [[nodiscard]] std::vector<float> hidden_after(std::span<const TokenId> tokens,
-                                                std::int32_t position) const;
+  // The second segment begins at `second_begin` (StepSequence). Shape: [hidden_size].
+  [[nodiscard]] std::vector<float> hidden_after(
+      std::span<const TokenId> tokens,
+      std::int32_t position,
+      std::int32_t second_begin = std::numeric_limits<std::int32_t>::max()) const;
   // The most likely continuation, up to and including the end token or `token_count` tokens.
   [[nodiscard]] std::vector<TokenId> greedy_continuation(std::vector<TokenId> tokens,
                                                          std::int32_t token_count,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 
 #include "kv/block_id.h"
@@ -21,6 +22,8 @@ struct StepSequence {
   // The same of layers with a window, from a pool of their own. Of blocks that no token of this
   // step sees, any id of that pool may be here. Empty: `blocks` are used there as well.
   std::span<const kv::BlockId> window_blocks = {};
+  // Position of the first token of the second segment, for models that tell the two apart.
+  std::int32_t second_begin = std::numeric_limits<std::int32_t>::max();
 };
 
 struct StepPlan {

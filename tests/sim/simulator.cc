@@ -254,7 +254,7 @@ request::GenerateRequest Simulation::make_request(bool& poisoned) {
   if (random_.chance(0.2)) sampling.repetition_penalty = 1.3F;
   if (random_.chance(0.2)) sampling.presence_penalty = 0.5F;
   if (random_.chance(0.2)) sampling.top_k = 5;
-  sampling.max_tokens = random_.between(1, 40);
+  sampling.max_tokens = random_.chance(0.05) ? 0 : random_.between(1, 40);
   sampling.ignore_eos = random_.chance(0.2);
   if (random_.chance(0.2)) sampling.min_tokens = random_.between(0, sampling.max_tokens);
   if (random_.chance(0.2)) sampling.stop_token_ids = {plain_tokens(1)[0]};
@@ -482,10 +482,16 @@ void Simulation::read_end(Client& client) {
     case StatusCode::kOk:
       if (client.poisoned) return fail("a poisoned request ended well");
       for (const OracleChoice& choice : client.choices) {
-        if (!choice.finish) return fail("a request ended well with an open choice");
+        const bool generates = active.request.sampling.max_tokens > 0;
+        if (choice.finish.has_value() != generates) {
+          return fail("a request ended well with an open choice");
+        }
       }
       if (client.prompt_rows_seen != active.prompt_rows_wanted()) {
         return fail("a prompt was not scored as a whole");
+      }
+      if (active.request.sampling.max_tokens == 0 && active.end_reason != FinishReason::kLength) {
+        return fail("a request that generates nothing ended for a wrong reason");
       }
       break;
     case StatusCode::kCancelled:

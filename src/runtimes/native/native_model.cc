@@ -123,7 +123,8 @@ class NativeRunner final : public runtime::GenerativeRunner {
                           sequence.token_count,
                           sequence.context_before,
                           sequence.blocks.data(),
-                          sequence.window_blocks.empty() ? nullptr : sequence.window_blocks.data()};
+                          sequence.window_blocks.empty() ? nullptr : sequence.window_blocks.data(),
+                          sequence.second_begin};
     }
     result_.logits = executor_->run(
         {plan.token_ids, std::span(slices_.data(), count), plan.logit_rows, plan.hidden_rows});
