@@ -9,7 +9,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace inferneo;
   const std::string_view input(reinterpret_cast<const char*>(data), size);
-  const auto constraint = fuzz::compiler().grammar(input, "");
+  const auto constraint = fuzz::compiler().grammar(input);
   if (!constraint.has_value()) return 0;
   const std::uint32_t seed = fuzz::seed_of(data, size);
   for (std::uint32_t i = 0; i < 3; ++i) (void)fuzz::follow(*constraint, seed + i);

@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   const auto schema = text::parse_json(input);
   if (!schema.has_value()) return 0;
-  const auto constraint = fuzz::compiler().json_schema(*schema, size % 2 == 0, "");
+  const auto constraint = fuzz::compiler().json_schema(*schema, size % 2 == 0);
   if (!constraint.has_value()) return 0;
   const std::uint32_t seed = fuzz::seed_of(data, size);
   for (std::uint32_t i = 0; i < 4; ++i) {

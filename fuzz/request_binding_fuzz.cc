@@ -24,9 +24,10 @@ void check_refusal(const Status& status) {
   CHECK(utf8::is_valid(status.where()));
 }
 
-void check_params(const GenerationParams& params) {
+void check_params(const GenerationParams& params, bool shows_prompt) {
   CHECK(params.choice_count >= 1 && params.choice_count <= limits::kChoiceCountMax);
-  CHECK(!params.max_tokens || *params.max_tokens >= 1);
+  const bool needs_tokens = !shows_prompt && !params.prompt_logprobs;
+  CHECK(!params.max_tokens || *params.max_tokens >= (needs_tokens ? 1 : 0));
   CHECK(params.sampling.stop.size() <= limits::kStopCountMax);
   CHECK(params.sampling.stop_token_ids.size() <= limits::kStopTokenIdCountMax);
   CHECK(params.sampling.logit_bias.size() <= limits::kLogitBiasCountMax);
@@ -60,14 +61,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const Result<ChatRequest> chat = bind_chat_request(*object);
   if (chat.has_value()) {
-    check_params(*chat);
+    check_params(*chat, false);
     check_messages(chat->prompt.messages);
   } else {
     check_refusal(chat.error());
   }
   const Result<CompletionRequest> completion = bind_completion_request(*std::move(object));
   if (completion.has_value()) {
-    check_params(*completion);
+    check_params(*completion, completion->echo);
     CHECK(!completion->prompts.empty() && completion->prompts.size() <= limits::kPromptCountMax);
   } else {
     check_refusal(completion.error());

@@ -31,6 +31,10 @@ void check_encoding(const text::Tokenizer& tokenizer, std::string_view input, bo
   for (const TokenId id : ids) CHECK(tokenizer.has_token(id));
   CHECK(ids == tokenizer.encode(input, options));
   check_decoding(tokenizer, ids, !added);
+  const text::EncodedPair pair =
+      tokenizer.encode_pair(input, input.substr(input.size() / 2), options);
+  CHECK(pair.ids.size() == pair.types.size());
+  for (const TokenId id : pair.ids) CHECK(tokenizer.has_token(id));
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ and its place (element() below), in the reference and in the test alike, and is 
 Goldens list the tensors of a saved model with their shapes, and for each prompt the ids, the logits
 of the last position, and 32 greedy tokens, computed in float32 with eager attention and without a
 cache; of a model without logits, its hidden states at the first and the last position, or the scores
-of its classes. A prompt whose two best logits come nearer than MARGIN_MIN on its greedy path is replaced by
+of its classes, and of a model with two types of tokens a pair of texts too. A prompt whose two best logits come nearer than MARGIN_MIN on its greedy path is replaced by
 another, so that every engine with small errors must give the same tokens.
 """
 import json
@@ -156,6 +156,18 @@ def find_vectors(model, seed_name, length, vocab):
     return {"ids": prompt, "rows": [[float(f"{value:.8g}") for value in row] for row in rows.tolist()]}
 
 
+def find_pair(model, seed_name, length, vocab):
+    """As find_vectors, of two texts: the types of the tokens tell the second one apart."""
+    seed = numpy.random.default_rng(name_seed(f"{seed_name}/pair/{length}"))
+    prompt = [int(token) for token in seed.integers(3, vocab, length)]
+    second = length // 3
+    types = [int(place >= second) for place in range(length)]
+    result = model(input_ids=torch.tensor([prompt]), token_type_ids=torch.tensor([types]))
+    rows = result.logits if "logits" in result else result.last_hidden_state[0, [0, -1]]
+    return {"ids": prompt, "second_begin": second,
+            "rows": [[float(f"{value:.8g}") for value in row] for row in rows.tolist()]}
+
+
 def find_prompt(model, seed_name, length, vocab):
     for attempt in range(ATTEMPTS_MAX):
         seed = numpy.random.default_rng(name_seed(f"{seed_name}/{length}/{attempt}"))
@@ -180,6 +192,8 @@ def make_goldens(seed_name, config):
         with torch.no_grad():
             prompts = [find(model, seed_name, length, config["vocab_size"])
                        for length in PROMPT_LENGTHS]
+            if config.get("type_vocab_size") == 2:
+                prompts.append(find_pair(model, seed_name, PROMPT_LENGTHS[-1], config["vocab_size"]))
         stored = {}
         for name, shape in shapes.items():
             stored.update(stored_tensors(seed_name, name, shape, is_mxfp4)[0])

@@ -46,10 +46,18 @@ void BatchStorage::offer(gateway::endpoints::Services& services) const {
 }
 
 void BatchStorage::start(gateway::http::Dispatcher& dispatcher) {
-  if (batches_ != nullptr) batches_->start(dispatcher);
+  const std::lock_guard lock(mutex_);
+  if (batches_ != nullptr && !has_finished_) batches_->start(dispatcher);
 }
 
 void BatchStorage::stop() {
+  const std::lock_guard lock(mutex_);
+  if (batches_ != nullptr) batches_->stop();
+}
+
+void BatchStorage::finish() {
+  const std::lock_guard lock(mutex_);
+  has_finished_ = true;
   if (batches_ != nullptr) batches_->stop();
 }
 

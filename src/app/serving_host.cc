@@ -4,12 +4,15 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
+#include <thread>
 #include <utility>
 
 #include "app/exposure.h"
 #include "base/str.h"
 #include "formats/gguf.h"
 #include "manager/model_settings.h"
+#include "manager/version_policy.h"
 
 namespace inferneo::app {
 namespace {
@@ -37,6 +40,20 @@ Status other_path(const manager::ModelRecord& record, const ModelSpec& spec) {
       .with_hint(str("name another version, '",
                      record.name,
                      ":VERSION=PATH', or remove the registered one with `inferneo models remove`"));
+}
+
+// POLICY, or NAME=POLICY; by name, empty for all.
+Result<std::map<std::string, manager::VersionPolicy>> version_policies(const Config& config) {
+  std::map<std::string, manager::VersionPolicy> policies;
+  for (const std::string& entry : config.version_policy) {
+    const std::size_t equals = entry.find('=');
+    const std::string name = equals == std::string::npos ? std::string() : entry.substr(0, equals);
+    const std::string policy = equals == std::string::npos ? entry : entry.substr(equals + 1);
+    Result<manager::VersionPolicy> parsed = manager::parse_version_policy(policy);
+    if (!parsed.has_value()) return Status(parsed.error()).with_where("version_policy");
+    policies[name] = *std::move(parsed);
+  }
+  return policies;
 }
 
 }  // namespace
@@ -77,8 +94,19 @@ Result<std::unique_ptr<ServingHost>> ServingHost::create(const Config& config,
     return load_options(manager::with_settings(config, settings));
   };
   admin.model_root = config.model_root;
+  ASSIGN_OR_RETURN(admin.version_policies, version_policies(config));
   admin.root_for_clients = !is_loopback(config.host);
   serving->admin_ = std::make_unique<manager::ModelAdmin>(std::move(admin));
+  if (metrics != nullptr && !config.watch_models.empty()) {
+    std::error_code error;
+    const std::string directory = std::filesystem::absolute(config.watch_models, error).string();
+    if (!std::filesystem::is_directory(directory, error)) {
+      return invalid_argument(str("'", printable(directory, 256), "' is no directory"))
+          .with_where("watch_models");
+    }
+    serving->watch_ = std::make_unique<manager::ModelWatch>(
+        *serving->admin_, manager::ModelWatch::Options{.directory = directory});
+  }
   return serving;
 }
 
@@ -86,6 +114,7 @@ Result<std::unique_ptr<ServingHost>> ServingHost::create(const Config& config,
 // hands tasks to the administrator, which then drops them.
 ServingHost::~ServingHost() {
   if (host_ != nullptr) host_->manager().run_on_control({});
+  if (watch_ != nullptr) watch_->stop();
   if (admin_ != nullptr) admin_->stop();
   host_.reset();
 }
@@ -118,9 +147,34 @@ Status ServingHost::record(std::vector<ModelSpec>& specs) {
 
 Status ServingHost::begin() {
   RETURN_IF_ERROR(manager().follow_catalog());
+  RETURN_IF_ERROR(admin_->apply_version_policies());
   RETURN_IF_ERROR(rollouts_->restore());
   manager().run_on_control([this] { rollouts_->tick(); });
+  if (watch_ != nullptr) watch_->start();
   return ok_status();
+}
+
+void ServingHost::hand_over() {
+  if (watch_ != nullptr) watch_->stop();
+  manager().run_on_control({});
+  catalog_->release();
+}
+
+Status ServingHost::take_back() {
+  // Bound: its locks go with the other process, which was seen to close its end of the channel.
+  constexpr std::chrono::seconds kTimeout{10};
+  constexpr std::chrono::milliseconds kPause{20};
+  const auto deadline = std::chrono::steady_clock::now() + kTimeout;
+  Status status = catalog_->reopen();
+  while (status.code() == StatusCode::kUnavailable && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(kPause);
+    status = catalog_->reopen();
+  }
+  // Rollouts go on in any case: the way back needs no disk.
+  manager().run_on_control([this] { rollouts_->tick(); });
+  RETURN_IF_ERROR(status);
+  if (watch_ != nullptr) watch_->start();
+  return manager().follow_catalog();
 }
 
 std::string default_catalog_path() {

@@ -16,6 +16,7 @@
 #include "manager/catalog.h"
 #include "manager/events.h"
 #include "manager/model_admin.h"
+#include "manager/model_watch.h"
 #include "manager/rollout_catalog.h"
 #include "manager/rollout_controller.h"
 #include "observe/metrics.h"
@@ -39,6 +40,12 @@ class ServingHost {
   Status record(std::vector<ModelSpec>& specs);
   // The manager knows what the catalog has, and rollouts go on that a crash has interrupted.
   Status begin();
+  // Lets go of what only one process may hold, for a successor: the catalog, and the decisions
+  // about rollouts, whose shares stay as they are. Thread: any.
+  void hand_over();
+  // The successor went away: takes all of that back. Waits a moment for the other process's end.
+  // Failures: those of Catalog::reopen.
+  Status take_back();
 
   [[nodiscard]] ModelHost& host() { return *host_; }
   [[nodiscard]] manager::ModelManager& manager() { return host_->manager(); }
@@ -58,6 +65,7 @@ class ServingHost {
   WebhookSender webhooks_;
   std::unique_ptr<manager::RolloutController> rollouts_;
   std::unique_ptr<manager::ModelAdmin> admin_;
+  std::unique_ptr<manager::ModelWatch> watch_;  // null unless a directory is watched
   std::unique_ptr<ModelHost> host_;
 };
 

@@ -29,14 +29,18 @@ std::unique_ptr<Successors> await_successors(const std::string& address,
                                              gateway::http::Server& server,
                                              SignalWatch& signals,
                                              std::atomic<bool>& succeeded,
-                                             std::function<void()> release) {
+                                             std::function<void()> release,
+                                             std::function<Status()> take_back) {
   Successors::Events events;
   events.on_taken = [release = std::move(release)](pid_t pid) {
     log::info("serve", str("process ", pid, " is starting to take over"));
     if (release) release();
   };
-  events.on_abandoned = [](pid_t pid) {
+  events.on_abandoned = [take_back = std::move(take_back)](pid_t pid) {
     log::warning("serve", str("process ", pid, " went away before it took over; serving on"));
+    if (const Status status = take_back(); !status.ok()) {
+      log::error("serve", str("models cannot be changed any more: ", status.to_string()));
+    }
   };
   events.on_finished = [&](pid_t pid) {
     server.leave();

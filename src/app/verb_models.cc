@@ -154,6 +154,18 @@ Result<Json> pin_model(ManagementApi& api, const ModelsFlags& flags) {
   return api.call("POST", "/pin", body);
 }
 
+Result<Json> sleep_model(ManagementApi& api, const ModelsFlags& flags) {
+  RETURN_IF_ERROR(needs_server(api));
+  return api.call("POST", "/sleep", model_body(flags));
+}
+
+Result<Json> set_policy(ManagementApi& api, const ModelsFlags& flags) {
+  Json body;
+  body["model_id"] = flags.model;
+  body["policy"] = flags.second;
+  return api.call("POST", "/version_policy", body);
+}
+
 Result<Json> alias_model(ManagementApi& api, const ModelsFlags& flags) {
   if (flags.model.empty()) return api.call("GET", "/aliases", {});
   if (flags.off) return api.call("DELETE", "/aliases/" + encode_path(flags.model), {});
@@ -265,6 +277,11 @@ void take_update(CLI::App& app, ModelsFlags& flags) {
   app.add_flag("--dry-run", flags.dry_run, "Say what would happen, in numbers");
 }
 
+void take_policy(CLI::App& app, ModelsFlags& flags) {
+  app.add_option("NAME", flags.model, "The model")->required();
+  app.add_option("POLICY", flags.second, "all, latest, latest:N or specific:V,V")->required();
+}
+
 void take_pin(CLI::App& app, ModelsFlags& flags) {
   take_model(app, flags);
   app.add_flag("--off", flags.off, "Let it be evicted again");
@@ -338,6 +355,18 @@ std::vector<Subcommand> subcommands() {
        unload_model,
        message_text,
        take_model},
+      {"sleep",
+       "Give back the memory of a version, but keep its files at hand",
+       "  inferneo models sleep llama:1",
+       sleep_model,
+       message_text,
+       take_model},
+      {"policy",
+       "Which versions of a name requests may ask for: all, latest, latest:N, specific:V,V",
+       "  inferneo models policy llama latest:2\n  inferneo models policy llama specific:1,3",
+       set_policy,
+       message_text,
+       take_policy},
       {"update",
        "Make another version the live one, in stages with gates",
        "  inferneo models update llama 2 --dry-run\n"

@@ -91,11 +91,11 @@ Result<std::vector<ModelSpec>> check_settings(const ServeFlags& flags,
   if (texts.empty() && catalog.empty() && !flags.default_model.empty()) {
     texts.push_back(flags.default_model);
   }
-  if (texts.empty() && catalog.empty()) {
+  if (texts.empty() && catalog.empty() && config.watch_models.empty()) {
     return invalid_argument("no model to serve")
         .with_hint(
             "name one: `inferneo serve /models/llama`, or `models:` in the configuration; or "
-            "register one: `inferneo models register NAME=PATH`");
+            "register one: `inferneo models register NAME=PATH`; or --watch-models DIR");
   }
   ASSIGN_OR_RETURN(std::vector<ModelSpec> specs, parse_model_specs(texts));
   if (specs.empty()) return specs;
@@ -256,15 +256,22 @@ Result<std::unique_ptr<http::Server>> take_over(Predecessor& predecessor,
 void serve_until_stopped(ServingHost& serving,
                          BatchStorage& storage,
                          http::Server& server,
+                         http::Dispatcher& dispatcher,
                          SignalWatch& signals,
                          const Config& config) {
   std::atomic<bool> succeeded{false};
-  // Only one process may hold the catalog, and it decides about rollouts.
   const std::unique_ptr<Successors> successors = await_successors(
-      str(config.host, ":", server.port()), server, signals, succeeded, [&] {
+      str(config.host, ":", server.port()),
+      server,
+      signals,
+      succeeded,
+      [&] {
         storage.stop();
-        serving.manager().run_on_control({});
-        serving.catalog().release();
+        serving.hand_over();
+      },
+      [&] {
+        storage.start(dispatcher);
+        return serving.take_back();
       });
   const Signal signal = wait_for_end(signals, succeeded);
   // Nobody balances load over a server that is stopped by hand.
@@ -276,7 +283,7 @@ void serve_until_stopped(ServingHost& serving,
   }
   serving.events().publish({.kind = std::string(manager::kServerStopping)});
   if (succeeded) finish_connections(server, signals, limit);
-  storage.stop();
+  storage.finish();
   drain(serving.manager(), server, signals, limit);
   if (!serving.manager().is_loading()) return;
   log::info("serve", "a model is still being loaded; not waiting for it");
@@ -344,7 +351,7 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
   const std::string url = base_url(config.host, server->port());
   greet(*serving, url, std::chrono::steady_clock::now() - started);
   log::info("serve", str("ready on ", url));
-  serve_until_stopped(*serving, storage, *server, signals, config);
+  serve_until_stopped(*serving, storage, *server, gate, signals, config);
   return kExitOk;
 }
 

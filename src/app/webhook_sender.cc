@@ -76,7 +76,11 @@ Status WebhookSender::send(const Call& call) {
     const Result<int> answered = gateway::http::post_json(call.url, call.body, options_.timeout);
     if (!answered.has_value()) {
       status = answered.error();
-      if (status.code() == StatusCode::kInvalidArgument) return status;
+      // Neither a wrong URL nor a certificate gets better by asking again.
+      if (status.code() == StatusCode::kInvalidArgument ||
+          status.code() == StatusCode::kPermissionDenied) {
+        return status;
+      }
       continue;
     }
     if (*answered >= 200 && *answered < 300) return ok_status();

@@ -72,7 +72,7 @@ ValueId add_embedding(const DecoderPlan& plan,
   }
   if (plan.token_type_count > 0) {
     const TensorView types = take_rows(plan, weights, "token_types.weight", plan.token_type_count);
-    if (weights.status().ok()) builder.add_positions(sum, types, 0, true);
+    if (weights.status().ok()) builder.add_segments(sum, types);
   }
   if (plan.has_embedding_norm) {
     const auto vectors = take_norm(weights, plan.norm, "embed_norm", plan.hidden);

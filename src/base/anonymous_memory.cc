@@ -43,6 +43,22 @@ Result<AnonymousMemory> AnonymousMemory::allocate(std::size_t size, std::string_
   return AnonymousMemory(static_cast<std::byte*>(data), size);
 }
 
+void AnonymousMemory::keep(std::size_t offset, std::size_t kept, std::size_t dropped) const {
+  static const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t up = (offset + kept + page - 1) / page * page;
+  const std::size_t down = (offset + kept + dropped) / page * page;
+  const std::size_t begin = (offset + page - 1) / page * page;
+  // Why the advice as well: a huge page that begins in what stays would otherwise bring back, at
+  // the next touch, up to 2 MiB of what was dropped. All are advice: a kernel that does not follow
+  // it costs memory and nothing else.
+  if (size_ >= kHugePageAdviceSizeMin && up > begin) {
+    ::madvise(data_ + begin, up - begin, MADV_HUGEPAGE);
+  }
+  if (down <= up) return;
+  ::madvise(data_ + up, down - up, MADV_DONTNEED);
+  if (size_ >= kHugePageAdviceSizeMin) ::madvise(data_ + up, down - up, MADV_NOHUGEPAGE);
+}
+
 AnonymousMemory::~AnonymousMemory() {
   if (data_ != nullptr) ::munmap(data_, size_);
 }

@@ -27,6 +27,11 @@ class AnonymousMemory {
   }
   ~AnonymousMemory();
 
+  // Of a part that begins at `offset`: `kept` bytes stay, the `dropped` bytes behind them go back
+  // to the system and are zero when they are touched again. Whole pages only: what shares a page
+  // with something that stays, stays.
+  void keep(std::size_t offset, std::size_t kept, std::size_t dropped) const;
+
   [[nodiscard]] std::byte* data() const { return data_; }
   [[nodiscard]] std::size_t size() const { return size_; }
 

@@ -45,8 +45,9 @@ Status check_ids(const request::GenerateRequest& request, const RequestLimits& l
 Status check_counts(const request::GenerateRequest& request, const RequestLimits& limits) {
   const SamplingParams& sampling = request.sampling;
   if (request.pooling) return ok_status();
-  if (sampling.max_tokens < 1) {
-    return refuse(str("max_tokens must be at least 1, not ", sampling.max_tokens), "max_tokens");
+  if (sampling.max_tokens < 0) {
+    return refuse(str("max_tokens must not be negative, but is ", sampling.max_tokens),
+                  "max_tokens");
   }
   if (sampling.min_tokens < 0 || sampling.min_tokens > sampling.max_tokens) {
     return refuse(str("min_tokens must be between 0 and max_tokens (",
@@ -121,9 +122,11 @@ Status check_vector_lengths(const request::GenerateRequest& request, const Reque
 
 Status check_lengths(const request::GenerateRequest& request, const RequestLimits& limits) {
   const auto prompt = static_cast<std::int64_t>(request.prompt.size());
+  const bool generates_nothing = request.sampling.max_tokens == 0;
   const std::int64_t total = prompt + request.sampling.max_tokens;
   const std::int64_t context = limits.context_tokens_max;
-  if (prompt >= context) {
+  const std::int64_t prompt_max = generates_nothing ? context : context - 1;
+  if (prompt > prompt_max) {
     return refuse(str("the prompt has ",
                       prompt,
                       " tokens, but the context of this model holds ",
@@ -144,12 +147,13 @@ Status check_lengths(const request::GenerateRequest& request, const RequestLimit
                   "max_tokens")
         .with_hint(str("ask for at most ", context - prompt, " tokens"));
   }
-  // The last token is only sampled; its keys and values are never needed.
-  const std::int32_t blocks = kv::KvCache::blocks_for(total - 1);
+  // A last token that is sampled has no keys and values that anyone needs.
+  const std::int64_t computed = std::max(prompt, total - 1);
+  const std::int32_t blocks = kv::KvCache::blocks_for(computed);
   if (blocks > limits.kv_block_count) {
     const std::int64_t pool = std::int64_t{limits.kv_block_count} * limits::kKvBlockSizeTokens;
     return refuse(str("the request needs up to ",
-                      total - 1,
+                      computed,
                       " tokens of key/value cache, but the "
                       "whole pool holds ",
                       pool),

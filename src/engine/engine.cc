@@ -38,6 +38,10 @@ Status check_options(const EngineOptions& options, const runtime::ModelInfo& mod
     return invalid_argument(str(where, " must be at least 1, not ", value)).with_where(where);
   };
   RETURN_IF_ERROR(at_least_one(options.kv_block_count, "kv_block_count"));
+  if (options.kv_block_count_max != 0 && options.kv_block_count_max < options.kv_block_count) {
+    return invalid_argument("kv_block_count_max is less than kv_block_count")
+        .with_where("kv_block_count_max");
+  }
   RETURN_IF_ERROR(at_least_one(options.running_sequence_count_max, "running_sequence_count_max"));
   RETURN_IF_ERROR(at_least_one(options.step_token_count_max, "step_token_count_max"));
   RETURN_IF_ERROR(at_least_one(options.waiting_request_count_max, "waiting_request_count_max"));
@@ -76,6 +80,7 @@ Status check_options(const EngineOptions& options, const runtime::ModelInfo& mod
 CoreOptions core_options(const EngineOptions& options, const runtime::ModelInfo& model) {
   CoreOptions core;
   core.kv_block_count = options.kv_block_count;
+  core.kv_block_count_max = options.kv_block_count_max;
   core.kv_window_block_count = options.kv_window_block_count;
   core.running_sequence_count_max = options.running_sequence_count_max;
   core.step_token_count_max = options.step_token_count_max;
@@ -94,7 +99,9 @@ RequestLimits make_request_limits(const EngineOptions& options, const runtime::M
   limits.vocab_size = model.vocab_size;
   limits.context_tokens_max =
       options.context_tokens_max > 0 ? options.context_tokens_max : model.context_tokens_max;
-  limits.kv_block_count = options.kv_block_count;
+  // A pool shrinks to what a whole context needs at most, so that whatever was accepted can run.
+  limits.kv_block_count =
+      std::min(options.kv_block_count, kv::KvCache::blocks_for(limits.context_tokens_max));
   limits.running_sequence_count_max = options.running_sequence_count_max;
   limits.generates = model.generates;
   limits.makes_vectors = model.vectors.hidden_size > 0;
@@ -145,6 +152,7 @@ struct Engine::Impl {
   void take_inbox();
   void run_round();
   void note_progress();
+  void obey_pool_wish();
   // Output thread.
   void run_output();
   void forget(const ActiveRequest& request);
@@ -164,7 +172,8 @@ struct Engine::Impl {
   // Rises with every reason for the engine thread to look up; it sleeps on it when idle.
   std::atomic<std::uint32_t> wake_count{0};
   std::atomic<bool> stop{false};
-  std::atomic<std::int32_t> waiting_count{0};  // in the inbox and in the scheduler's queue
+  std::atomic<std::int32_t> wanted_block_count{0};  // of the pool; 0: as it is
+  std::atomic<std::int32_t> waiting_count{0};       // in the inbox and in the scheduler's queue
   std::atomic<Duration::rep> progress_at{0};
   std::int32_t scheduler_waiting_count = 0;  // engine thread; its share of waiting_count
 
@@ -331,6 +340,7 @@ void Engine::Impl::run_engine() {
   for (;;) {
     // Read before looking for work: what comes later changes it and keeps the wait from sleeping.
     const std::uint32_t seen = wake_count.load(std::memory_order_acquire);
+    obey_pool_wish();
     take_inbox();
     if (core.has_work()) {
       run_round();
@@ -342,6 +352,16 @@ void Engine::Impl::run_engine() {
   }
   const TokenEvent shutdown;
   ring.push({&shutdown, 1});
+}
+
+void Engine::Impl::obey_pool_wish() {
+  const std::int32_t wanted = wanted_block_count.exchange(0, std::memory_order_acq_rel);
+  if (wanted == 0) return;
+  // Blocks of layers with a window go by another count, which stays as it is.
+  if (!core.cache().has_window()) {
+    core.resize(std::clamp(wanted, request_limits.kv_block_count, core.cache().pool().capacity()));
+  }
+  if (options.on_pool_resized) options.on_pool_resized(core.cache().pool().total());
 }
 
 void Engine::Impl::take_inbox() {
@@ -410,6 +430,10 @@ Result<request::RequestId> Engine::submit(request::GenerateRequest& request,
 }
 
 void Engine::cancel(request::RequestId id) { impl_->cancel(id); }
+void Engine::resize_pool(std::int32_t kv_block_count) {
+  impl_->wanted_block_count.store(std::max(kv_block_count, 1), std::memory_order_release);
+  impl_->wake_engine();
+}
 void Engine::begin_drain() { impl_->begin_drain(); }
 bool Engine::drain(Duration timeout) { return impl_->drain(timeout); }
 EngineHealth Engine::health() const { return impl_->health(); }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -30,6 +31,9 @@ struct EngineOptions {
   bool prefix_cache = true;
   // How long a step may take while streams run beside prompts; zero for no pace.
   Duration step_time_target = limits::kStepTimeTarget;
+  std::int32_t kv_block_count_max = 0;  // up to how many resize_pool() may go; 0: as kv_block_count
+  // Called with the pool's blocks after each resize_pool(). Thread: engine; must not block.
+  std::function<void(std::int32_t)> on_pool_resized = {};
 };
 
 // A snapshot for health and admission; fields are read one by one and may be a step apart.
@@ -66,6 +70,12 @@ class Engine {
   // Thread: any. Frees the request's blocks within one step; its sink ends with kAbort. Unknown or
   // finished ids are ignored.
   void cancel(request::RequestId id);
+
+  // Thread: any. Gives the pool another size before the next step, while requests run: those whose
+  // blocks go are computed again, with the same answers. Brought into the range from one whole
+  // context to kv_block_count_max; of several wishes the last one counts. The pool of a
+  // model with windows stays as it is.
+  void resize_pool(std::int32_t kv_block_count);
 
   // Thread: any. Refuses new requests from now on.
   void begin_drain();

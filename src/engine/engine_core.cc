@@ -58,7 +58,7 @@ bool may_end(const Sequence& sequence) {
 }  // namespace
 
 runtime::RunnerOptions EngineCore::runner_options(const CoreOptions& options) {
-  return {options.kv_block_count,
+  return {std::max(options.kv_block_count, options.kv_block_count_max),
           options.step_token_count_max,
           options.running_sequence_count_max,
           options.running_sequence_count_max + options.prompt_row_count_max,
@@ -78,7 +78,8 @@ EngineCore::EngineCore(const CoreOptions& options,
       cache_(options.kv_block_count,
              options.prefix_cache,
              options.entropy,
-             window_options(options, model)),
+             window_options(options, model),
+             std::max(options.kv_block_count, options.kv_block_count_max)),
       pacer_(options.step_time_target),
       scheduler_(scheduler_options(options), cache_, pacer_),
       batch_(runner_options(options)),
@@ -88,10 +89,31 @@ EngineCore::EngineCore(const CoreOptions& options,
                     static_cast<std::size_t>(options.running_sequence_count_max));
   // A step without ends, as in steady decoding, has one event a row.
   events_.reserve(static_cast<std::size_t>(runner_options(options).logit_row_count_max));
+  if (cache_.pool().total() < cache_.pool().capacity()) {
+    runner_.resize_cache(options.kv_block_count);
+  }
+  publish_pool();
+}
+
+void EngineCore::publish_pool() {
   metrics_.kv_blocks.set(measured_pool().total());
-  metrics_.kv_bytes.set(static_cast<double>(model.memory.kv_block_bytes) * options.kv_block_count +
-                        static_cast<double>(model.memory.kv_window_block_bytes) *
+  metrics_.kv_bytes.set(static_cast<double>(model_.memory.kv_block_bytes) * cache_.pool().total() +
+                        static_cast<double>(model_.memory.kv_window_block_bytes) *
                             cache_.window_pool().total());
+}
+
+void EngineCore::resize(std::int32_t kv_block_count) {
+  const bool shrinks = kv_block_count < cache_.pool().total();
+  if (shrinks) scheduler_.preempt_holders(static_cast<kv::BlockId>(kv_block_count));
+  cache_.resize(kv_block_count);
+  runner_.resize_cache(kv_block_count);
+  publish_pool();
+  update_gauges();
+  DCHECK(cache_.consistent());
+}
+
+std::uint64_t EngineCore::pool_bookkeeping_bytes(std::int64_t kv_block_count_max) {
+  return kv::KvCache::bookkeeping_bytes(kv_block_count_max);
 }
 
 void EngineCore::add(ActiveRequest& request) {
@@ -291,6 +313,10 @@ void EngineCore::take_hidden_row(Sequence& sequence,
 
 void EngineCore::take_row(Sequence& sequence, std::span<float> row, TimePoint now) {
   ActiveRequest& request = *sequence.request;
+  if (request.request.sampling.max_tokens == 0) {
+    end_with_prompt(sequence, row);
+    return;
+  }
   const bool shared_row = !request.forked && request.sequences.size() > 1;
   if (shared_row) std::ranges::copy(row, row_copy_.begin());
   const sample::Sampled sampled = draw(sequence, row);
@@ -306,6 +332,17 @@ void EngineCore::take_row(Sequence& sequence, std::span<float> row, TimePoint no
     if (request.ended) return;
   }
   append(sequence, sampled, now);
+}
+
+// Why the row is computed all the same: it shows that the blocks are sound before they are shared.
+void EngineCore::end_with_prompt(Sequence& sequence, std::span<const float> row) {
+  ActiveRequest& request = *sequence.request;
+  if (!sample::score_row(row, sequence.tokens.back(), 0).finite) {
+    fail_not_finite(request);
+    return;
+  }
+  cache_.commit(sequence.table, sequence.tokens, sequence.computed);
+  end(request, FinishReason::kLength, ok_status());
 }
 
 // The prompt is computed: the other choices are born with its full blocks. The tokens of the last,

@@ -41,6 +41,7 @@ struct CoreOptions {
   // Blocks of layers with a window (kv/kv_cache.h); 0: as many as of the others. At least
   // kv::window_blocks_for(reach, 16) of them.
   std::int32_t kv_window_block_count = 0;
+  std::int32_t kv_block_count_max = 0;  // up to how many resize() may go; 0: as kv_block_count
 };
 
 class EngineCore {
@@ -64,6 +65,13 @@ class EngineCore {
   // Allocates only for requests that begin, fork or fail in it.
   std::span<const TokenEvent> step();
 
+  // Between two steps: from now on the pool has so many blocks. Sequences that hold others are
+  // computed again, and the memory of those goes back to the system. Precondition: 1 to
+  // kv_block_count_max, and every request that was added fits.
+  void resize(std::int32_t kv_block_count);
+  // Memory that a pool of so many blocks takes beside what the runner holds.
+  [[nodiscard]] static std::uint64_t pool_bookkeeping_bytes(std::int64_t kv_block_count_max);
+
   // Thread: any. After a change to a request's atomics: makes the next step look at them.
   void signal() { signal_count_.fetch_add(1, std::memory_order_release); }
 
@@ -82,6 +90,8 @@ class EngineCore {
   void take_rows(std::span<float> logits, TimePoint now);
   void take_prompt_row(Sequence& sequence, std::int32_t position, std::span<const float> row);
   void take_row(Sequence& sequence, std::span<float> row, TimePoint now);
+  // Of a request that generates nothing.
+  void end_with_prompt(Sequence& sequence, std::span<const float> row);
   void take_hidden_rows(std::span<const float> hidden);
   void take_hidden_row(Sequence& sequence, std::int32_t position, std::span<const float> row);
   void fork(ActiveRequest& request, std::span<float> row, TimePoint now);
@@ -103,6 +113,7 @@ class EngineCore {
   void publish_tokens();
   [[nodiscard]] const kv::BlockPool& measured_pool() const;
   void update_gauges();
+  void publish_pool();
   [[nodiscard]] sample::Sampler make_sampler(const ActiveRequest& request, std::int32_t choice);
   [[nodiscard]] std::uint64_t next_entropy();
 

@@ -202,6 +202,44 @@ TEST_F(CoreTest, prompts_that_begin_alike_share_blocks_in_their_first_wave) {
   EXPECT_LE(runner_->step_count(), 2U);
 }
 
+TEST_F(CoreTest, a_pool_that_shrinks_and_grows_under_requests_does_not_change_their_output) {
+  CoreOptions small = options(16);
+  small.kv_block_count_max = 64;
+  start(small);
+  EXPECT_EQ(core_->cache().pool().total(), 16);
+  std::vector<const ActiveRequest*> all;
+  for (std::int32_t i = 0; i < 8; ++i) all.push_back(&add(greedy(prompt(40, i + 2), 30)));
+  for (int i = 0; i < 10; ++i) step();
+  core_->resize(64);
+  EXPECT_EQ(metrics_.kv_blocks.value(), 64);
+  for (int i = 0; i < 10; ++i) step();
+  EXPECT_GT(core_->cache().pool().used(), 16);
+  const std::uint64_t before = core_->scheduler().preemption_count();
+  core_->resize(8);
+  EXPECT_GT(core_->scheduler().preemption_count(), before);
+  EXPECT_LE(core_->cache().pool().used(), 8);
+  EXPECT_TRUE(core_->cache().consistent());
+  for (int i = 0; i < 20; ++i) step();
+  core_->resize(40);
+  run();
+  for (const ActiveRequest* active : all) expect_right(*active);
+}
+
+TEST_F(CoreTest, cached_prefixes_below_the_cut_survive_a_smaller_pool) {
+  start(options(64));
+  add(greedy(prompt(48), 1));
+  run();
+  EXPECT_EQ(core_->cache().pool().cached(), 3);
+  core_->resize(32);
+  EXPECT_EQ(core_->cache().pool().cached(), 3);
+  const ActiveRequest& second = add(greedy(prompt(48), 1));
+  run();
+  expect_right(second);
+  EXPECT_EQ(second.cached_prompt_tokens, 32);
+  core_->resize(1);
+  EXPECT_EQ(core_->cache().pool().cached(), 1);
+}
+
 TEST_F(CoreTest, those_who_wait_for_a_prefix_go_on_when_its_request_is_cancelled) {
   start(options());
   ActiveRequest& leader = add(greedy(prompt(100), 4));

@@ -235,7 +235,7 @@ TEST_F(EngineTest, a_full_queue_refuses_and_leaves_the_request_alone) {
 
 TEST_F(EngineTest, invalid_and_too_long_requests_are_refused_and_counted) {
   start();
-  request::GenerateRequest request = greedy(5, 0);
+  request::GenerateRequest request = greedy(5, -1);
   EXPECT_EQ(engine_->submit(request, std::make_shared<Sink>()).error().where(), "max_tokens");
   request = greedy(5, 5000);
   EXPECT_EQ(engine_->submit(request, std::make_shared<Sink>()).error().where(), "max_tokens");

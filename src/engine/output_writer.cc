@@ -159,6 +159,12 @@ void OutputWriter::write_end(ActiveRequest& request) {
     request::OutputDelta delta;
     delta.choice = static_cast<std::int32_t>(i);
     delta.finish = request.end_reason;
+    output.ended_by_length |= request.end_reason == FinishReason::kLength;
+    // Nothing was to be generated: the prompt is all there is.
+    if (request.end_reason == FinishReason::kLength) {
+      write_prompt(request, choice, delta);
+      if (request.request.echo && choice.detokenizer) choice.detokenizer->finish(delta.text);
+    }
     if (choice.token_count > 0 && request.end_reason == FinishReason::kAbort) {
       flush(choice, delta.text);
     }

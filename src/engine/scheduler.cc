@@ -258,9 +258,18 @@ bool Scheduler::preempt_for(const Sequence& sequence) {
   return true;
 }
 
-void Scheduler::preempt_last() {
-  Sequence& victim = *running_.back();
-  running_.pop_back();
+void Scheduler::preempt_holders(kv::BlockId first) {
+  for (std::size_t i = running_.size(); i-- > 0;) {
+    const auto& blocks = running_[i]->table.blocks;
+    if (std::ranges::any_of(blocks, [&](kv::BlockId block) { return block >= first; })) preempt(i);
+  }
+  // There may be fewer blocks than when it was last tried, and room for it all the same.
+  blocked_ = nullptr;
+}
+
+void Scheduler::preempt(std::size_t index) {
+  Sequence& victim = *running_[index];
+  running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
   slots_used_ -= slots_of(victim);
   charge(victim, -victim.scheduled);
   cache_.release(victim.table);

@@ -39,6 +39,10 @@ class Scheduler {
   // Forgets a waiting or running sequence; its table is the caller's to close.
   void remove(Sequence& sequence);
 
+  // Takes the blocks of all sequences that hold one of `first` or above; they wait to be computed
+  // again. Between two steps.
+  void preempt_holders(kv::BlockId first);
+
   // Plans one step: sets `scheduled` of the running sequences and makes room for those tokens.
   // Preempts from the end of the order when blocks run out. Schedules at least one token when there
   // is any sequence.
@@ -68,7 +72,8 @@ class Scheduler {
   bool retire_all();
   [[nodiscard]] bool waits_for_prefix(const Sequence& sequence) const;
   bool preempt_for(const Sequence& sequence);
-  void preempt_last();
+  void preempt_last() { preempt(running_.size() - 1); }
+  void preempt(std::size_t index);
   void charge(const Sequence& sequence, std::int32_t count);
   [[nodiscard]] std::int32_t paced_token_count() const;
   [[nodiscard]] std::int32_t chunk_size(const Sequence& sequence) const;

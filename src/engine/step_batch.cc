@@ -33,7 +33,8 @@ void StepBatch::add(Sequence& sequence) {
                         sequence.scheduled,
                         begin,
                         sequence.table.blocks,
-                        sequence.table.window_blocks});
+                        sequence.table.window_blocks,
+                        sequence.request->request.second_begin});
   const auto first = sequence.tokens.begin() + begin;
   token_ids_.insert(token_ids_.end(), first, first + sequence.scheduled);
 

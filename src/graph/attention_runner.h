@@ -45,6 +45,8 @@ class AttentionRunner {
     cache_.store(table_, layer, plane, at, head_begin, head_end, heads);
   }
 
+  void resize_cache(std::int32_t block_count) const noexcept { cache_.resize(block_count); }
+
   // Attention of the planned step. Shape: q and out [tokens][heads][head_dim].
   void attend(const AttentionOp& op, const float* q, float* out) noexcept;
 

@@ -86,13 +86,18 @@ class Executor::Impl {
 
   Status allocate(const StepLimits& limits);
   std::span<float> run(const Step& step) noexcept;
+  void resize_cache(std::int32_t block_count) const noexcept {
+    attention_.resize_cache(block_count);
+  }
   [[nodiscard]] std::span<const float> hidden() const noexcept { return hidden_; }
 
   void operator()(const LinearOp& op) noexcept;
   void operator()(const GatedLinearOp& op) noexcept;
   void operator()(const StoreKvOp& op) noexcept;
   void operator()(const AttentionOp& op) noexcept;
-  void operator()(const PositionOp& op) noexcept { row_ops_.add_positions(op, positions_.data()); }
+  void operator()(const PositionOp& op) noexcept {
+    row_ops_.add_positions(op, op.by_segment ? segments_.data() : positions_.data());
+  }
   void operator()(const HeadLinearOp& op) noexcept { experts_(op); }
   void operator()(const ExpertsOp& op) noexcept { experts_(op); }
   template <typename RowOp>
@@ -190,6 +195,7 @@ class Executor::Impl {
   std::span<const float> hidden_;        // rows of the last step
   std::size_t op_ = 0;                   // index of the operation in progress
   std::vector<std::int32_t> positions_;  // Shape: [tokens]
+  std::vector<std::int32_t> segments_;   // Shape: [tokens]; 0 or 1
   // Block that holds the row's key, in layers without and with a window. Shape: [tokens]
   std::array<std::vector<std::uint32_t>, 2> row_blocks_;
   std::vector<Rotation> rotations_;  // by rope
@@ -227,6 +233,7 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
   }
   const auto tokens = static_cast<std::size_t>(limits.token_count_max);
   positions_.resize(tokens);
+  segments_.resize(tokens);
   for (std::vector<std::uint32_t>& blocks : row_blocks_) blocks.resize(tokens);
   for (const Rope& rope : program_.ropes) {
     const std::size_t pairs = rope.inverse_frequencies.size();
@@ -266,6 +273,7 @@ void Executor::Impl::place_rows() noexcept {
       const auto row = static_cast<std::size_t>(slice.token_begin + i);
       const std::int32_t position = slice.context_before + i;
       positions_[row] = position;
+      segments_[row] = position >= slice.second_begin ? 1 : 0;
       for (const bool has_window : {false, true}) {
         row_blocks_[has_window ? 1 : 0][row] = slice.blocks_of(has_window)[position / kBlockSize];
       }
@@ -513,6 +521,7 @@ Result<std::unique_ptr<Executor>> Executor::create(const Program& program,
 }
 
 std::span<float> Executor::run(const Step& step) noexcept { return impl_->run(step); }
+void Executor::resize_cache(std::int32_t block_count) noexcept { impl_->resize_cache(block_count); }
 std::span<const float> Executor::hidden() const noexcept { return impl_->hidden(); }
 
 }  // namespace inferneo::graph

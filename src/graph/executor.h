@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 
@@ -26,6 +27,8 @@ struct SequenceSlice {
   const std::uint32_t* blocks = nullptr;  // block i holds positions [i * 16, (i + 1) * 16)
   // The same of layers with a window; null: `blocks`. Any block may stand where no token sees one.
   const std::uint32_t* window_blocks = nullptr;
+  // Position of the first token of the second segment.
+  std::int32_t second_begin = std::numeric_limits<std::int32_t>::max();
 
   [[nodiscard]] const std::uint32_t* blocks_of(bool has_window) const {
     return has_window && window_blocks != nullptr ? window_blocks : blocks;
@@ -62,6 +65,8 @@ class Executor {
   // Shape of the result: [logit_rows][vocabulary], valid until the next run. The step is trusted:
   // ids are in the vocabulary, sizes within the limits, blocks in the cache.
   std::span<float> run(const Step& step) noexcept;
+  // See KvCache::resize. Not during a run.
+  void resize_cache(std::int32_t block_count) noexcept;
   // Of the last run. Shape: [hidden_rows][width of Program::hidden], valid until the next run.
   [[nodiscard]] std::span<const float> hidden() const noexcept;
 

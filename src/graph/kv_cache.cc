@@ -89,6 +89,23 @@ Result<KvCache> KvCache::allocate(const Program& program,
   return cache;
 }
 
+void KvCache::resize(std::int64_t block_count) const noexcept {
+  const Pool& pool = pools_[0];
+  const std::size_t rows = static_cast<std::size_t>(block_count * kv_heads_) *
+                           static_cast<std::size_t>(limits::kKvBlockSizeTokens);
+  const std::size_t kept = rows * static_cast<std::size_t>(head_dim_) * tensor::dtype_size(dtype_);
+  const std::size_t kept_scales = pool.scales_size == 0 ? 0 : rows * sizeof(float);
+  for (const Layer& layer : layers_) {
+    if (layer.has_window) continue;
+    for (std::size_t plane = 0; plane < planes_; ++plane) {
+      const std::size_t begin = layer.offset + plane * pool.stride();
+      memory_.keep(begin, kept, pool.plane_size - kept);
+      if (pool.scales_size == 0) continue;
+      memory_.keep(begin + pool.plane_size, kept_scales, pool.scales_size - kept_scales);
+    }
+  }
+}
+
 void KvCache::store(const kernels::KernelTable& table,
                     std::int32_t layer,
                     Plane plane,

@@ -27,6 +27,11 @@ class KvCache {
                                   std::int64_t block_count,
                                   std::int64_t window_block_count);
 
+  // Gives the memory of blocks from `block_count` on back to the system, in layers without a
+  // window; they are zero when they are used again. Memory is whole pages: the last block's
+  // neighbours may keep a page each.
+  void resize(std::int64_t block_count) const noexcept;
+
   [[nodiscard]] bool has_window(std::int32_t layer) const { return at(layer).has_window; }
   [[nodiscard]] std::byte* keys(std::int32_t layer) const {
     return memory_.data() + at(layer).offset;

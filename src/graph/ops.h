@@ -33,11 +33,12 @@ struct EmbedOp {
   tensor::TensorView table;  // Shape: [vocab][width]; read by row where it lies
   ValueId out = kNone;
 };
-// sum[row] += table[position of row + offset], or table[offset] for every row.
+// sum[row] += table[position of row + offset], or table[segment of row]; the last row of the table
+// stands for what is beyond it.
 struct PositionOp {
   tensor::TensorView table;  // Shape: [positions][width]
   std::int64_t offset = 0;
-  bool is_fixed = false;
+  bool by_segment = false;
   ValueId sum = kNone;
 };
 

@@ -155,13 +155,15 @@ ValueId ProgramBuilder::embed(const TensorView& table) {
   return out;
 }
 
-void ProgramBuilder::add_positions(ValueId sum,
-                                   const TensorView& table,
-                                   std::int64_t offset,
-                                   bool is_fixed) {
+void ProgramBuilder::add_positions(ValueId sum, const TensorView& table, std::int64_t offset) {
   expect(is_matrix(table) && table.shape[1] == value(sum).width, "position table");
   expect(offset >= 0 && offset < table.shape[0], "position offset");
-  add_op(PositionOp{table, offset, is_fixed, sum});
+  add_op(PositionOp{table, offset, false, sum});
+}
+
+void ProgramBuilder::add_segments(ValueId sum, const TensorView& table) {
+  expect(is_matrix(table) && table.shape[1] == value(sum).width, "segment table");
+  add_op(PositionOp{table, 0, true, sum});
 }
 
 Norm ProgramBuilder::norm_of(const NormWeights& weights,

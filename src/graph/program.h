@@ -133,11 +133,10 @@ class ProgramBuilder {
                  const Arithmetic& arithmetic);
 
   ValueId embed(const tensor::TensorView& table);
-  // sum += row of the table at the position plus offset, or at `offset` alone.
-  void add_positions(ValueId sum,
-                     const tensor::TensorView& table,
-                     std::int64_t offset,
-                     bool is_fixed = false);
+  // sum += row of the table at the position plus offset.
+  void add_positions(ValueId sum, const tensor::TensorView& table, std::int64_t offset);
+  // sum += row of the table of the token's segment, 0 or 1.
+  void add_segments(ValueId sum, const tensor::TensorView& table);
 
   // Vectors of a norm over stretches of `width` elements: of one stretch, or of all.
   struct NormWeights {

@@ -70,11 +70,11 @@ void RowOps::operator()(const EmbedOp& op) const noexcept {
   });
 }
 
-void RowOps::add_positions(const PositionOp& op, const std::int32_t* positions) const noexcept {
+void RowOps::add_positions(const PositionOp& op, const std::int32_t* indices) const noexcept {
   const std::int64_t width = values_.width(op.sum);
   const auto element = static_cast<std::size_t>(tensor::dtype_block_elements(op.table.dtype));
   for_rows(op.sum, 4 * width, [&](std::int64_t row) {
-    const std::int64_t index = op.is_fixed ? op.offset : op.offset + positions[row];
+    const std::int64_t index = op.offset + indices[row];
     const std::byte* from = table_row(op.table, std::min(index, op.table.shape[0] - 1));
     float* sum = values_.at(op.sum, row);
     // A piece at a time, in whole blocks of the type.

@@ -28,7 +28,7 @@ class RowOps {
 
   void operator()(const EmbedOp& op) const noexcept;
   // `positions`: of each row of the step.
-  void add_positions(const PositionOp& op, const std::int32_t* positions) const noexcept;
+  void add_positions(const PositionOp& op, const std::int32_t* indices) const noexcept;
   void operator()(const NormOp& op) const noexcept;
   void operator()(const CopyColumnsOp& op) const noexcept;
   void operator()(const ActivateOp& op) const noexcept;

@@ -4,13 +4,30 @@
 
 namespace inferneo::kv {
 
-BlockPool::BlockPool(std::int32_t block_count)
-    : blocks_(static_cast<std::size_t>(block_count) + 1) {
-  CHECK(block_count >= 0);
+BlockPool::BlockPool(std::int32_t block_count, std::int32_t capacity)
+    : blocks_(static_cast<std::size_t>(capacity) + 1) {
+  CHECK(block_count >= 0 && capacity >= block_count);
   blocks_[sentinel()].previous = sentinel();
   blocks_[sentinel()].next = sentinel();
-  for (BlockId block = 0; block < sentinel(); ++block) link_before(block, sentinel());
-  free_ = block_count;
+  for (BlockId block = 0; block < static_cast<BlockId>(block_count); ++block) {
+    link_before(block, sentinel());
+  }
+  free_ = total_ = block_count;
+}
+
+void BlockPool::resize(std::int32_t block_count) {
+  CHECK(block_count >= 1 && block_count <= capacity());
+  for (; total_ > block_count; --total_, --free_) {
+    const auto block = static_cast<BlockId>(total_ - 1);
+    CHECK(blocks_[block].reference_count == 0 && !blocks_[block].cached);
+    unlink(block);
+  }
+  // Why last among the free ones: the lower the blocks in use, the more can be given back.
+  BlockId place = blocks_[sentinel()].next;
+  while (place != sentinel() && !blocks_[place].cached) place = blocks_[place].next;
+  for (; total_ < block_count; ++total_, ++free_) {
+    link_before(static_cast<BlockId>(total_), place);
+  }
 }
 
 std::optional<BlockId> BlockPool::acquire() {
@@ -62,7 +79,9 @@ bool BlockPool::consistent() const {
   std::int32_t used = 0;
   for (BlockId block = 0; block < sentinel(); ++block) {
     if (blocks_[block].reference_count < 0) return false;
-    if (blocks_[block].reference_count > 0) ++used;
+    if (blocks_[block].reference_count == 0) continue;
+    if (block >= static_cast<BlockId>(total_)) return false;
+    ++used;
   }
   std::int32_t free = 0;
   std::int32_t cached = 0;

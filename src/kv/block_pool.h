@@ -1,10 +1,12 @@
 // The blocks of one paged key/value cache, by id: reference counts and the order in which blocks
 // that nobody uses are handed out again. It never sees bytes or token ids.
 // A block is used (referenced), cached (unreferenced, content kept for reuse) or free.
+// The pool may be smaller than its capacity: blocks from total() on are withheld.
 // Invariant: used + cached + free = total.
-// Thread: engine. All calls are O(1) and allocate nothing.
+// Thread: engine. All calls but resize() are O(1) and none allocates.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -15,7 +17,12 @@ namespace inferneo::kv {
 
 class BlockPool {
  public:
-  explicit BlockPool(std::int32_t block_count);
+  // `capacity`: up to how many resize() may go; at least `block_count`.
+  BlockPool(std::int32_t block_count, std::int32_t capacity);
+  explicit BlockPool(std::int32_t block_count) : BlockPool(block_count, block_count) {}
+
+  // Hands out blocks below `block_count` only, 1 to capacity(). Those from there on must be free.
+  void resize(std::int32_t block_count);
 
   // Takes the first block in eviction order (free ones before cached ones, cached ones least
   // recently used first) with one reference. The caller forgets what a cached one held.
@@ -30,7 +37,10 @@ class BlockPool {
   [[nodiscard]] std::int32_t reference_count(BlockId block) const {
     return blocks_[block].reference_count;
   }
-  [[nodiscard]] std::int32_t total() const { return static_cast<std::int32_t>(blocks_.size()) - 1; }
+  [[nodiscard]] std::int32_t total() const { return total_; }
+  [[nodiscard]] std::int32_t capacity() const {
+    return static_cast<std::int32_t>(blocks_.size()) - 1;
+  }
   [[nodiscard]] std::int32_t used() const { return total() - free_ - cached_; }
   [[nodiscard]] std::int32_t cached() const { return cached_; }
   [[nodiscard]] std::int32_t free() const { return free_; }
@@ -49,11 +59,16 @@ class BlockPool {
     BlockId next = 0;
   };
 
+ public:
+  static constexpr std::size_t kBytesPerBlock = sizeof(Block);
+
+ private:
   [[nodiscard]] BlockId sentinel() const { return static_cast<BlockId>(blocks_.size() - 1); }
   void link_before(BlockId block, BlockId next);
   void unlink(BlockId block);
 
   std::vector<Block> blocks_;  // the last entry closes the ring of the eviction order
+  std::int32_t total_ = 0;
   std::int32_t free_ = 0;
   std::int32_t cached_ = 0;
 };

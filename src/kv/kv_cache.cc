@@ -18,15 +18,28 @@ BlockTokens tokens_of_block(std::span<const std::int32_t> tokens, std::size_t bl
 KvCache::KvCache(std::int32_t block_count,
                  bool prefix_cache,
                  std::uint64_t hash_seed,
-                 const WindowOptions& window)
-    : pool_(block_count),
+                 const WindowOptions& window,
+                 std::int32_t capacity)
+    : pool_(block_count, std::max(block_count, capacity)),
       window_pool_(window.block_count),
       window_reach_(window.reach),
-      index_(block_count, hash_seed),
+      index_(pool_.capacity(), hash_seed),
       owners_(static_cast<std::size_t>(window.block_count), kNoBlock),
       prefix_cache_(prefix_cache) {
-  found_.reserve(static_cast<std::size_t>(block_count));
-  if (has_window()) companions_.resize(static_cast<std::size_t>(block_count), kNoBlock);
+  found_.reserve(static_cast<std::size_t>(pool_.capacity()));
+  if (has_window()) companions_.resize(static_cast<std::size_t>(pool_.capacity()), kNoBlock);
+}
+
+std::uint64_t KvCache::bookkeeping_bytes(std::int64_t capacity) {
+  return static_cast<std::uint64_t>(capacity) *
+         (BlockPool::kBytesPerBlock + PrefixIndex::kBytesPerBlockMax + sizeof(BlockId));
+}
+
+void KvCache::resize(std::int32_t block_count) {
+  for (std::int32_t block = block_count; block < pool_.total(); ++block) {
+    index_.remove(static_cast<BlockId>(block), [this](BlockId removed) { forget(removed); });
+  }
+  pool_.resize(block_count);
 }
 
 std::int32_t KvCache::blocks_for(std::int64_t token_count) {

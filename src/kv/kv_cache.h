@@ -48,10 +48,20 @@ struct WindowOptions {
 class KvCache {
  public:
   // Without `prefix_cache` nothing is indexed, so every released block is free.
+  // `capacity`: up to how many blocks resize() may go; 0: as block_count.
   KvCache(std::int32_t block_count,
           bool prefix_cache,
           std::uint64_t hash_seed,
-          const WindowOptions& window = {});
+          const WindowOptions& window = {},
+          std::int32_t capacity = 0);
+
+  // Memory that a capacity of so many blocks takes here, beside the blocks themselves.
+  [[nodiscard]] static std::uint64_t bookkeeping_bytes(std::int64_t capacity);
+
+  // Uses only blocks below `block_count` from now on, 1 to the capacity: cached ones from there on
+  // are forgotten, with all that was computed on top of them. No table may hold one. The pool of
+  // windows stays as it is. O(blocks).
+  void resize(std::int32_t block_count);
 
   // Blocks that `token_count` tokens occupy.
   [[nodiscard]] static std::int32_t blocks_for(std::int64_t token_count);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -71,6 +72,12 @@ class PrefixIndex {
     NodeId next_sibling = kNone;
     NodeId next_in_bucket = kNone;
   };
+
+ public:
+  // Of the nodes, and of the buckets, which are twice as many, rounded up to a power of two.
+  static constexpr std::size_t kBytesPerBlockMax = sizeof(Node) + 4 * sizeof(NodeId);
+
+ private:
   struct Root {
     std::string salt;
     NodeId first_child = kNone;

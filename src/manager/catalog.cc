@@ -122,14 +122,16 @@ struct Catalog::Impl {
                              Attempt& attempt) const;
 
   std::string path;
+  std::string owner_url;
   std::mutex write_mutex;
-  std::unique_ptr<catalog::Store> store;  // null once released
+  bool is_released = false;
+  std::unique_ptr<catalog::Store> store;  // null while a store on disk is released
   mutable std::mutex snapshot_mutex;
   std::shared_ptr<const CatalogSnapshot> snapshot;
 };
 
 Status Catalog::Impl::commit(const Changes& changes) {
-  if (store == nullptr) {
+  if (is_released) {
     return unavailable("the catalog was handed over to another process")
         .with_where("catalog")
         .with_hint("ask again: the server that took over answers");
@@ -168,6 +170,7 @@ Catalog::~Catalog() = default;
 Result<std::unique_ptr<Catalog>> Catalog::open(const CatalogOptions& options) {
   auto impl = std::make_unique<Impl>();
   impl->path = options.path;
+  impl->owner_url = options.owner_url;
   ASSIGN_OR_RETURN(impl->store, catalog::Store::open(options.path, options.owner_url));
   ASSIGN_OR_RETURN(catalog::Contents contents, impl->store->contents());
   impl->snapshot = catalog::SnapshotEdit::build(std::move(contents));
@@ -449,12 +452,32 @@ Result<std::vector<AuditRecord>> Catalog::audit(const AuditQuery& query) const {
 
 Status Catalog::set_owner_url(std::string_view url) {
   const std::lock_guard lock(impl_->write_mutex);
+  impl_->owner_url = url;
   return impl_->store == nullptr ? ok_status() : impl_->store->set_owner_url(url);
 }
 
 void Catalog::release() {
   const std::lock_guard lock(impl_->write_mutex);
-  impl_->store.reset();
+  impl_->is_released = true;
+  // A record in memory is nobody else's, and cannot be read again.
+  if (is_durable()) impl_->store.reset();
+}
+
+Status Catalog::reopen() {
+  const std::lock_guard lock(impl_->write_mutex);
+  if (impl_->store != nullptr) {
+    impl_->is_released = false;
+    return ok_status();
+  }
+  ASSIGN_OR_RETURN(std::unique_ptr<catalog::Store> store,
+                   catalog::Store::open(impl_->path, impl_->owner_url));
+  ASSIGN_OR_RETURN(catalog::Contents contents, store->contents());
+  auto snapshot = catalog::SnapshotEdit::build(std::move(contents));
+  impl_->store = std::move(store);
+  impl_->is_released = false;
+  const std::lock_guard snapshot_lock(impl_->snapshot_mutex);
+  impl_->snapshot = std::move(snapshot);
+  return ok_status();
 }
 
 }  // namespace inferneo::manager

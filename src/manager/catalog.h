@@ -139,6 +139,9 @@ class Catalog {
   // Gives the store to a successor (restart in place): closes it and lets go of its lock. Reads go
   // on from the last snapshot, writes fail with unavailable.
   void release();
+  // Takes the store back from a successor that went away: opens it again and reads what is there.
+  // Nothing to do when it was not released. Failures: those of open(); reads go on as before then.
+  Status reopen();
 
  private:
   struct Impl;

@@ -106,6 +106,7 @@ struct Actor {
   std::string principal;     // "config", "cli", "manager", or a key's name once there are keys
   std::string address = {};  // of the client, or empty
 };
+bool operator==(const Actor& a, const Actor& b);
 
 struct AuditRecord {
   std::uint64_t id = 0;
@@ -120,7 +121,6 @@ struct AuditRecord {
 
   bool operator==(const AuditRecord& other) const = default;
 };
-bool operator==(const Actor& a, const Actor& b);
 
 struct AuditQuery {
   std::string subject = {};     // "name" or "name:version"; empty: all

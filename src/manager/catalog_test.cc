@@ -291,6 +291,34 @@ TEST_F(CatalogTest, a_released_store_can_be_opened_by_a_successor) {
   EXPECT_TRUE(second->register_model(model("n"), kMe).has_value());
 }
 
+TEST_F(CatalogTest, a_released_store_comes_back_with_what_a_successor_wrote) {
+  const auto first = open();
+  ASSERT_TRUE(first->set_owner_url("http://127.0.0.1:8123").ok());
+  ASSERT_TRUE(first->register_model(model("m"), kMe).has_value());
+  first->release();
+  {
+    const auto second = open();
+    ASSERT_TRUE(second->register_model(model("n"), kMe).has_value());
+    EXPECT_EQ(first->reopen().code(), StatusCode::kUnavailable) << "another one still holds it";
+    EXPECT_EQ(first->snapshot()->models().size(), 1u);
+  }
+  ASSERT_TRUE(first->reopen().ok());
+  EXPECT_EQ(first->snapshot()->models().size(), 2u);
+  EXPECT_TRUE(first->register_model(model("o"), kMe).has_value());
+  EXPECT_EQ(Catalog::owner_of(path_).url, "http://127.0.0.1:8123");
+  EXPECT_TRUE(first->reopen().ok()) << "nothing to do";
+}
+
+TEST_F(CatalogTest, a_record_in_memory_is_kept_while_it_is_released) {
+  const auto catalog = Catalog::open({}).value();
+  ASSERT_TRUE(catalog->register_model(model("m"), kMe).has_value());
+  catalog->release();
+  EXPECT_EQ(catalog->register_model(model("n"), kMe).error().code(), StatusCode::kUnavailable);
+  ASSERT_TRUE(catalog->reopen().ok());
+  EXPECT_TRUE(catalog->register_model(model("n"), kMe).has_value());
+  EXPECT_EQ(catalog->snapshot()->models().size(), 2u);
+}
+
 TEST_F(CatalogTest, files_of_other_kinds_are_refused_and_left_alone) {
   std::filesystem::create_directories(directory_ + "/sub");
   const auto refused = [&](const std::string& content) {

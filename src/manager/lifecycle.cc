@@ -8,13 +8,10 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "manager/catalog_record.h"
+#include "manager/saturating_time.h"
 
 namespace inferneo::manager {
 namespace {
-
-TimePoint later(TimePoint now, Duration by) {
-  return by >= TimePoint::max() - now ? TimePoint::max() : now + by;
-}
 
 Status unknown_model() { return not_found("the model is not registered any more"); }
 
@@ -406,6 +403,7 @@ void Lifecycle::retire(
   version.keep = keep;
   version.load_after = false;
   version.requests_cancelled = false;
+  version.resize_to = 0;  // an answer that still comes is of what leaves
   version.drain_deadline = later(now, drain_timeout);
   set_state(id, VersionState::kDraining, std::move(reason));
   actions_.emplace_back(RetireVersion{id, keep});
@@ -586,8 +584,11 @@ void Lifecycle::retired(VersionId id, TimePoint now) {
     version.phase = Phase::kReading;
     ++job_count_;
     set_state(id, VersionState::kWarming, "its KV pool is built anew");
-    actions_.emplace_back(
-        LoadVersion{id, version.next_kv_bytes, version.loaded.fixed_bytes + version.next_kv_bytes});
+    version.kv_capacity = kv_capacity(version.sizes, version.next_kv_bytes);
+    actions_.emplace_back(LoadVersion{id,
+                                      version.next_kv_bytes,
+                                      version.loaded.fixed_bytes + version.next_kv_bytes,
+                                      version.kv_capacity});
     pump(now);
     return;
   }
@@ -605,107 +606,16 @@ void Lifecycle::retired(VersionId id, TimePoint now) {
   pump(now);
 }
 
-// --- time ---
-
-void Lifecycle::use(VersionId id, const UseSample& sample, TimePoint now) {
-  Version& version = at(id);
-  version.use = sample;
-  version.popularity.note(sample.request_count, now);
-}
-
-std::optional<Duration> Lifecycle::time_to_live(const Version& version) const {
-  if (version.spec.pinned || version.held || version.resident) return std::nullopt;
-  const Duration keep_alive =
-      version.use.keep_alive.value_or(version.spec.keep_alive.value_or(options_.keep_alive));
-  if (keep_alive == Duration::max()) return std::nullopt;
-  return keep_alive;
-}
-
-void Lifecycle::tick(TimePoint now) {
-  expire_tickets(now);
-  expire_drains(now);
-  expire_idle(now);
+void Lifecycle::resized(VersionId id, std::uint64_t kv_bytes, TimePoint now) {
+  const auto found = versions_.find(id);
+  if (found == versions_.end() || found->second.resize_to == 0) return;
+  Version& version = found->second;
+  version.resize_to = 0;
+  version.resized_at = now;
+  version.loaded.kv_bytes =
+      std::min(kv_bytes, ledger_.reserved_by(id) - version.loaded.fixed_bytes);
+  ledger_.reserve(id, version.loaded.fixed_bytes + version.loaded.kv_bytes);
   pump(now);
-  grow_pools(now);
-}
-
-void Lifecycle::expire_tickets(TimePoint now) {
-  for (auto& [name, model] : models_) {
-    std::erase_if(model.waiting, [&](const Ticket& ticket) {
-      if (now < ticket.deadline) return false;
-      const VersionId target = target_of(model, ticket);
-      const std::string state =
-          target == 0 ? "unknown" : std::string(version_state_name(at(target).state));
-      const std::string reason = target == 0 ? "" : at(target).reason;
-      actions_.emplace_back(
-          RefuseTicket{ticket.id,
-                       deadline_exceeded(str("the model was not ready in time: it is ",
-                                             state,
-                                             reason.empty() ? "" : ", ",
-                                             reason))
-                           .with_hint("try again later, or preload the model"),
-                       0});
-      return true;
-    });
-  }
-}
-
-void Lifecycle::expire_drains(TimePoint now) {
-  for (auto& [id, version] : versions_) {
-    if (version.phase != Phase::kRetiring || version.requests_cancelled) continue;
-    if (now < version.drain_deadline) continue;
-    version.requests_cancelled = true;
-    actions_.emplace_back(CancelRequests{id});
-  }
-}
-
-void Lifecycle::expire_idle(TimePoint now) {
-  for (auto& [id, version] : versions_) {
-    if (version.state != VersionState::kReady || version.phase != Phase::kIdle) continue;
-    if (!is_idle(version)) continue;
-    const std::optional<Duration> ttl = time_to_live(version);
-    if (!ttl || now < later(std::max(version.use.last_used, version.ready_at), *ttl)) continue;
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*ttl).count();
-    const bool sleeps = options_.sleep_when_idle;
-    note(id, "idle", str("no request for ", seconds, " s"));
-    retire(id,
-           sleeps ? Keep::kFiles : Keep::kNothing,
-           limits::kRequestTimeout,
-           str("idle for ", seconds, " s"),
-           now);
-  }
-}
-
-TimePoint Lifecycle::next_tick(TimePoint now) const {
-  TimePoint next = TimePoint::max();
-  for (const auto& [name, model] : models_) {
-    for (const Ticket& ticket : model.waiting) next = std::min(next, ticket.deadline);
-  }
-  for (const auto& [id, version] : versions_) {
-    if (version.phase == Phase::kRetiring && !version.requests_cancelled) {
-      next = std::min(next, version.drain_deadline);
-    }
-    if (version.state != VersionState::kReady || version.phase != Phase::kIdle) continue;
-    const TimePoint used = std::max(version.use.last_used, version.ready_at);
-    if (const std::optional<Duration> ttl = time_to_live(version)) {
-      // A busy one is used until now at least. Nobody says when it becomes idle.
-      const bool idle = is_idle(version);
-      next = std::min(next, idle ? later(used, *ttl) : later(now, std::max(*ttl, kBusyLook)));
-    }
-    if (is_idle(version) && !version.sizes.kv_is_fixed && used + kGrowIdle > now) {
-      next = std::min(next, used + kGrowIdle);
-    }
-  }
-  if (!queue_.empty() && at(queue_.front()).phase == Phase::kAdmitted) {
-    // The patience with busy models, and memory of the system that nobody announces.
-    const TimePoint patience = at(queue_.front()).memory_wait_began + kBusyPatience;
-    next = std::min(next, patience > now ? patience : now + kBusyPatience);
-  }
-  return next;
-}
-
-bool Lifecycle::wants_idle() const {
-  return !queue_.empty() && at(queue_.front()).phase == Phase::kAdmitted;
 }
 
 void Lifecycle::shut_down(TimePoint now) {
@@ -724,133 +634,6 @@ void Lifecycle::shut_down(TimePoint now) {
       actions_.emplace_back(RefuseTicket{ticket.id, unavailable("the server is shutting down"), 0});
     }
   }
-}
-
-// --- views ---
-
-Lifecycle::View Lifecycle::view(VersionId id) const {
-  const Version& version = at(id);
-  const Model& model = model_of(version);
-  View view;
-  view.id = id;
-  view.name = &version.spec.name;
-  view.version = &version.spec.version;
-  view.state = version.state;
-  view.reason = &version.reason;
-  view.failure = &version.failure;
-  view.live = model.live == id;
-  view.pinned = version.spec.pinned || version.resident;
-  view.held = version.held;
-  view.served = is_served(id);
-  view.sizes = version.sizes;
-  view.loaded = version.loaded;
-  view.reserved_bytes = ledger_.reserved_by(id);
-  view.load_count = version.load_count;
-  view.failure_count = version.failure_count;
-  view.load_seconds = version.load_seconds;
-  view.retry_at = version.retry_at;
-  for (const Ticket& ticket : model.waiting) {
-    if (target_of(model, ticket) == id) ++view.waiting_count;
-  }
-  return view;
-}
-
-std::vector<VersionId> Lifecycle::versions_of(const std::string& name) const {
-  const auto model = models_.find(name);
-  return model == models_.end() ? std::vector<VersionId>() : model->second.versions;
-}
-
-VersionId Lifecycle::find(const std::string& name, const std::string& version) const {
-  for (const VersionId id : versions_of(name)) {
-    if (at(id).spec.version == version && !at(id).gone) return id;
-  }
-  return 0;
-}
-
-VersionId Lifecycle::live_of(const std::string& name) const {
-  const auto model = models_.find(name);
-  return model == models_.end() ? 0 : model->second.live;
-}
-
-std::optional<Lifecycle::Swap> Lifecycle::swap_of(const std::string& name) const {
-  const auto model = models_.find(name);
-  return model == models_.end() ? std::nullopt : model->second.swap;
-}
-
-const VersionPolicy* Lifecycle::policy_of(const std::string& name) const {
-  const auto model = models_.find(name);
-  return model == models_.end() ? nullptr : &model->second.policy;
-}
-
-std::vector<std::string> Lifecycle::names() const {
-  std::vector<std::string> names;
-  for (const auto& [name, model] : models_) names.push_back(name);
-  return names;
-}
-
-std::array<std::int32_t, kVersionStateCount> Lifecycle::state_counts() const {
-  std::array<std::int32_t, kVersionStateCount> counts{};
-  for (const auto& [id, version] : versions_) ++counts[static_cast<std::size_t>(version.state)];
-  return counts;
-}
-
-std::int32_t Lifecycle::waiting_count() const {
-  std::size_t count = 0;
-  for (const auto& [name, model] : models_) count += model.waiting.size();
-  return static_cast<std::int32_t>(count);
-}
-
-std::string Lifecycle::broken_invariant() const {
-  std::uint64_t reserved = 0;
-  std::int32_t jobs = 0;
-  for (const auto& [id, version] : versions_) {
-    const std::string name = label(version);
-    const bool queued = std::count(queue_.begin(), queue_.end(), id) == 1;
-    const bool loading = version.phase == Phase::kQueued || version.phase == Phase::kPlanning ||
-                         version.phase == Phase::kAdmitted;
-    if (queued != loading) return str(name, ": its phase and the queue differ");
-    if (loading && version.state != VersionState::kLoading)
-      return str(name, ": queued, not loading");
-    const bool retiring = version.phase == Phase::kRetiring;
-    if (retiring != (version.state == VersionState::kDraining)) return str(name, ": drain differs");
-    const bool holds = ledger_.reserved_by(id) > 0;
-    const bool should = is_in_memory(version) || version.phase == Phase::kReading;
-    if (holds && !should)
-      return str(name, ": holds memory in state ", version_state_name(version.state));
-    if (version.state == VersionState::kReady &&
-        ledger_.reserved_by(id) < version.loaded.fixed_bytes + version.loaded.kv_bytes &&
-        !version.resident) {
-      return str(name, ": takes more than it has reserved");
-    }
-    reserved += ledger_.reserved_by(id);
-    if (version.phase == Phase::kPlanning || version.phase == Phase::kReading) ++jobs;
-  }
-  if (reserved != ledger_.reserved_bytes()) return "the ledger does not add up";
-  if (reserved > options_.budget_bytes) return "more is reserved than the budget";
-  if (jobs != job_count_) return "jobs are miscounted";
-  if (options_.loaded_count_max > 0 && loaded_count() > options_.loaded_count_max) {
-    return "more models are loaded than allowed";
-  }
-  for (const auto& [name, model] : models_) {
-    if (model.versions.empty()) return str(name, ": a model without versions");
-    if (static_cast<std::int32_t>(model.waiting.size()) > options_.waiting_count_max) {
-      return str(name, ": too many wait");
-    }
-    if (model.live != 0 && at(model.live).gone) return str(name, ": the live version is gone");
-    for (const Ticket& ticket : model.waiting) {
-      const VersionId target = target_of(model, ticket);
-      if (target == 0) return str(name, ": a ticket waits for nothing");
-      const Version& version = at(target);
-      const bool comes = version.state == VersionState::kLoading ||
-                         version.state == VersionState::kWarming ||
-                         version.state == VersionState::kDraining;
-      if (!comes) {
-        return str(
-            name, ": a ticket waits for a version that is ", version_state_name(version.state));
-      }
-    }
-  }
-  return "";
 }
 
 }  // namespace inferneo::manager

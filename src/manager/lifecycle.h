@@ -4,8 +4,9 @@
 // for the manager to carry out, and what it decides can be replayed and simulated.
 //
 //   request, load ──> [plan] ──> admit (evict, shrink, wait) ──> [load] ──> ready ──> [retire]
+//                                                                           [resize]
 //
-// In brackets: actions, each answered later by planned(), loaded() or retired().
+// In brackets: actions, each answered later by planned(), loaded(), retired() or resized().
 // Bound: what waits is bounded by LifecycleOptions; everything else by the registered versions.
 // Thread: control. Ownership: value type.
 #pragma once
@@ -17,6 +18,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -46,6 +48,8 @@ struct UseSample {
   std::uint64_t request_count = 0;
   TimePoint last_used{};
   std::optional<Duration> keep_alive;
+  std::uint64_t kv_used_bytes = 0;  // of its pool, by requests that run
+  bool kv_is_short = false;  // since the last sample requests waited for blocks, or lost them
 };
 
 // What stays of a version that is retired.
@@ -61,7 +65,14 @@ struct PlanVersion {
 struct LoadVersion {
   VersionId version = 0;
   std::uint64_t kv_bytes = 0;
-  std::uint64_t bytes_max = 0;  // weights, workspace and pool together
+  std::uint64_t bytes_max = 0;     // weights, workspace and pool together
+  std::uint64_t kv_bytes_max = 0;  // up to which its pool may be resized
+};
+// Its pool gets another size while it serves. Answered by resized(), or not at all when it is
+// retired first.
+struct ResizePool {
+  VersionId version = 0;
+  std::uint64_t kv_bytes = 0;
 };
 // Requests get it no more; when the last lease is back it is torn down.
 struct RetireVersion {
@@ -99,6 +110,7 @@ struct NoteEvent {
 using Action = std::variant<PlanVersion,
                             LoadVersion,
                             RetireVersion,
+                            ResizePool,
                             CancelRequests,
                             GrantTicket,
                             RefuseTicket,
@@ -136,6 +148,9 @@ class Lifecycle {
   static constexpr Duration kRetryDelayMax = std::chrono::minutes(2);
   // A pool grows when its model has been idle for this long, nothing waits, and it would double.
   static constexpr Duration kGrowIdle = std::chrono::seconds(30);
+  // A pool of a busy model has a size for at least this long, so that two models do not hand the
+  // same blocks to and fro.
+  static constexpr Duration kResizePause = std::chrono::seconds(2);
 
   explicit Lifecycle(LifecycleOptions options);
 
@@ -175,6 +190,8 @@ class Lifecycle {
   void warming(VersionId id, TimePoint now);  // optional, in the middle of a load
   void loaded(VersionId id, Result<LoadedSizes> sizes, TimePoint now);
   void retired(VersionId id, TimePoint now);
+  // `kv_bytes`: what its pool really has now.
+  void resized(VersionId id, std::uint64_t kv_bytes, TimePoint now);
 
   // What the data plane has counted. Cheap; before each tick, of all ready versions.
   void use(VersionId id, const UseSample& sample, TimePoint now);
@@ -255,6 +272,9 @@ class Lifecycle {
     bool load_after = false;    // of a retirement under way: load again
     Keep keep = Keep::kNothing;
     std::uint64_t next_kv_bytes = 0;  // of a retirement that keeps the weights
+    std::uint64_t resize_to = 0;      // ResizePool is out, with that
+    std::uint64_t kv_capacity = 0;    // of the load
+    TimePoint resized_at{};
     VersionSizes sizes;
     LoadedSizes loaded;
     UseSample use;
@@ -315,6 +335,13 @@ class Lifecycle {
   [[nodiscard]] std::uint64_t free_now() const;
   [[nodiscard]] bool count_allows(std::size_t& excess) const;
   [[nodiscard]] std::uint64_t choose_kv(const VersionSizes& sizes, std::uint64_t free) const;
+  [[nodiscard]] std::uint64_t kv_capacity(const VersionSizes& sizes, std::uint64_t chosen) const;
+  [[nodiscard]] std::uint64_t spare_kv(const Version& version) const;
+  // In place, or by building engine and pool anew.
+  [[nodiscard]] static bool may_resize(const Version& version);
+  [[nodiscard]] static bool may_rebuild(const Version& version);
+  void rebuild_pool(VersionId id, std::uint64_t kv_bytes, std::string_view why);
+  void resize_pool(VersionId id, std::uint64_t kv_bytes, std::string_view why);
   void begin_load(VersionId id, std::uint64_t kv_bytes, TimePoint now);
   // Frees memory for `id`; false when nothing can be freed any more and nothing is on its way.
   bool make_room(VersionId id, std::uint64_t needed, std::size_t excess, TimePoint now);
@@ -328,6 +355,8 @@ class Lifecycle {
   void expire_idle(TimePoint now);
   void expire_drains(TimePoint now);
   void grow_pools(TimePoint now);
+  void grow_short_pool(VersionId id, TimePoint now);
+  void grow_idle_pool(VersionId id, TimePoint now);
   [[nodiscard]] std::optional<Duration> time_to_live(const Version& version) const;
 
   LifecycleOptions options_;

@@ -8,9 +8,9 @@
 #include "base/str.h"
 #include "manager/lifecycle.h"
 #include "manager/memory.h"
+#include "manager/saturating_time.h"
 
 namespace inferneo::manager {
-
 std::int32_t Lifecycle::loaded_count() const {
   return static_cast<std::int32_t>(
       std::count_if(versions_.begin(), versions_.end(), [](const auto& entry) {
@@ -37,6 +37,16 @@ std::uint64_t Lifecycle::choose_kv(const VersionSizes& sizes, std::uint64_t free
   const std::uint64_t deserved = std::min(free / 2, sizes.kv_wish_bytes);
   const std::uint64_t context = std::min(free, sizes.kv_floor_bytes);
   return std::max(std::min(std::max(deserved, context), sizes.kv_max_bytes), sizes.kv_min_bytes);
+}
+
+// As much as a pool is ever given: address space, and bookkeeping for it.
+std::uint64_t Lifecycle::kv_capacity(const VersionSizes& sizes, std::uint64_t chosen) const {
+  if (sizes.kv_is_fixed) return chosen;
+  const std::uint64_t beside =
+      ledger_.budget_bytes() - std::min(ledger_.budget_bytes(), sizes.fixed_bytes);
+  const std::uint64_t most =
+      std::min(std::max(sizes.kv_wish_bytes, sizes.kv_floor_bytes), sizes.kv_max_bytes);
+  return std::max(chosen, std::min(most, beside));
 }
 
 void Lifecycle::pump(TimePoint now) {
@@ -111,13 +121,17 @@ void Lifecycle::begin_load(VersionId id, std::uint64_t kv_bytes, TimePoint now) 
   version.load_began = now;
   version.reason.clear();
   ++job_count_;
-  actions_.emplace_back(LoadVersion{id, kv_bytes, bytes});
+  version.kv_capacity = kv_capacity(version.sizes, kv_bytes);
+  actions_.emplace_back(LoadVersion{id, kv_bytes, bytes, version.kv_capacity});
 }
 
 std::uint64_t Lifecycle::bytes_on_their_way(std::size_t& count) const {
   std::uint64_t bytes = 0;
   count = 0;
   for (const auto& [id, version] : versions_) {
+    if (version.resize_to > 0 && version.resize_to < version.loaded.kv_bytes) {
+      bytes += version.loaded.kv_bytes - version.resize_to;
+    }
     if (version.phase != Phase::kRetiring) continue;
     const std::uint64_t reserved = ledger_.reserved_by(id);
     if (version.keep == Keep::kWeights) {
@@ -156,35 +170,80 @@ bool Lifecycle::may_leave(VersionId candidate, VersionId for_whom) const {
   return !(model.swap && model.swap->to == for_whom && model.swap->from == candidate);
 }
 
-// Idle models with more than a whole context of pool get a smaller one; their weights stay.
+bool Lifecycle::may_resize(const Version& version) {
+  return may_rebuild(version) && !version.sizes.kv_has_windows;
+}
+
+bool Lifecycle::may_rebuild(const Version& version) {
+  return version.state == VersionState::kReady && version.phase == Phase::kIdle &&
+         !version.resident && !version.sizes.kv_is_fixed && version.resize_to == 0;
+}
+
+void Lifecycle::rebuild_pool(VersionId id, std::uint64_t kv_bytes, std::string_view why) {
+  Version& version = at(id);
+  const bool grows = kv_bytes > version.loaded.kv_bytes;
+  version.next_kv_bytes = kv_bytes;
+  if (grows) ledger_.reserve(id, version.loaded.fixed_bytes + kv_bytes);
+  note(id,
+       grows ? "grown" : "shrunk",
+       str("KV pool from ",
+           format_bytes(version.loaded.kv_bytes),
+           " to ",
+           format_bytes(kv_bytes),
+           why));
+}
+
+// What its pool can do without: all beyond a whole context, and beyond what its requests use with a
+// quarter to grow into.
+std::uint64_t Lifecycle::spare_kv(const Version& version) const {
+  const std::uint64_t used = is_idle(version) ? 0 : version.use.kv_used_bytes;
+  const std::uint64_t needed =
+      std::max({version.sizes.kv_floor_bytes, version.sizes.kv_min_bytes, used + used / 4});
+  return version.loaded.kv_bytes - std::min(version.loaded.kv_bytes, needed);
+}
+
+void Lifecycle::resize_pool(VersionId id, std::uint64_t kv_bytes, std::string_view why) {
+  Version& version = at(id);
+  const bool grows = kv_bytes > version.loaded.kv_bytes;
+  note(id,
+       grows ? "grown" : "shrunk",
+       str("KV pool from ",
+           format_bytes(version.loaded.kv_bytes),
+           " to ",
+           format_bytes(kv_bytes),
+           why));
+  version.resize_to = kv_bytes;
+  // Bytes are reserved before they can be used, and free after they were given back.
+  if (grows) ledger_.reserve(id, version.loaded.fixed_bytes + kv_bytes);
+  actions_.emplace_back(ResizePool{id, kv_bytes});
+}
+
+// Pools give what they can do without, also those of models in use: nobody stops serving for that,
+// but idle models with windows, whose pools are built anew.
 bool Lifecycle::shrink_pools(VersionId id, std::uint64_t missing, TimePoint now) {
   std::vector<std::pair<std::uint64_t, VersionId>> gains;
   std::uint64_t sum = 0;
   for (const auto& [other, version] : versions_) {
-    if (!may_leave(other, id) || !is_idle(version) || version.sizes.kv_is_fixed) continue;
-    const std::uint64_t floor = std::max(version.sizes.kv_floor_bytes, version.sizes.kv_min_bytes);
-    if (version.loaded.kv_bytes <= floor) continue;
-    gains.emplace_back(version.loaded.kv_bytes - floor, other);
-    sum += version.loaded.kv_bytes - floor;
+    const bool may_give =
+        may_resize(version) || (may_rebuild(version) && may_leave(other, id) && is_idle(version));
+    if (!may_give || spare_kv(version) == 0) continue;
+    gains.emplace_back(spare_kv(version), other);
+    sum += spare_kv(version);
   }
   if (missing == 0 || sum < missing) return false;
   std::sort(gains.rbegin(), gains.rend());
   for (const auto& [gain, other] : gains) {
     if (missing == 0) break;
-    Version& version = at(other);
     const std::uint64_t taken = std::min(gain, missing);
     missing -= taken;
-    version.next_kv_bytes = version.loaded.kv_bytes - taken;
-    note(other,
-         "shrunk",
-         str("KV pool from ",
-             format_bytes(version.loaded.kv_bytes),
-             " to ",
-             format_bytes(version.next_kv_bytes),
-             " for '",
-             label(at(id)),
-             "'"));
-    retire(other, Keep::kWeights, limits::kRequestTimeout, "its KV pool shrinks", now);
+    const std::uint64_t left = at(other).loaded.kv_bytes - taken;
+    const std::string why = str(" for '", label(at(id)), "'");
+    if (may_resize(at(other))) {
+      resize_pool(other, left, why);
+    } else {
+      rebuild_pool(other, left, why);
+      retire(other, Keep::kWeights, limits::kRequestTimeout, "its KV pool shrinks", now);
+    }
   }
   return true;
 }
@@ -288,24 +347,66 @@ Status Lifecycle::no_room(VersionId id, std::uint64_t needed) const {
           "serve a smaller model");
 }
 
-// Memory that nobody waits for goes to pools that were cut short.
+// Memory that nobody waits for goes to pools that are short, and to those that were cut short.
 void Lifecycle::grow_pools(TimePoint now) {
   if (!queue_.empty() || job_count_ > 0 || shut_down_) return;
-  for (auto& [id, version] : versions_) {
-    if (version.state != VersionState::kReady || version.phase != Phase::kIdle) continue;
-    if (version.resident || version.sizes.kv_is_fixed || !is_idle(version)) continue;
-    if (now < std::max(version.use.last_used, version.ready_at) + kGrowIdle) continue;
-    if (version.popularity.at(now) < 0.5) continue;  // not used of late
-    const std::uint64_t target = choose_kv(version.sizes, free_now() + version.loaded.kv_bytes);
-    if (target < 2 * version.loaded.kv_bytes) continue;
-    note(id,
-         "grown",
-         str("KV pool from ", format_bytes(version.loaded.kv_bytes), " to ", format_bytes(target)));
-    version.next_kv_bytes = target;
-    ledger_.reserve(id, version.loaded.fixed_bytes + target);
-    retire(id, Keep::kWeights, limits::kRequestTimeout, "its KV pool grows", now);
-    return;  // one at a time: the next look sees what is left
+  for (const auto& [id, version] : versions_) {
+    if (!may_rebuild(version)) continue;
+    if (!is_idle(version) && version.use.kv_is_short) {
+      if (may_resize(version)) grow_short_pool(id, now);
+    } else if (is_idle(version)) {
+      grow_idle_pool(id, now);
+    }
+    if (job_count_ > 0 || version.phase != Phase::kIdle) return;  // one at a time
   }
+}
+
+// Requests wait for blocks: the pool doubles, with what is free and with what other pools do not
+// use. Those give it up first; the pool grows when it is free.
+void Lifecycle::grow_short_pool(VersionId id, TimePoint now) {
+  const Version& version = at(id);
+  if (now < later(version.resized_at, kResizePause)) return;
+  const std::uint64_t now_bytes = version.loaded.kv_bytes;
+  const std::uint64_t wanted = std::min(2 * now_bytes, version.kv_capacity);
+  if (wanted <= now_bytes) return;
+  const std::uint64_t target = std::min(wanted, now_bytes + free_now());
+  // Less than an eighth more is not worth the calls.
+  if (target - now_bytes >= std::max<std::uint64_t>(now_bytes / 8, 1)) {
+    resize_pool(id, target, ": its requests wait for blocks");
+    return;
+  }
+  std::size_t leaving = 0;
+  if (bytes_on_their_way(leaving) > 0) return;
+  std::uint64_t missing = wanted - target;
+  for (const auto& [other, donor] : versions_) {
+    if (other == id || missing == 0 || !may_resize(donor) || donor.use.kv_is_short) continue;
+    if (now < later(donor.resized_at, kResizePause)) continue;
+    // Half of what it could do without: it may need more in a moment.
+    const std::uint64_t taken = std::min(spare_kv(donor) / 2, missing);
+    if (taken < donor.loaded.kv_bytes / 8 || taken == 0) continue;
+    missing -= taken;
+    resize_pool(other, donor.loaded.kv_bytes - taken, str(" for '", label(version), "'"));
+  }
+}
+
+// A pool that was made when memory was short, of a model in use now and then. One that does not
+// hold a whole context is built anew, because the model then serves longer ones, too; and one of a
+// model with windows, because it is two.
+void Lifecycle::grow_idle_pool(VersionId id, TimePoint now) {
+  const Version& version = at(id);
+  if (now < later(std::max(version.use.last_used, version.ready_at), kGrowIdle)) return;
+  if (version.popularity.at(now) < 0.5) return;  // not used of late
+  const std::uint64_t now_bytes = version.loaded.kv_bytes;
+  const std::uint64_t target = choose_kv(version.sizes, free_now() + now_bytes);
+  if (target < 2 * now_bytes) return;
+  if (may_resize(version) && now_bytes >= version.sizes.kv_floor_bytes) {
+    if (std::min(target, version.kv_capacity) > now_bytes) {
+      resize_pool(id, std::min(target, version.kv_capacity), "");
+    }
+    return;
+  }
+  rebuild_pool(id, target, "");
+  retire(id, Keep::kWeights, limits::kRequestTimeout, "its KV pool grows", now);
 }
 
 }  // namespace inferneo::manager

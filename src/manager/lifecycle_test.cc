@@ -50,6 +50,7 @@ class LifecycleTest : public ::testing::Test {
       if (const auto* plan = std::get_if<PlanVersion>(&action)) plans.push_back(plan->version);
       if (const auto* load = std::get_if<LoadVersion>(&action)) loads.push_back(*load);
       if (const auto* retire = std::get_if<RetireVersion>(&action)) retires.push_back(*retire);
+      if (const auto* resize = std::get_if<ResizePool>(&action)) resizes.push_back(*resize);
       if (const auto* cancel = std::get_if<CancelRequests>(&action)) {
         cancels.push_back(cancel->version);
       }
@@ -98,6 +99,33 @@ class LifecycleTest : public ::testing::Test {
         {.lease_count = leases, .request_count = count, .last_used = now, .keep_alive = {}},
         now);
   }
+  void resized(VersionId id) {
+    ASSERT_FALSE(resizes.empty());
+    EXPECT_EQ(resizes.front().version, id);
+    const std::uint64_t kv_bytes = resizes.front().kv_bytes;
+    resizes.erase(resizes.begin());
+    lifecycle->resized(id, kv_bytes, now);
+    take();
+  }
+  void busy(VersionId id, std::uint64_t kv_used, bool is_short = false) {
+    lifecycle->use(id,
+                   {.lease_count = 1,
+                    .request_count = 1,
+                    .last_used = now,
+                    .keep_alive = {},
+                    .kv_used_bytes = kv_used,
+                    .kv_is_short = is_short},
+                   now);
+  }
+  static VersionSizes elastic(std::uint64_t weights, std::uint64_t context, std::uint64_t wish) {
+    return {.fixed_bytes = weights,
+            .weight_bytes = weights,
+            .kv_min_bytes = context / 5,
+            .kv_floor_bytes = context,
+            .kv_max_bytes = wish,
+            .kv_wish_bytes = wish,
+            .kv_is_fixed = false};
+  }
   void pass(Duration time) {
     now += time;
     lifecycle->tick(now);
@@ -114,6 +142,7 @@ class LifecycleTest : public ::testing::Test {
   std::vector<VersionId> plans;
   std::vector<LoadVersion> loads;
   std::vector<RetireVersion> retires;
+  std::vector<ResizePool> resizes;
   std::vector<VersionId> cancels;
   std::map<TicketId, VersionId> granted;
   std::map<TicketId, Status> refused;
@@ -301,13 +330,7 @@ TEST_F(LifecycleTest, the_count_of_loaded_models_is_limited) {
 
 TEST_F(LifecycleTest, pools_of_idle_models_shrink_before_a_model_leaves_and_grow_again) {
   start(budget(1000));
-  const VersionSizes large{.fixed_bytes = 100,
-                           .weight_bytes = 100,
-                           .kv_min_bytes = 10,
-                           .kv_floor_bytes = 50,
-                           .kv_max_bytes = 400,
-                           .kv_wish_bytes = 400,
-                           .kv_is_fixed = false};
+  const VersionSizes large = elastic(100, 50, 400);
   const VersionId a = add("a");
   const VersionId b = add("b");
   wait("a");
@@ -318,25 +341,116 @@ TEST_F(LifecycleTest, pools_of_idle_models_shrink_before_a_model_leaves_and_grow
   plans.clear();
   lifecycle->planned(b, sizes(600, 100), now);
   take();
-  ASSERT_EQ(retires.size(), 1U);
-  EXPECT_EQ(retires.front().keep, Keep::kWeights);
+  EXPECT_TRUE(retires.empty());
   EXPECT_TRUE(has_event("shrunk"));
-  retired(a);
-  EXPECT_EQ(state(a), VersionState::kWarming);
-  finish(a, large);
+  EXPECT_EQ(state(a), VersionState::kReady) << "it serves meanwhile";
+  EXPECT_TRUE(loads.empty()) << "the bytes are not free yet";
+  resized(a);
   EXPECT_EQ(lifecycle->view(a).loaded.kv_bytes, 200U);
-  EXPECT_EQ(lifecycle->view(a).load_count, 1U) << "the weights never left";
   finish(b, sizes(600, 100));
   used(b, 0);
   EXPECT_TRUE(lifecycle->unload(b, Keep::kNothing, seconds(9), now).ok());
   take();
   retired(b);
   pass(Lifecycle::kGrowIdle + seconds(1));
-  ASSERT_EQ(retires.size(), 1U);
   EXPECT_TRUE(has_event("grown"));
-  retired(a);
-  finish(a, large);
+  EXPECT_EQ(lifecycle->view(a).reserved_bytes, 500U) << "reserved before it may be used";
+  resized(a);
   EXPECT_EQ(lifecycle->view(a).loaded.kv_bytes, 400U);
+  EXPECT_EQ(lifecycle->view(a).load_count, 1U);
+}
+
+TEST_F(LifecycleTest, a_pool_that_holds_no_whole_context_is_built_anew_when_memory_is_free) {
+  start(budget(1000));
+  const VersionId a = add("a");
+  const VersionId b = add("b", "1", true);
+  wait("b");
+  load(b, sizes(840, 100));
+  wait("a");
+  load(a, elastic(30, 50, 400));
+  EXPECT_LT(lifecycle->view(a).loaded.kv_bytes, 50U);
+  used(a, 0);
+  used(b, 0);
+  EXPECT_TRUE(lifecycle->unload(b, Keep::kNothing, seconds(9), now).ok());
+  take();
+  retired(b);
+  pass(Lifecycle::kGrowIdle + seconds(1));
+  ASSERT_EQ(retires.size(), 1U);
+  EXPECT_EQ(retires.front().keep, Keep::kWeights);
+  retired(a);
+  EXPECT_EQ(state(a), VersionState::kWarming);
+  finish(a, elastic(30, 50, 400));
+  EXPECT_EQ(lifecycle->view(a).loaded.kv_bytes, 400U);
+}
+
+TEST_F(LifecycleTest, busy_and_pinned_models_give_what_their_requests_do_not_use) {
+  start(budget(1000));
+  const VersionId a = add("a", "1", true);
+  wait("a");
+  load(a, elastic(100, 50, 400));
+  busy(a, 200);
+  const VersionId b = add("b");
+  wait("b");
+  plans.clear();
+  lifecycle->planned(b, sizes(500, 120), now);
+  take();
+  ASSERT_EQ(resizes.size(), 1U);
+  EXPECT_EQ(resizes.front().kv_bytes, 280U);
+  EXPECT_TRUE(retires.empty());
+  resized(a);
+  finish(b, sizes(500, 120));
+  EXPECT_EQ(state(b), VersionState::kReady);
+  // Its requests keep what they use and a quarter more: nothing else can be taken from it.
+  busy(a, 250);
+  busy(b, 0);
+  const VersionId c = add("c");
+  wait("c");
+  plans.clear();
+  lifecycle->planned(c, sizes(10, 10), now);
+  take();
+  EXPECT_TRUE(resizes.empty());
+}
+
+TEST_F(LifecycleTest, a_pool_whose_requests_wait_grows_from_free_memory_and_from_other_pools) {
+  start(budget(1000));
+  const VersionId a = add("a");
+  const VersionId b = add("b");
+  wait("a");
+  load(a, elastic(100, 50, 700));  // takes half of what is free
+  EXPECT_EQ(lifecycle->view(a).loaded.kv_bytes, 450U);
+  wait("b");
+  load(b, elastic(100, 50, 700));
+  EXPECT_EQ(lifecycle->view(b).loaded.kv_bytes, 175U);
+  now += Lifecycle::kResizePause;
+  busy(a, 100);
+  busy(b, 170, true);
+  pass(seconds(1));
+  ASSERT_EQ(resizes.size(), 1U);
+  EXPECT_EQ(resizes.front().kv_bytes, 350U) << "doubled from what is free";
+  resized(b);
+  // No time to tell whether that helps.
+  busy(b, 340, true);
+  pass(seconds(1));
+  EXPECT_TRUE(resizes.empty());
+  // Nothing is free: the other one gives half of what it does not need.
+  pass(Lifecycle::kResizePause);
+  ASSERT_EQ(resizes.size(), 1U);
+  EXPECT_EQ(resizes.front().version, a);
+  EXPECT_EQ(resizes.front().kv_bytes, 288U);
+  resized(a);
+  pass(seconds(0));
+  ASSERT_EQ(resizes.size(), 1U);
+  EXPECT_EQ(resizes.front().version, b);
+  EXPECT_EQ(resizes.front().kv_bytes, 512U);
+  // It is unloaded before it has answered: the answer is of what leaves.
+  EXPECT_TRUE(lifecycle->unload(b, Keep::kNothing, seconds(9), now).ok());
+  take();
+  const std::uint64_t reserved = lifecycle->view(b).reserved_bytes;
+  lifecycle->resized(b, 512, now);
+  take();
+  EXPECT_EQ(lifecycle->view(b).reserved_bytes, reserved);
+  retired(b);
+  EXPECT_EQ(lifecycle->view(b).reserved_bytes, 0U);
 }
 
 TEST_F(LifecycleTest, an_idle_model_leaves_after_its_time_and_a_request_may_change_that) {

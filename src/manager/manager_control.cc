@@ -12,24 +12,14 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "manager/catalog.h"
-#include "manager/events.h"
 #include "manager/rollout_controller.h"
 #include "manager/version_host.h"
-#include "text/json.h"
 
 namespace inferneo::manager {
 namespace {
 
-using ModelLoads = observe::ServerMetrics::model_loads_label;
-
 // Abandonments that overtook their request are remembered up to here.
 constexpr std::size_t kAbandonedEarlyCountMax = 4096;
-
-std::int64_t unix_milliseconds_now() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 std::string name_of_path(const std::string& path) {
   std::error_code error;
@@ -61,23 +51,6 @@ LifecycleOptions lifecycle_options(const ManagerOptions& options) {
 }
 
 }  // namespace
-
-// How other threads reach the control loop, also when the manager is gone already.
-struct ControlBell {
-  void poke() {
-    const std::lock_guard lock(mutex);
-    if (loop != nullptr) loop->poke();
-  }
-  bool post(ControlLoop::Task task) {
-    const std::lock_guard lock(mutex);
-    if (loop == nullptr) return false;
-    loop->post(std::move(task));
-    return true;
-  }
-  std::mutex mutex;
-  ControlLoop* loop = nullptr;
-  std::atomic<int> alive{0};  // served models that are not torn down yet
-};
 
 ManagerControl::ManagerControl(std::vector<const runtime::Runtime*> runtimes,
                                const Clock& process_clock,
@@ -160,7 +133,7 @@ std::shared_ptr<ServedModel> ManagerControl::with_unloader(VersionId id,
 
 Result<VersionId> ManagerControl::register_version(ModelOptions wanted) {
   if (wanted.name.empty()) wanted.name = name_of_path(wanted.path);
-  if (wanted.version.empty()) wanted.version = "1";
+  if (wanted.version.empty()) wanted.version.assign(1, '1');
   RETURN_IF_ERROR(check_model_name(wanted.name));
   RETURN_IF_ERROR(check_model_version(wanted.version));
   if (aliases.contains(wanted.name)) {
@@ -355,16 +328,30 @@ TimePoint ManagerControl::next_look() const {
   return std::min(lifecycle.next_tick(clock.now()), next_rollout_tick);
 }
 
+// How a pool does, from what its engine counts. Why 9 of 10: the head of the queue waits for all
+// blocks of its prompt, so that some are always left.
+void ManagerControl::sample_pool(Record& record, UseSample& sample) {
+  constexpr double kFullShare = 0.9;
+  const observe::ModelMetrics& counted = *record.metrics;
+  const double blocks = counted.kv_blocks.value();
+  if (blocks <= 0) return;
+  const double share = counted.kv_blocks_used.value() / blocks;
+  sample.kv_used_bytes = static_cast<std::uint64_t>(share * counted.kv_bytes.value());
+  const std::uint64_t preemptions = counted.preemptions.value();
+  const bool lost = preemptions > std::exchange(record.preemptions_seen, preemptions);
+  sample.kv_is_short = lost || (share >= kFullShare && counted.requests_waiting.value() > 0);
+}
+
 void ManagerControl::sample_use() {
-  for (const auto& [id, record] : records) {
+  for (auto& [id, record] : records) {
     if (record.served == nullptr) continue;
     const VersionUse::Reading reading = record.use->read();
-    lifecycle.use(id,
-                  {.lease_count = reading.lease_count,
-                   .request_count = reading.request_count,
-                   .last_used = reading.last_used,
-                   .keep_alive = reading.keep_alive},
-                  now());
+    UseSample sample{.lease_count = reading.lease_count,
+                     .request_count = reading.request_count,
+                     .last_used = reading.last_used,
+                     .keep_alive = reading.keep_alive};
+    sample_pool(record, sample);
+    lifecycle.use(id, sample, now());
   }
 }
 
@@ -390,259 +377,6 @@ void ManagerControl::look() {
   for (const auto& [id, record] : records) record.use->call_when_idle(wanted);
   // One more look, for a lease that was returned before the flag was up.
   if (wanted) loop->poke();
-}
-
-void ManagerControl::carry_out(Action& action) {
-  if (const auto* to_plan = std::get_if<PlanVersion>(&action)) return plan(to_plan->version);
-  if (const auto* to_load = std::get_if<LoadVersion>(&action)) return read(*to_load);
-  if (const auto* to_retire = std::get_if<RetireVersion>(&action)) return retire(*to_retire);
-  if (const auto* to_cancel = std::get_if<CancelRequests>(&action)) {
-    return cancel_requests(to_cancel->version);
-  }
-  if (const auto* to_grant = std::get_if<GrantTicket>(&action)) return grant(*to_grant);
-  if (auto* to_refuse = std::get_if<RefuseTicket>(&action)) return refuse(*to_refuse);
-  if (const auto* to_forget = std::get_if<ForgetVersion>(&action))
-    return forget(to_forget->version);
-  if (const auto* state = std::get_if<NoteState>(&action)) return note_state(*state);
-  if (const auto* event = std::get_if<NoteEvent>(&action)) return note_event(*event);
-}
-
-void ManagerControl::plan(VersionId id) {
-  const std::uint64_t budget = lifecycle.ledger().budget_bytes();
-  loaders->post([this, id, budget, wanted = records.at(id).options] {
-    auto sizes = std::make_shared<Result<VersionSizes>>(loader.plan(wanted, budget));
-    loop->post([this, id, sizes] { lifecycle.planned(id, std::move(*sizes), now()); });
-  });
-}
-
-void ManagerControl::read(const LoadVersion& action) {
-  const VersionId id = action.version;
-  Record& record = records.at(id);
-  if (record.metrics == nullptr) record.metrics = std::make_shared<observe::ModelMetrics>();
-  record.meter->done = 0;
-  record.meter->total = 0;
-  auto job = std::make_shared<LoadJob>();
-  job->options = record.options;
-  job->created_unix_seconds = record.created_unix_seconds;
-  job->metrics = record.metrics;
-  job->kept = std::exchange(record.kept, {});
-  job->kv_bytes = action.kv_bytes;
-  job->bytes_max = action.bytes_max;
-  job->progress = [meter = record.meter, also = std::exchange(record.progress, {})](
-                      std::uint64_t done, std::uint64_t total) mutable {
-    meter->done.store(done, std::memory_order_relaxed);
-    meter->total.store(total, std::memory_order_relaxed);
-    if (also) also(done, total);
-  };
-  job->on_warming = [this, id] { loop->post([this, id] { lifecycle.warming(id, now()); }); };
-  loaders->post([this, id, job] {
-    const std::uint64_t before = resident_memory_bytes();
-    const std::uint64_t generation = unload_generation.load();
-    auto served =
-        std::make_shared<Result<std::unique_ptr<ServedModel>>>(loader.load(std::move(*job)));
-    const std::uint64_t after = resident_memory_bytes();
-    const bool is_alone = loaders->count() == 1 && unload_generation.load() == generation;
-    const std::uint64_t measured = is_alone && after > before ? after - before : 0;
-    loop->post([this, id, served, measured] { finish_read(id, std::move(*served), measured); });
-  });
-}
-
-void ManagerControl::finish_read(VersionId id,
-                                 Result<std::unique_ptr<ServedModel>> served,
-                                 std::uint64_t measured) {
-  if (has_ended) return;
-  Record& record = records.at(id);
-  if (!served.has_value()) {
-    record.metrics->kv_bytes.set(0);
-    record.metrics->kv_blocks.set(0);
-    lifecycle.loaded(id, std::move(served).error(), now());
-    return;
-  }
-  const ModelLoader::Bytes bytes = ModelLoader::bytes_of(**served, record.options);
-  record.measured_bytes = measured;
-  record.loaded_unix_seconds = unix_milliseconds_now() / 1000;
-  record.context_tokens_max = (*served)->context_tokens_max;
-  record.served = with_unloader(id, std::shared_ptr<ServedModel>(*std::move(served)));
-  record.use->call_when_idle(idle_wanted);
-  lifecycle.loaded(
-      id,
-      LoadedSizes{.fixed_bytes = bytes.fixed, .weight_bytes = bytes.weights, .kv_bytes = bytes.kv},
-      now());
-}
-
-void ManagerControl::retire(const RetireVersion& action) {
-  Record& record = records.at(action.version);
-  if (action.keep != Keep::kNothing) {
-    record.kept.has_texts = true;
-    record.kept.tokenizer = record.served->tokenizer;
-    record.kept.chat_template = record.served->chat_template;
-    record.kept.files = record.served->model->mapped_files();
-    if (action.keep == Keep::kWeights) record.kept.model = record.served->model;
-  }
-  record.leaving = record.served;
-  record.served.reset();
-  mark_changed(action.version);
-}
-
-// Its last requests are told; their leases come back, and so does the memory.
-void ManagerControl::cancel_requests(VersionId id) {
-  unloaders->post([leaving = records.at(id).leaving] {
-    if (const std::shared_ptr<ServedModel> served = leaving.lock()) {
-      served->engine->drain(Duration::zero());
-    }
-  });
-}
-
-void ManagerControl::grant(const GrantTicket& action) {
-  const auto found = waiters.find(action.ticket);
-  if (found == waiters.end()) return;
-  Waiter waiter = std::move(found->second);
-  waiters.erase(found);
-  const Record& record = records.at(action.version);
-  CHECK(record.served != nullptr);
-  requests_waited.fetch_add(1);
-  metrics.cold_start_wait.observe(to_seconds(now() - waiter.began));
-  changed_models.insert(waiter.model);
-  answers.emplace_back(std::move(waiter.ready),
-                       Lease(record.served, record.use, waiter.keep_alive));
-}
-
-void ManagerControl::refuse(RefuseTicket& action) {
-  const auto found = waiters.find(action.ticket);
-  if (found == waiters.end()) return;
-  Waiter waiter = std::move(found->second);
-  waiters.erase(found);
-  changed_models.insert(waiter.model);
-  Status status = std::move(action.status);
-  if (action.failed != 0) status = public_failure(action.failed, status);
-  answers.emplace_back(std::move(waiter.ready), std::move(status).with_where("model"));
-}
-
-// Clients hear why, but not where files lie.
-Status ManagerControl::public_failure(VersionId id, const Status& status) const {
-  const ModelOptions& wanted = records.at(id).options;
-  std::string reason = status.message();
-  if (!wanted.path.empty()) {
-    for (std::size_t place = reason.find(wanted.path); place != std::string::npos;
-         place = reason.find(wanted.path, place + 1)) {
-      reason.replace(place, wanted.path.size(), wanted.name);
-    }
-  }
-  const std::string text = str("the model '", wanted.name, "' could not be loaded: ", reason);
-  if (status.code() == StatusCode::kResourceExhausted) {
-    return resource_exhausted(text).with_hint(status.hint());
-  }
-  return unavailable(text).with_hint("the server's log has the details; it is tried again later");
-}
-
-void ManagerControl::forget(VersionId id) {
-  const auto found = records.find(id);
-  if (found == records.end()) return;
-  requests_forgotten.fetch_add(found->second.use->read().request_count);
-  mark_changed(id);
-  records.erase(found);
-}
-
-void ManagerControl::note_state(const NoteState& action) {
-  const auto found = records.find(action.version);
-  if (found == records.end()) return;  // a resident one that is being added
-  Record& record = found->second;
-  const std::string label = model_id(record.options.name, record.options.version);
-  const Lifecycle::View view = lifecycle.view(action.version);
-  using enum VersionState;
-  switch (action.to) {
-    case kReady:
-      if (view.load_count == record.load_count) break;  // only its pool was built anew
-      record.load_count = view.load_count;
-      loads_ok.fetch_add(1);
-      metrics.model_loads[static_cast<std::size_t>(ModelLoads::ok)].add();
-      metrics.model_load_time.observe(view.load_seconds);
-      load_ms_total.fetch_add(static_cast<std::uint64_t>(view.load_seconds * 1e3));
-      log::info("manager",
-                str("model '",
-                    label,
-                    "' is ready: ",
-                    format_bytes(view.reserved_bytes),
-                    " of the memory budget, ",
-                    format_bytes(view.loaded.kv_bytes),
-                    " of it KV cache"));
-      break;
-    case kFailed:
-      loads_failed.fetch_add(1);
-      metrics.model_loads[static_cast<std::size_t>(ModelLoads::failed)].add();
-      record.kept = {};
-      log::warning("manager", str("model '", label, "' failed to load: ", action.reason));
-      break;
-    case kUnloaded:
-      record.kept = {};
-      [[fallthrough]];
-    case kSleeping:
-      record.kept.model.reset();
-      metrics.model_unloads.add();
-      log::info("manager",
-                str("model '",
-                    label,
-                    "' is ",
-                    version_state_name(action.to),
-                    action.reason.empty() ? "" : ": ",
-                    action.reason));
-      if (record.metrics != nullptr) {
-        record.metrics->kv_bytes.set(0);
-        record.metrics->kv_blocks.set(0);
-        record.metrics->weight_bytes.set(0);
-      }
-      break;
-    case kRegistered:
-    case kLoading:
-    case kWarming:
-    case kDraining:
-      break;
-  }
-  if (record.metrics != nullptr) {
-    record.metrics->state.set(static_cast<double>(action.to));
-  }
-  text::Value::Dict detail;
-  detail.emplace_back("from", version_state_name(action.from));
-  detail.emplace_back("to", version_state_name(action.to));
-  if (!action.reason.empty()) detail.emplace_back("reason", action.reason);
-  emit("state", action.version, text::to_json(detail));
-  mark_changed(action.version);
-}
-
-void ManagerControl::note_event(const NoteEvent& action) {
-  const auto found = records.find(action.version);
-  if (found == records.end()) return;
-  const ModelOptions& wanted = found->second.options;
-  const std::string label = model_id(wanted.name, wanted.version);
-  if (action.kind == "evicted") {
-    evictions.fetch_add(1);
-    metrics.model_evictions.add();
-  } else if (action.kind == "shrunk" || action.kind == "grown") {
-    metrics.pool_resizes.add();
-  } else if (action.kind == "live" && options.catalog != nullptr && found->second.from_catalog) {
-    if (options.catalog->snapshot()->live_version(wanted.name) != wanted.version) {
-      const Status status = options.catalog->set_live_version(
-          wanted.name, wanted.version, {.principal = "manager", .address = ""});
-      if (!status.ok()) {
-        log::error("manager", str("the live version is not recorded: ", status.to_string()));
-      }
-    }
-  }
-  log::info("manager", str("model '", label, "' ", action.kind, ": ", action.text));
-  text::Value::Dict detail;
-  detail.emplace_back("text", action.text);
-  emit(action.kind, action.version, text::to_json(detail));
-  mark_changed(action.version);
-}
-
-void ManagerControl::emit(std::string kind, VersionId id, std::string detail) {
-  if (options.events == nullptr) return;
-  const ModelOptions& wanted = records.at(id).options;
-  options.events->publish({.id = 0,
-                           .at_unix_ms = unix_milliseconds_now(),
-                           .kind = std::move(kind),
-                           .model = model_id(wanted.name, wanted.version),
-                           .detail = std::move(detail)});
 }
 
 // Tells those whose command has had its effect.
@@ -695,105 +429,6 @@ std::optional<Status> ManagerControl::outcome_of(const Pending& entry) const {
 void ManagerControl::mark_changed(VersionId id) {
   const auto found = records.find(id);
   if (found != records.end()) changed_models.insert(found->second.options.name);
-}
-
-std::shared_ptr<const VersionEntry> ManagerControl::entry_of(VersionId id) const {
-  const Record& record = records.at(id);
-  const Lifecycle::View view = lifecycle.view(id);
-  auto entry = std::make_shared<VersionEntry>();
-  entry->id = id;
-  entry->retry_at = view.retry_at;
-  entry->served = record.served;
-  entry->use = record.use;
-  entry->meter = record.meter;
-  VersionInfo& info = entry->info;
-  info.name = *view.name;
-  info.version = *view.version;
-  info.path = record.options.path;
-  info.state = view.state;
-  info.reason = *view.reason;
-  info.live = view.live;
-  info.pinned = view.pinned;
-  info.held = view.held;
-  info.served = view.served;
-  info.created_unix_seconds = record.created_unix_seconds;
-  info.loaded_unix_seconds = record.loaded_unix_seconds;
-  info.context_tokens_max = record.context_tokens_max;
-  info.planned_bytes = view.sizes.fixed_bytes + view.sizes.kv_floor_bytes;
-  info.reserved_bytes = view.reserved_bytes;
-  if (view.reserved_bytes > 0) {
-    info.weight_bytes = view.loaded.weight_bytes;
-    info.kv_bytes = view.loaded.kv_bytes;
-    info.workspace_bytes = view.loaded.fixed_bytes - view.loaded.weight_bytes;
-  }
-  info.measured_bytes = record.measured_bytes;
-  info.load_count = view.load_count;
-  info.failure_count = view.failure_count;
-  info.load_seconds = view.load_seconds;
-  info.waiting_count = view.waiting_count;
-  info.metrics = record.metrics;
-  return entry;
-}
-
-std::shared_ptr<const ModelEntry> ManagerControl::model_entry_of(const std::string& name) const {
-  auto model = std::make_shared<ModelEntry>();
-  model->name = name;
-  const VersionId live = lifecycle.live_of(name);
-  for (const VersionId id : lifecycle.versions_of(name)) {
-    if (!records.contains(id)) continue;
-    model->versions.push_back(entry_of(id));
-    if (id == live) model->live = model->versions.back().get();
-  }
-  return model->versions.empty() ? nullptr : model;
-}
-
-void ManagerControl::publish() {
-  const std::shared_ptr<const Directory> before = directory();
-  auto next = std::make_shared<Directory>();
-  next->routing = routing;
-  for (const auto& [alias, target] : aliases) next->aliases.push_back({alias, target});
-  // A merge of two lists in order of name.
-  auto changed = changed_models.begin();
-  const auto add_changed = [&] {
-    if (auto model = model_entry_of(*changed)) next->models.push_back(std::move(model));
-    ++changed;
-  };
-  for (const auto& model : before->models) {
-    while (changed != changed_models.end() && *changed < model->name) add_changed();
-    if (changed != changed_models.end() && *changed == model->name) {
-      add_changed();
-    } else {
-      next->models.push_back(model);
-    }
-  }
-  while (changed != changed_models.end()) add_changed();
-  changed_models.clear();
-  list_changed = false;
-  {
-    const std::lock_guard lock(directory_mutex);
-    current = std::move(next);
-  }
-  publish_metrics();
-}
-
-void ManagerControl::publish_metrics() {
-  const auto counts = lifecycle.state_counts();
-  using enum VersionState;
-  const auto of = [&](VersionState state) {
-    return static_cast<double>(counts[static_cast<std::size_t>(state)]);
-  };
-  double all = 0;
-  for (const std::int32_t count : counts) all += count;
-  metrics.model_versions.set(all);
-  metrics.model_versions_ready.set(of(kReady));
-  metrics.model_versions_loading.set(of(kLoading) + of(kWarming));
-  metrics.model_versions_draining.set(of(kDraining));
-  metrics.model_versions_sleeping.set(of(kSleeping));
-  metrics.model_versions_failed.set(of(kFailed));
-  metrics.model_requests_waiting.set(static_cast<double>(waiters.size()));
-  metrics.memory_reserved_bytes.set(static_cast<double>(lifecycle.ledger().reserved_bytes()));
-  reserved_bytes.store(lifecycle.ledger().reserved_bytes());
-  loaded_count.store(lifecycle.loaded_count());
 }
 
 void ManagerControl::begin_drain() {

@@ -1,5 +1,6 @@
 // What the control thread of the manager owns: the state machine, what it decides about, and the
-// carrying out of its actions. Everything here is the inside of manager.h.
+// carrying out of its actions. Everything here is the inside of manager.h: commands and looks in
+// manager_control.cc, actions in manager_actions.cc, what others see of it in manager_notices.cc.
 // Thread: control, except where a method says otherwise.
 #pragma once
 
@@ -22,7 +23,22 @@
 
 namespace inferneo::manager {
 
-struct ControlBell;
+// How other threads reach the control loop, also when the manager is gone already.
+struct ControlBell {
+  void poke() {
+    const std::lock_guard lock(mutex);
+    if (loop != nullptr) loop->poke();
+  }
+  bool post(ControlLoop::Task task) {
+    const std::lock_guard lock(mutex);
+    if (loop == nullptr) return false;
+    loop->post(std::move(task));
+    return true;
+  }
+  std::mutex mutex;
+  ControlLoop* loop = nullptr;
+  std::atomic<int> alive{0};  // served models that are not torn down yet
+};
 
 struct ManagerControl {
   ManagerControl(std::vector<const runtime::Runtime*> runtimes,
@@ -43,6 +59,7 @@ struct ManagerControl {
     runtime::Progress progress;  // of the next load, beside the meter
     std::uint64_t measured_bytes = 0;
     std::uint64_t load_count = 0;  // that were counted
+    std::uint64_t preemptions_seen = 0;
     std::int64_t loaded_unix_seconds = 0;
     std::int32_t context_tokens_max = 0;
     bool from_catalog = false;
@@ -91,6 +108,7 @@ struct ManagerControl {
   void begin_drain();
 
   void sample_use();
+  static void sample_pool(Record& record, UseSample& sample);
   void carry_out(Action& action);
   void plan(VersionId id);
   void read(const LoadVersion& action);
@@ -98,8 +116,11 @@ struct ManagerControl {
                    Result<std::unique_ptr<ServedModel>> served,
                    std::uint64_t measured);
   void retire(const RetireVersion& action);
+  void resize_pool(const ResizePool& action);
+  void pool_resized(VersionId id, std::int32_t block_count);
   void cancel_requests(VersionId id);
   void note_state(const NoteState& action);
+  void note_ready(VersionId id, Record& record);
   void note_event(const NoteEvent& action);
   void grant(const GrantTicket& action);
   void refuse(RefuseTicket& action);
@@ -167,6 +188,8 @@ struct ManagerControl {
   std::unique_ptr<ControlLoop> loop;
   std::unique_ptr<TaskThreads> loaders;
 };
+
+std::int64_t unix_milliseconds_now();
 
 // The manager's side of rollouts (rollout_host.cc).
 std::unique_ptr<VersionHost> make_version_host(ManagerControl& control);

@@ -27,6 +27,8 @@ constexpr double kFreeMemoryShare = 0.5;
 // a small model to serve a full batch.
 constexpr std::uint64_t kKvBytesDefaultFloor = 256ULL * 1024 * 1024;
 constexpr std::uint64_t kKvWeightRatio = 4;
+// Measured: a tokenizer.json of 128 KB takes 0.2 MB in memory, one of 9.2 MB takes 13.8 MB.
+constexpr std::uint64_t kTextBytesPerByteOnDisk = 2;
 // Ids of blocks are counted in 32 bits.
 constexpr std::uint64_t kBlockCountMax = std::numeric_limits<std::int32_t>::max();
 
@@ -253,10 +255,30 @@ Result<KvPool> size_kv_pool(const runtime::MemoryPlan& plan, const KvPoolRequest
   return pool;
 }
 
-Result<VersionSizes> size_version(const runtime::MemoryPlan& plan, const KvPoolRequest& request) {
+namespace {
+
+// Of a pool of so many bytes, whatever part of it is in use.
+void add_bookkeeping(const runtime::MemoryPlan& plan, std::uint64_t kv_bytes, VersionSizes& sizes) {
+  const std::uint64_t block =
+      std::max<std::uint64_t>(plan.kv_block_bytes + plan.kv_window_block_bytes, 1);
+  const std::uint64_t blocks = std::min(kv_bytes / block, kBlockCountMax);
+  const std::uint64_t bytes =
+      engine::EngineCore::pool_bookkeeping_bytes(static_cast<std::int64_t>(blocks));
+  sizes.beside_bytes += bytes;
+  sizes.fixed_bytes = add_saturating(sizes.fixed_bytes, bytes);
+}
+
+}  // namespace
+
+Result<VersionSizes> size_version(const runtime::MemoryPlan& plan,
+                                  const KvPoolRequest& request,
+                                  std::uint64_t text_bytes) {
   VersionSizes sizes;
   sizes.weight_bytes = plan.weight_bytes;
-  sizes.fixed_bytes = add_saturating(plan.weight_bytes, workspace_bytes(plan, request));
+  sizes.beside_bytes = text_bytes;
+  sizes.kv_has_windows = plan.kv_window_block_bytes > 0;
+  sizes.fixed_bytes =
+      add_saturating(add_saturating(plan.weight_bytes, workspace_bytes(plan, request)), text_bytes);
   KvPoolRequest known = request;
   if (known.context_tokens_max <= 0) known.context_tokens_max = plan.context_tokens_max;
   const std::uint64_t context = blocks_of(std::max(known.context_tokens_max, tokens_useful(known)));
@@ -270,6 +292,7 @@ Result<VersionSizes> size_version(const runtime::MemoryPlan& plan, const KvPoolR
     sizes.kv_is_fixed = true;
     sizes.kv_min_bytes = sizes.kv_floor_bytes = chosen;
     sizes.kv_max_bytes = sizes.kv_wish_bytes = chosen;
+    add_bookkeeping(plan, chosen, sizes);
     return sizes;
   }
   sizes.kv_wish_bytes =
@@ -278,7 +301,21 @@ Result<VersionSizes> size_version(const runtime::MemoryPlan& plan, const KvPoolR
       request.available_bytes - std::min(request.available_bytes, sizes.fixed_bytes);
   sizes.kv_floor_bytes =
       std::max(sizes.kv_min_bytes, std::min(kv_bytes_of(plan, request, context), beside / 2));
+  const std::uint64_t most =
+      std::min({std::max(sizes.kv_wish_bytes, sizes.kv_floor_bytes), sizes.kv_max_bytes, beside});
+  add_bookkeeping(plan, most, sizes);
   return sizes;
+}
+
+std::uint64_t text_bytes(std::uint64_t bytes_on_disk) {
+  return multiply_saturating(bytes_on_disk, kTextBytesPerByteOnDisk);
+}
+
+std::uint64_t physical_memory_bytes() {
+  const long pages = ::sysconf(_SC_PHYS_PAGES);
+  const long page = ::sysconf(_SC_PAGESIZE);
+  if (pages <= 0 || page <= 0) return kUnlimited;
+  return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page);
 }
 
 // Spec: proc(5), /proc/self/statm: the second number is resident pages.

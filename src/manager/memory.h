@@ -48,18 +48,29 @@ Status check_memory(const runtime::MemoryPlan& plan, const KvPoolRequest& reques
 
 // Bytes that a version needs, known before it is loaded.
 struct VersionSizes {
-  std::uint64_t fixed_bytes = 0;     // weights and workspace
-  std::uint64_t weight_bytes = 0;    // of these, what stays when only the pool is built anew
-  std::uint64_t kv_min_bytes = 0;    // the smallest useful pool
+  std::uint64_t fixed_bytes = 0;   // weights, workspace and what is beside
+  std::uint64_t beside_bytes = 0;  // of these: texts, and bookkeeping of the pool and its prefixes
+  std::uint64_t weight_bytes = 0;  // of these, what stays when only the pool is built anew
+  std::uint64_t kv_min_bytes = 0;  // the smallest useful pool
   std::uint64_t kv_floor_bytes = 0;  // a pool of one whole context: pools are shrunk to this
   std::uint64_t kv_max_bytes = 0;    // what a full running set can use
   std::uint64_t kv_wish_bytes = 0;   // in proportion to the model, when memory is plenty
+  bool kv_has_windows = false;       // two pools in one: it keeps its size while the model serves
   bool kv_is_fixed = false;          // the operator chose: all four are that
 };
 
-// From the plan of a load. Of the request, `available_bytes` is the whole budget.
-// Failures: resource_exhausted when the pool that was asked for is too small for anything.
-Result<VersionSizes> size_version(const runtime::MemoryPlan& plan, const KvPoolRequest& request);
+// From the plan of a load. Of the request, `available_bytes` is the whole budget. `text_bytes`: of
+// the tokenizer and template. Failures: resource_exhausted when the pool that was asked for is too
+// small for anything.
+Result<VersionSizes> size_version(const runtime::MemoryPlan& plan,
+                                  const KvPoolRequest& request,
+                                  std::uint64_t text_bytes = 0);
+
+// Of the machine, whatever control groups grant.
+std::uint64_t physical_memory_bytes();
+
+// What the tokenizer and template of so many bytes on disk take in memory. An estimate.
+std::uint64_t text_bytes(std::uint64_t bytes_on_disk);
 
 // Resident memory of this process as the system counts it; 0 where it does not say.
 std::uint64_t resident_memory_bytes();

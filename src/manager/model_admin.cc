@@ -32,6 +32,9 @@ std::string json_object(std::string_view key, std::string_view value) {
   return text::to_json(dict);
 }
 
+// Of the states that the catalog keeps for us.
+constexpr std::string_view kPolicyOwner = "version_policy";
+
 std::string id_of(const VersionInfo& version) { return model_id(version.name, version.version); }
 
 }  // namespace
@@ -123,7 +126,56 @@ Result<FoundModel> ModelAdmin::find_and_plan(const std::string& path,
 }
 
 Status ModelAdmin::follow() {
-  return environment_.manager == nullptr ? ok_status() : environment_.manager->follow_catalog();
+  if (environment_.manager == nullptr) return ok_status();
+  RETURN_IF_ERROR(environment_.manager->follow_catalog());
+  return apply_version_policies();
+}
+
+VersionPolicy ModelAdmin::version_policy(std::string_view name) const {
+  const auto recorded = catalog().states(kPolicyOwner);
+  const auto count = recorded.has_value() ? recorded->size() : 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto& [key, text] = (*recorded)[i];
+    const Result<VersionPolicy> policy = parse_version_policy(text);
+    if (key == name && policy.has_value()) return *policy;
+  }
+  const auto& configured = environment_.version_policies;
+  auto found = configured.find(std::string(name));
+  if (found == configured.end()) found = configured.find(std::string());
+  return found == configured.end() ? VersionPolicy() : found->second;
+}
+
+Status ModelAdmin::apply_version_policies() {
+  if (environment_.manager == nullptr) return ok_status();
+  const auto recorded = catalog().states(kPolicyOwner);
+  // Nobody has ever asked for one: there may be thousands of names.
+  if (environment_.version_policies.empty() && (!recorded.has_value() || recorded->empty())) {
+    return ok_status();
+  }
+  std::string last;
+  for (const auto& model : catalog().snapshot()->models()) {
+    if (model->name == last) continue;
+    last = model->name;
+    RETURN_IF_ERROR(environment_.manager->set_version_policy(last, version_policy(last)));
+  }
+  return ok_status();
+}
+
+Status ModelAdmin::set_version_policy(const std::string& name,
+                                      std::string_view policy,
+                                      const Actor& actor) {
+  const std::string before = json_object("policy", version_policy_text(version_policy(name)));
+  const Result<VersionPolicy> parsed = parse_version_policy(policy);
+  Status status = parsed.status();
+  if (status.ok() && catalog().snapshot()->versions(name).empty()) {
+    status = not_found(str("there is no model '", printable(name), "'")).with_where("model_id");
+  }
+  if (status.ok()) {
+    status = catalog().save_state(kPolicyOwner, name, version_policy_text(*parsed));
+  }
+  note(actor, "policy", name, before, json_object("policy", policy), status);
+  RETURN_IF_ERROR(status);
+  return apply_version_policies();
 }
 
 void ModelAdmin::tell(const Actor& actor,
@@ -188,7 +240,7 @@ Result<std::shared_ptr<const ModelRecord>> ModelAdmin::register_model(RegisterRe
     return catalog().register_model(model, actor);
   }
   Status status;
-  if (environment_.root_for_clients && environment_.model_root.empty()) {
+  if (environment_.root_for_clients && environment_.model_root.empty() && !request.by_operator) {
     status = permission_denied("no model root is set, so no path of a client is taken")
                  .with_where("path")
                  .with_hint("start the server with --model-root DIR");
@@ -196,7 +248,14 @@ Result<std::shared_ptr<const ModelRecord>> ModelAdmin::register_model(RegisterRe
   Result<FoundModel> found =
       status.ok() ? find_and_plan(model.path, model.settings) : Result<FoundModel>(status);
   status = found.status();
-  if (status.ok() && request.digests) status = compute_digests(*found);
+  const auto check_files = [&] {
+    if (status.ok() && request.check_files) status = request.check_files(found->files);
+  };
+  check_files();
+  if (status.ok() && request.digests) {
+    status = compute_digests(*found);
+    check_files();
+  }
   if (!status.ok()) {
     note(actor, "register", subject, {}, {}, status);
     return status;
@@ -298,20 +357,34 @@ void ModelAdmin::load(const std::string& target, bool force, const Actor& actor,
 }
 
 void ModelAdmin::unload(const std::string& target, const Actor& actor, Done done) {
+  leave(target, false, actor, std::move(done));
+}
+
+void ModelAdmin::sleep(const std::string& target, const Actor& actor, Done done) {
+  leave(target, true, actor, std::move(done));
+}
+
+void ModelAdmin::leave(const std::string& target, bool sleeps, const Actor& actor, Done done) {
   if (environment_.manager == nullptr) return done(no_server());
   const Result<VersionInfo> before = environment_.manager->find(target);
   if (!before.has_value()) return done(before.error());
   const std::string id = id_of(*before);
   const std::string state = json_object("state", version_state_name(before->state));
-  auto finish = [this, id, state, actor, done = std::move(done)](const Status& status) mutable {
-    note(actor, "unload", id, state, json_object("state", "unloaded"), status);
-    done(status);
+  auto finish =
+      [this, id, sleeps, state, actor, done = std::move(done)](const Status& status) mutable {
+        const std::string_view after = sleeps ? "sleeping" : "unloaded";
+        note(actor, sleeps ? "sleep" : "unload", id, state, json_object("state", after), status);
+        done(status);
+      };
+  auto finish_later = [this, finish = std::move(finish)](Status status) mutable {
+    [[maybe_unused]] const Status added =
+        run([finish = std::move(finish), status = std::move(status)]() mutable { finish(status); });
   };
-  environment_.manager->unload(
-      id, limits::kDrainTimeout, [this, finish = std::move(finish)](Status status) mutable {
-        [[maybe_unused]] const Status added = run(
-            [finish = std::move(finish), status = std::move(status)]() mutable { finish(status); });
-      });
+  if (sleeps) {
+    environment_.manager->sleep(id, std::move(finish_later));
+  } else {
+    environment_.manager->unload(id, limits::kDrainTimeout, std::move(finish_later));
+  }
 }
 
 Result<std::int64_t> ModelAdmin::update(const UpdateRequest& request,

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,12 +44,17 @@ struct AdminEnvironment {
   std::function<runtime::LoadOptions(const ModelSettings&)> load_options = {};
   std::string model_root = {};    // empty: models may be anywhere
   bool root_for_clients = false;  // then clients register nothing without a model root
+  // By name, an empty one for all others; what set_version_policy recorded comes before.
+  std::map<std::string, VersionPolicy> version_policies = {};
 };
 
 struct RegisterRequest {
   ModelRegistration model;  // path as given; format and files are found
   std::vector<std::string> aliases = {};
   bool digests = true;  // compute them now
+  // Asked when the files were found, and again when their digests are known.
+  std::function<Status(const std::vector<ModelFile>&)> check_files = {};
+  bool by_operator = false;  // the path is the operator's choice, not a client's
 };
 
 struct UpdateRequest {
@@ -98,6 +104,12 @@ class ModelAdmin {
   void load(const std::string& target, bool force, const Actor& actor, LoadDone done);
   using Done = UniqueFunction<void(Status)>;
   void unload(const std::string& target, const Actor& actor, Done done);
+  void sleep(const std::string& target, const Actor& actor, Done done);
+  // Recorded, and in force from now on. Failures: not_found, those of parse_version_policy.
+  Status set_version_policy(const std::string& name, std::string_view policy, const Actor& actor);
+  [[nodiscard]] VersionPolicy version_policy(std::string_view name) const;
+  // The manager is told the policies of all names. After its list has changed other than by this.
+  Status apply_version_policies();
   // Makes another version the live one, in stages or at once. Failures: not_found,
   // already_exists (another update of the name), invalid_argument, failed_precondition.
   // The result is the number of the rollout; 0 for an update at once, of which `done` hears.
@@ -129,6 +141,7 @@ class ModelAdmin {
   Result<const runtime::Runtime*> runtime_for(const std::string& path) const;
   // The manager's list follows the catalog's.
   Status follow();
+  void leave(const std::string& target, bool sleeps, const Actor& actor, Done done);
   void tell(const Actor& actor,
             std::string_view action,
             const std::string& subject,

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <system_error>
 #include <utility>
 
@@ -34,6 +35,33 @@ void publish_sizes(observe::ModelMetrics& metrics,
   metrics.kv_blocks.set(block_count);
   metrics.cache_config[static_cast<std::size_t>(Cache::block_size)].set(limits::kKvBlockSizeTokens);
   metrics.cache_config[static_cast<std::size_t>(Cache::num_gpu_blocks)].set(block_count);
+}
+
+// Blocks of the pool's address space.
+std::int32_t block_capacity(const runtime::MemoryPlan& memory, std::uint64_t kv_bytes_max) {
+  // Address space beyond the machine's memory is refused (AnonymousMemory).
+  const std::uint64_t bytes = std::min(kv_bytes_max, physical_memory_bytes());
+  return static_cast<std::int32_t>(
+      std::min<std::uint64_t>(bytes / std::max<std::uint64_t>(memory.kv_block_bytes, 1),
+                              std::numeric_limits<std::int32_t>::max()));
+}
+
+std::uint64_t text_size_on_disk(const text::ModelText& text) {
+  std::uint64_t size = text.chat_template ? text.chat_template->size() : 0;
+  if (text.vocabulary) {
+    // Each with its length before it.
+    constexpr std::uint64_t kLengthSize = 8;
+    for (const std::string_view token : text.vocabulary->tokens) size += token.size() + kLengthSize;
+    for (const std::string_view merge : text.vocabulary->merges) size += merge.size() + kLengthSize;
+  }
+  if (text.directory.empty()) return size;
+  for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
+    std::error_code error;
+    const std::uint64_t found =
+        std::filesystem::file_size(std::filesystem::path(text.directory) / name, error);
+    if (!error) return size + found;
+  }
+  return size;
 }
 
 // A model without a tokenizer can still be served by token ids alone.
@@ -135,7 +163,9 @@ Result<VersionSizes> ModelLoader::plan(const ModelOptions& options,
   if (options.verify) RETURN_IF_ERROR(options.verify());
   ASSIGN_OR_RETURN(const runtime::Runtime* runtime, runtime_for(options.path));
   ASSIGN_OR_RETURN(const runtime::MemoryPlan plan, runtime->plan(options.path, options.load));
-  return size_version(plan, pool_request(options, budget_bytes));
+  ASSIGN_OR_RETURN(const text::ModelText text, runtime->text(options.path));
+  return size_version(
+      plan, pool_request(options, budget_bytes), text_bytes(text_size_on_disk(text)));
 }
 
 Result<std::unique_ptr<ServedModel>> ModelLoader::load(LoadJob job) const {
@@ -185,6 +215,12 @@ Result<std::unique_ptr<ServedModel>> ModelLoader::load(LoadJob job) const {
   engine_options.name = served->name;
   engine_options.kv_block_count = pool.block_count;
   engine_options.kv_window_block_count = pool.window_block_count;
+  if (info.memory.kv_window_block_bytes == 0) {
+    engine_options.kv_block_count_max =
+        std::max(pool.block_count, block_capacity(info.memory, job.kv_bytes_max));
+  }
+  engine_options.on_pool_resized = std::move(job.on_pool_resized);
+  served->beside_bytes = job.beside_bytes;
   engine_options.context_tokens_max = pool.context_tokens_max;
   served->context_tokens_max = pool.context_tokens_max;
   publish_sizes(*served->metrics, info.memory, pool);
@@ -198,7 +234,8 @@ ModelLoader::Bytes ModelLoader::bytes_of(const ServedModel& served, const ModelO
   const runtime::MemoryPlan& memory = served.model->info().memory;
   Bytes bytes;
   bytes.weights = memory.weight_bytes;
-  bytes.fixed = memory.weight_bytes + workspace_bytes(memory, pool_request(options, 0));
+  bytes.fixed =
+      memory.weight_bytes + workspace_bytes(memory, pool_request(options, 0)) + served.beside_bytes;
   bytes.kv = static_cast<std::uint64_t>(served.metrics->kv_bytes.value());
   return bytes;
 }

@@ -34,7 +34,10 @@ struct LoadJob {
   std::shared_ptr<observe::ModelMetrics> metrics;
   KeptModel kept;
   std::uint64_t kv_bytes = 0;
-  std::uint64_t bytes_max = 0;  // weights, workspace and pool may not take more
+  std::uint64_t kv_bytes_max = 0;  // up to which the pool may be resized; 0: as kv_bytes
+  std::uint64_t bytes_max = 0;     // weights, workspace and pool may not take more
+  std::uint64_t beside_bytes = 0;  // as planned (VersionSizes)
+  std::function<void(std::int32_t)> on_pool_resized = {};  // see EngineOptions
   runtime::Progress progress;
   std::function<void()> on_warming;  // the weights are in memory
 };

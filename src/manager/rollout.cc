@@ -103,11 +103,11 @@ Status check_webhooks(const std::vector<Webhook>& webhooks) {
   for (const Webhook& hook : webhooks) {
     const bool is_printable =
         std::all_of(hook.url.begin(), hook.url.end(), [](char c) { return c > 0x20 && c < 0x7f; });
-    if (!hook.url.starts_with("http://") || hook.url.size() > limits::kWebhookUrlSizeMax ||
-        !is_printable) {
-      return wrong("webhooks.url",
-                   str("'", printable(hook.url), "' is not a URL that begins with http://"))
-          .with_hint("webhooks have no TLS: send them to a program on this machine or network");
+    const bool is_http = hook.url.starts_with("http://") || hook.url.starts_with("https://");
+    if (!is_http || hook.url.size() > limits::kWebhookUrlSizeMax || !is_printable) {
+      return wrong(
+          "webhooks.url",
+          str("'", printable(hook.url), "' is not a URL that begins with http:// or https://"));
     }
   }
   return ok_status();

@@ -38,7 +38,7 @@ struct GatePolicy {
 // Called by HTTP POST with a JSON body; off unless listed.
 struct Webhook {
   enum class When : std::uint8_t { kBeforeStage, kAfterStage, kEnd };
-  std::string url;  // http://host[:port]/path
+  std::string url;  // http[s]://host[:port]/path
   When when = When::kBeforeStage;
   // A failure (no 2xx after all retries) fails the rollout like a gate; otherwise it is recorded.
   bool required = false;

@@ -82,7 +82,7 @@ TEST(RolloutPolicy, what_is_wrong_is_named) {
       {R"({"gates":{"sample_count_min":"5"}})", "sample_count_min"},
       {R"({"golden":[{"prompt":""}]})", "golden.prompt"},
       {R"({"golden":[{"prompt":"x","max_tokens":0}]})", "golden.max_tokens"},
-      {R"({"webhooks":[{"url":"https://h/"}]})", "webhooks.url"},
+      {R"({"webhooks":[{"url":"ftp://h/"}]})", "webhooks.url"},
       {R"({"webhooks":[{"url":"http://h/ x"}]})", "webhooks.url"},
       {R"({"stages":[5]})", "stages"},
       {R"({"gates":{"eror_rate_max":1}})", "eror_rate_max"},

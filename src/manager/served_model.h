@@ -21,6 +21,7 @@
 #include "runtime/runtime.h"
 #include "text/chat_template.h"
 #include "text/grammar/constraint_compiler.h"
+#include "text/reasoning/reasoned_answer.h"
 #include "text/tokenizer.h"
 
 namespace inferneo::manager {
@@ -34,7 +35,9 @@ struct ServedModel {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::shared_ptr<const text::ChatTemplate> chat_template;  // null when the model has none
   text::grammar::ModelConstraints constraints;              // structured output; needs a tokenizer
+  text::ModelReasoning reasoning;                           // the same before its answers
   std::int32_t context_tokens_max = 0;                      // prompt plus output, as configured
+  std::uint64_t beside_bytes = 0;                  // beside weights, workspace and pool, as planned
   std::shared_ptr<observe::ModelMetrics> metrics;  // of the version: they outlive its loads
   std::unique_ptr<engine::Engine> engine;  // declared last: stops before what it uses goes away
 };

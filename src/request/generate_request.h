@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,6 +38,9 @@ struct GenerateRequest {
   // Set: nothing is generated (sampling.max_tokens is 0 and nothing else of it counts); the sink
   // gets the pooled output row of the model, OutputSink::on_vector.
   std::optional<Pooling> pooling;
+  // Of two texts in one prompt, for models that tell them apart: the first token of the second
+  // segment. At the prompt's end or behind it: there is one.
+  std::int32_t second_begin = std::numeric_limits<std::int32_t>::max();
   // What each choice must spell; null for anything. Compiled against this model's vocabulary.
   std::shared_ptr<const TokenConstraint> constraint;
 };

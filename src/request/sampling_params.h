@@ -28,8 +28,10 @@ struct SamplingParams {
   std::vector<LogitBias> logit_bias;
   std::optional<std::uint64_t> seed;
 
-  std::int32_t max_tokens = 16;  // generated tokens, at least 1
-  std::int32_t min_tokens = 0;   // stop conditions wait for this many
+  // Generated tokens. With 0 a request ends when its prompt has been computed: it is for the
+  // prompt's text and log probabilities.
+  std::int32_t max_tokens = 16;
+  std::int32_t min_tokens = 0;  // stop conditions wait for this many
   bool ignore_eos = false;
   std::vector<TokenId> stop_token_ids;  // besides the model's own end tokens
   std::vector<std::string> stop;        // matched on text, after detokenizing

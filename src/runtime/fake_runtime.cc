@@ -84,10 +84,13 @@ void FakeModel::logits_of(const State& of, std::span<float> out) const {
 }
 
 std::vector<float> FakeModel::hidden_after(std::span<const TokenId> tokens,
-                                           std::int32_t position) const {
+                                           std::int32_t position,
+                                           std::int32_t second_begin) const {
   std::uint64_t state = mix(options_.seed ^ 0x41dd);
   bool poisoned = false;
+  std::int32_t place = 0;
   for (const TokenId token : tokens) {
+    if (place++ == second_begin) state = mix(state ^ 0x5e9);
     state = mix(state ^ static_cast<std::uint32_t>(token));
     poisoned |= token == options_.poison_token_id;
   }
@@ -118,6 +121,7 @@ std::vector<TokenId> FakeModel::greedy_continuation(std::vector<TokenId> tokens,
 FakeRunner::FakeRunner(const FakeModel& model, const RunnerOptions& options)
     : model_(&model),
       options_(options),
+      block_count_(options.kv_block_count),
       slots_(static_cast<std::size_t>(options.kv_block_count) * kBlockSize),
       logits_(static_cast<std::size_t>(options.logit_row_count_max) *
               static_cast<std::size_t>(model.options().vocab_size)),
@@ -130,6 +134,13 @@ FakeRunner::FakeRunner(const FakeModel& model, const RunnerOptions& options)
     window_writer_.resize(blocks, -1);
   }
   visible_.reserve(static_cast<std::size_t>(model.options().context_tokens_max) + 1);
+}
+
+void FakeRunner::resize_cache(std::int32_t block_count) noexcept {
+  if (block_count < 1 || block_count > options_.kv_block_count) violate("a cache of no right size");
+  const auto kept = static_cast<std::ptrdiff_t>(block_count) * kBlockSize;
+  std::fill(slots_.begin() + kept, slots_.end(), Slot());
+  block_count_ = block_count;
 }
 
 GenerativeRunner::Ticket FakeRunner::submit(const StepPlan& plan) noexcept {
@@ -241,7 +252,7 @@ bool FakeRunner::check_sequence(const StepPlan& plan, const StepSequence& sequen
     return false;
   }
   for (const kv::BlockId block : sequence.blocks) {
-    if (block >= static_cast<kv::BlockId>(options_.kv_block_count)) violate("block out of range");
+    if (block >= static_cast<kv::BlockId>(block_count_)) violate("block out of range");
   }
   for (std::int32_t i = 0; i < sequence.token_count; ++i) {
     const TokenId token = plan.token_ids[static_cast<std::size_t>(sequence.token_begin + i)];
@@ -362,7 +373,7 @@ void FakeRunner::fill_hidden(const StepSequence& sequence, std::int32_t position
   const std::int32_t seen = model_->options().bidirectional ? end : position + 1;
   visible_.clear();
   for (std::int32_t i = 0; i < seen; ++i) visible_.push_back(slot(sequence, i).token);
-  const std::vector<float> row = model_->hidden_after(visible_, position);
+  const std::vector<float> row = model_->hidden_after(visible_, position, sequence.second_begin);
   hidden_.insert(hidden_.end(), row.begin(), row.end());
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -64,9 +65,11 @@ class FakeModel final : public Model {
   // The logits after `tokens`. Shape: out [vocab_size].
   void logits_after(std::span<const TokenId> tokens, std::span<float> out) const;
   // The hidden state after `tokens`; of a bidirectional model, of the token at `position` of them.
-  // Shape: [hidden_size].
-  [[nodiscard]] std::vector<float> hidden_after(std::span<const TokenId> tokens,
-                                                std::int32_t position) const;
+  // The second segment begins at `second_begin` (StepSequence). Shape: [hidden_size].
+  [[nodiscard]] std::vector<float> hidden_after(
+      std::span<const TokenId> tokens,
+      std::int32_t position,
+      std::int32_t second_begin = std::numeric_limits<std::int32_t>::max()) const;
   // The most likely continuation, up to and including the end token or `token_count` tokens.
   [[nodiscard]] std::vector<TokenId> greedy_continuation(std::vector<TokenId> tokens,
                                                          std::int32_t token_count,
@@ -82,6 +85,7 @@ class FakeRunner final : public GenerativeRunner {
   FakeRunner(const FakeModel& model, const RunnerOptions& options);
   Ticket submit(const StepPlan& plan) noexcept override;
   StepResult wait(Ticket ticket) noexcept override;
+  void resize_cache(std::int32_t block_count) noexcept override;
 
   // The first rule that a plan broke; empty when all plans were right.
   [[nodiscard]] const std::string& violation() const { return violation_; }
@@ -115,6 +119,7 @@ class FakeRunner final : public GenerativeRunner {
 
   const FakeModel* model_;
   RunnerOptions options_;
+  std::int32_t block_count_;        // of the cache now, of layers without a window
   std::vector<Slot> slots_;         // Shape: [blocks][16]
   std::vector<Slot> window_slots_;  // the same of layers with a window
   std::vector<float> logits_;

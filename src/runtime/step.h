@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 
 #include "kv/block_id.h"
@@ -21,6 +22,8 @@ struct StepSequence {
   // The same of layers with a window, from a pool of their own. Of blocks that no token of this
   // step sees, any id of that pool may be here. Empty: `blocks` are used there as well.
   std::span<const kv::BlockId> window_blocks = {};
+  // Position of the first token of the second segment, for models that tell the two apart.
+  std::int32_t second_begin = std::numeric_limits<std::int32_t>::max();
 };
 
 struct StepPlan {
@@ -63,6 +66,10 @@ class GenerativeRunner {
   virtual Ticket submit(const StepPlan& plan) noexcept = 0;
   // Blocks until the step is done.
   virtual StepResult wait(Ticket ticket) noexcept = 0;
+  // Between two steps: blocks from `block_count` on hold nothing worth keeping, and their memory
+  // goes back to the system where that is possible; the others keep what they hold. At most
+  // RunnerOptions::kv_block_count, which is what it begins with.
+  virtual void resize_cache(std::int32_t block_count) noexcept { (void)block_count; }
 };
 
 }  // namespace inferneo::runtime

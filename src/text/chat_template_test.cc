@@ -178,6 +178,10 @@ TEST(ChatTemplate, hostile_templates_end_at_a_bound) {
       lists,
       "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
       "{% for a in range(1000000000) %}{% endfor %}",
+      "{% for a in [1] recursive %}{{ loop([1]) }}{% endfor %}",
+      "{% for a in [1] recursive %}{{ loop([1, 2]) }}{{ loop([3]) }}{% endfor %}",
+      "{% macro m() %}{% for a in [1] recursive %}{{ loop([1]) }}{{ m() }}{% endfor %}{% endmacro "
+      "%}{{ m() }}",
       "{{ 'a' * 10000000000 }}",
       "{{ [1] * 10000000000 }}",
       "{% set ns = namespace(x='aaaaaaaaaa') %}{% for i in range(100) %}{% set ns.x = ns.x + ns.x "

@@ -151,7 +151,7 @@ TEST(DecodeStep, allocates_nothing_with_a_schema_that_was_used_before) {
       text::parse_json(R"({"type":"array","items":{"type":"string","minLength":3,"maxLength":20},
                            "minItems":200})")
           .value();
-  const auto constraint = compiler.json_schema(schema, false, "").value();
+  const auto constraint = compiler.json_schema(schema, false).value();
   std::uint64_t before = 0;
   for (int round = 0; round < 2; ++round) {
     before = counts.decode_allocations.load();

@@ -249,6 +249,81 @@ TEST(completion_answer, echo_repeats_the_prompt_with_its_logprobs) {
   }
 }
 
+// As evaluation harnesses score a text: the prompt alone, nothing generated.
+TEST(completion_answer, no_token_is_generated_where_the_prompt_alone_is_scored) {
+  FakeService service;
+  const json scored{{"prompt", {"The dog ran.", "One day, Tim"}},
+                    {"max_tokens", 0},
+                    {"echo", true},
+                    {"logprobs", 1},
+                    {"n", 2}};
+  const json answer = service.ask(kText, scored);
+  const json longer = service.ask(kText, with(scored, {{"max_tokens", 1}, {"temperature", 0}}));
+  ASSERT_EQ(answer["choices"].size(), 4U);
+  for (std::size_t i = 0; i < 4; ++i) {
+    const json& choice = answer["choices"][i];
+    EXPECT_EQ(choice["text"], scored["prompt"][i / 2]);
+    EXPECT_EQ(choice["finish_reason"], "length");
+    const json& logprobs = choice["logprobs"];
+    const json& with_one = longer["choices"][i]["logprobs"];
+    EXPECT_TRUE(logprobs["token_logprobs"][0].is_null());
+    for (const char* name : {"tokens", "token_logprobs", "top_logprobs", "text_offset"}) {
+      ASSERT_EQ(logprobs[name].size() + 1, with_one[name].size()) << name;
+      for (std::size_t t = 0; t < logprobs[name].size(); ++t) {
+        EXPECT_EQ(logprobs[name][t], with_one[name][t]) << name << " of token " << t;
+      }
+    }
+  }
+  EXPECT_EQ(answer["usage"]["completion_tokens"], 0);
+  EXPECT_EQ(answer["usage"]["prompt_tokens"], longer["usage"]["prompt_tokens"]);
+  EXPECT_TRUE(service.wait_idle());
+}
+
+TEST(completion_answer, a_streamed_prompt_alone_equals_the_whole_answer) {
+  FakeService service;
+  const json scored{{"prompt", "The dog ran."}, {"max_tokens", 0}, {"echo", true}};
+  for (const json& more : {json::object(), json{{"logprobs", 2}}, json{{"n", 2}}}) {
+    const json body = with(scored, more);
+    const json whole = service.ask(kText, body);
+    const json options{{"stream", true}, {"stream_options", {{"include_usage", true}}}};
+    const auto chunks = chunks_of(service.post(kText, with(body, options)).body);
+    std::vector<std::string> texts(whole["choices"].size());
+    std::vector<json> logprobs(texts.size());
+    std::vector<json> finishes(texts.size());
+    json usage;
+    for (const json& chunk : chunks) {
+      for (const json& choice : chunk["choices"]) {
+        const auto index = choice["index"].get<std::size_t>();
+        texts.at(index) += choice["text"].get<std::string>();
+        if (logprobs[index].is_null()) logprobs[index] = choice["logprobs"];
+        if (!choice["finish_reason"].is_null()) finishes[index] = choice["finish_reason"];
+      }
+      if (chunk.contains("usage") && !chunk["usage"].is_null()) usage = chunk["usage"];
+    }
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      EXPECT_EQ(texts[i], whole["choices"][i]["text"]);
+      EXPECT_EQ(logprobs[i], whole["choices"][i]["logprobs"]);
+      EXPECT_EQ(finishes[i], "length");
+    }
+    EXPECT_EQ(usage["completion_tokens"], 0);
+    EXPECT_EQ(usage["prompt_tokens"], whole["usage"]["prompt_tokens"]);
+  }
+}
+
+TEST(completion_answer, a_prompt_alone_may_fill_the_context) {
+  FakeService service;
+  const json ids(std::vector<int>(2048, 100));
+  const json body{{"prompt", ids}, {"echo", true}, {"logprobs", 0}, {"max_tokens", 0}};
+  const json answer = service.ask(kText, body);
+  EXPECT_EQ(answer["usage"]["prompt_tokens"], 2048);
+  EXPECT_EQ(answer["choices"][0]["logprobs"]["tokens"].size(), 2048U);
+  EXPECT_EQ(service.refusal(kText, with(body, {{"max_tokens", 1}}), 400)["param"], "prompt");
+  EXPECT_EQ(service.refusal(kText, {{"prompt", "a"}, {"max_tokens", 0}}, 400)["param"],
+            "max_tokens");
+  EXPECT_EQ(service.refusal(kChat, with(user_says("a"), {{"max_tokens", 0}}), 400)["param"],
+            "max_tokens");
+}
+
 TEST(completion_answer, echo_without_logprobs_and_of_ids) {
   FakeService service;
   const std::vector<TokenId> ids = service.tokenizer().encode("Hello there");

@@ -271,6 +271,57 @@ TEST(responses, in_the_background_can_be_cancelled) {
   EXPECT_TRUE(service.wait_idle());
 }
 
+std::string status_of(FakeService& service, const std::string& path) {
+  for (int i = 0; i < 3000; ++i) {
+    const std::string status = json::parse(service.get(path).body)["status"];
+    if (status != "in_progress") return status;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return "in_progress";
+}
+
+std::string path_of_stream(const std::string& stream) {
+  const std::size_t at = stream.find("\"id\":\"resp_") + 6;
+  return std::string(kResponses) + "/" + stream.substr(at, stream.find('"', at) - at);
+}
+
+TEST(responses, a_stream_in_the_background_goes_on_without_its_reader) {
+  FakeService service;
+  const json body = with(kSmall, {{"input", "Hello"}, {"background", true}, {"stream", true}});
+  const auto whole = service.start_post(kResponses, body);
+  ASSERT_TRUE(whole->wait());
+  EXPECT_EQ(whole->misuse(), "");
+  const std::string stream = whole->response().body;
+  EXPECT_NE(stream.find("event: response.created"), std::string::npos);
+  const std::string end = status_of(service, path_of_stream(stream));
+  EXPECT_NE(stream.find("event: response." + end), std::string::npos) << end;
+
+  const auto left = service.start_post(
+      kResponses, with(body, {{"ignore_eos", true}, {"max_output_tokens", 400}}));
+  ASSERT_TRUE(left->wait_for_text("response.output_text.delta"));
+  const std::string path = path_of_stream(left->response().body);
+  left->refuse_writes();
+  left->disconnect();
+  EXPECT_EQ(status_of(service, path), "incomplete") << "it reached its length";
+  EXPECT_TRUE(service.wait_idle());
+}
+
+TEST(responses, a_cancelled_stream_in_the_background_ends_for_its_reader) {
+  FakeService service;
+  const auto reader = service.start_post(kResponses,
+                                         {{"input", "Hello"},
+                                          {"background", true},
+                                          {"stream", true},
+                                          {"ignore_eos", true},
+                                          {"max_output_tokens", 1900}});
+  ASSERT_TRUE(reader->wait_for_text("response.created"));
+  const std::string path = path_of_stream(reader->response().body);
+  ASSERT_TRUE(service.start("POST", path + "/cancel")->wait());
+  EXPECT_TRUE(reader->wait());
+  EXPECT_EQ(reader->misuse(), "");
+  EXPECT_TRUE(service.wait_idle());
+}
+
 TEST(responses, keep_to_a_text_format) {
   FakeService service;
   const json format = json::parse(
@@ -327,8 +378,7 @@ TEST(responses, failures_name_their_place) {
       {R"({"input":"x","reasoning":{"efort":"low"}})", "reasoning.efort"},
       {R"({"input":"x","text":{"verbosity":"low"}})", "text.verbosity"},
       {R"({"input":"x","include":["file_search_call.results"]})", "include"},
-      {R"({"input":"x","truncation":"auto"})", "truncation"},
-      {R"({"input":"x","background":true,"stream":true})", "background"},
+      {R"({"input":"x","truncation":"some"})", "truncation"},
       {R"({"input":"x","background":true,"store":false})", "background"},
       {R"({"input":"x","conversation":"c"})", "conversation"},
       {R"({"input":"x","prompt":{"id":"p"}})", "prompt"},
@@ -366,6 +416,41 @@ endpoints::StoredResponse stored(const std::string& id, std::size_t size) {
   return response;
 }
 
+TEST(responses, truncation_leaves_out_the_oldest_messages_that_do_not_fit) {
+  FakeService service;
+  json input = json::array({{{"role", "system"}, {"content", "Be brief."}}});
+  std::string filler;
+  for (int i = 0; i < 120; ++i) filler += "the dog ran to the park ";
+  for (int i = 0; i < 8; ++i) {
+    input.push_back({{"role", i % 2 == 0 ? "user" : "assistant"}, {"content", filler}});
+  }
+  input.push_back({{"role", "user"}, {"content", "Who ran?"}});
+  json body{{"input", input}, {"max_output_tokens", 8}, {"temperature", 0}, {"store", false}};
+  EXPECT_EQ(service.refusal("/v1/responses", body, 400)["param"], "input");
+  body["truncation"] = "auto";
+  const json cut = service.ask("/v1/responses", body);
+  EXPECT_EQ(cut["truncation"], "auto");
+  EXPECT_LE(cut["usage"]["input_tokens"].get<int>(), 2040);
+  // As many of the last messages as fit: the same as asked with them alone.
+  bool found = false;
+  for (std::size_t dropped = 1; dropped < 9 && !found; ++dropped) {
+    json shorter = json::array({input[0]});
+    for (std::size_t i = 1 + dropped; i < input.size(); ++i) shorter.push_back(input[i]);
+    const auto response =
+        service.post("/v1/responses", with(body, {{"input", shorter}, {"truncation", "disabled"}}));
+    if (response.status != 200) continue;
+    found = true;
+    const json same = json::parse(response.body);
+    EXPECT_EQ(same["usage"]["input_tokens"], cut["usage"]["input_tokens"]);
+    EXPECT_EQ(same["output"][0]["content"][0]["text"], cut["output"][0]["content"][0]["text"]);
+    EXPECT_GT(dropped, 1U);
+  }
+  EXPECT_TRUE(found);
+  // One message that is too long by itself is refused.
+  body["input"] = filler + filler + filler + filler;
+  EXPECT_EQ(service.refusal("/v1/responses", body, 400)["param"], "input");
+}
+
 TEST(response_store, keeps_within_its_bounds) {
   ManualClock clock;
   endpoints::ResponseStore store(
@@ -387,6 +472,20 @@ TEST(response_store, keeps_within_its_bounds) {
   EXPECT_EQ(store.count(), 0U);
   store.put(stored("not to be stored", 10), false);
   EXPECT_EQ(store.count(), 0U);
+}
+
+TEST(response_store, deleted_responses_leave_nothing_behind) {
+  ManualClock clock;
+  endpoints::ResponseStore store(
+      {.count_max = 100, .bytes_max = 1'000'000, .age_max = std::chrono::hours(1)}, clock);
+  store.put(stored("stays", 10), true);
+  for (int i = 0; i < 10'000; ++i) {
+    store.put(stored(std::to_string(i), 10), true);
+    EXPECT_TRUE(store.erase(std::to_string(i)));
+  }
+  EXPECT_EQ(store.count(), 1U);
+  EXPECT_LT(store.order_size(), 200U);
+  EXPECT_NE(store.find("stays"), nullptr);
 }
 
 TEST(response_store, of_a_connection_remembers_what_is_not_stored) {

@@ -280,12 +280,80 @@ TEST(forced_calls, bad_schemas_and_contradictions_are_refused) {
   const json body = with(user_says("Hi"), {{"tools", tools}, {"tool_choice", "required"}});
   const json error = service.refusal(kChat, body, 400);
   EXPECT_EQ(error["param"].get<std::string>().rfind("tools[0]", 0), 0U) << error;
-  service.refusal(kChat,
-                  with(user_says("Hi"),
-                       {{"tools", kTwoTools},
-                        {"tool_choice", "required"},
-                        {"response_format", {{"type", "json_object"}}}}),
-                  400);
+}
+
+// With a forced call there is no text whose form could be prescribed; else the model calls or
+// answers in the form.
+TEST(forced_calls, go_together_with_a_form_of_the_answer) {
+  FakeServiceOptions options;
+  options.reply_formats.tools = {"hermes"};
+  FakeService service(options);
+  const json format{
+      {"type", "json_schema"},
+      {"json_schema",
+       {{"name", "n"}, {"schema", {{"type", "integer"}, {"minimum", 10}, {"maximum", 99}}}}}};
+  json body = with(user_says("Hi"),
+                   {{"tools", kTwoTools},
+                    {"parallel_tool_calls", false},
+                    {"response_format", format},
+                    {"max_tokens", 400}});
+  int calls = 0;
+  int numbers = 0;
+  for (int seed = 0; seed < 24; ++seed) {
+    body["seed"] = seed;
+    body["tool_choice"] = seed % 2 == 0 ? "auto" : "required";
+    const json choice = service.ask(kChat, body)["choices"][0];
+    const json& message = choice["message"];
+    if (choice["finish_reason"] == "length") continue;
+    if (message.contains("tool_calls")) {
+      ++calls;
+      EXPECT_EQ(message["tool_calls"].size(), 1U);
+      EXPECT_TRUE(message["content"].is_null()) << message;
+    } else {
+      EXPECT_EQ(body["tool_choice"], "auto");
+      ++numbers;
+      const std::string text = message["content"];
+      EXPECT_EQ(text.size(), 2U) << text;
+      EXPECT_NE(text.find_first_of("123456789"), std::string::npos);
+    }
+  }
+  EXPECT_GT(calls, 3);
+  EXPECT_GT(numbers, 3);
+  body["response_format"]["json_schema"]["schema"] = {{"type", "integer"}, {"minimum", "x"}};
+  EXPECT_EQ(
+      service.refusal(kChat, body, 400)["param"].get<std::string>().rfind("response_format", 0),
+      0U);
+}
+
+// Where the prompt opens no reasoning, the model may do so itself, and the form holds behind it.
+TEST(reasoning_in_chat, comes_before_a_form_of_the_answer_unless_it_is_switched_off) {
+  FakeServiceOptions options;
+  options.reply_formats.reasoning = {"think"};
+  FakeService service(options);
+  const json bias = [&] {
+    json entries = json::object();
+    for (const TokenId id : service.tokenizer().encode("<", {.add_special_tokens = false})) {
+      entries[std::to_string(id)] = 100;
+    }
+    return entries;
+  }();
+  json body = with(user_says("Hi"),
+                   {{"guided_regex", "[0-9]{2}"},
+                    {"thinking_token_budget", 6},
+                    {"logit_bias", bias},
+                    {"temperature", 0},
+                    {"max_tokens", 60}});
+  const json thought = service.ask(kChat, body)["choices"][0]["message"];
+  EXPECT_FALSE(thought.value("reasoning_content", "").empty()) << thought;
+  EXPECT_EQ(thought["content"].get<std::string>().size(), 2U) << thought;
+  for (const json& off : {json{{"enable_thinking", false}},
+                          json{{"chat_template_kwargs", {{"enable_thinking", false}}}},
+                          json{{"reasoning_effort", "none"}},
+                          json{{"thinking_token_budget", 0}}}) {
+    const json message = service.ask(kChat, with(body, off))["choices"][0]["message"];
+    EXPECT_EQ(message.value("reasoning_content", ""), "") << off;
+    EXPECT_EQ(message["content"].get<std::string>().size(), 2U) << message;
+  }
 }
 
 TEST(reasoning_in_chat, budget_makes_the_model_answer) {

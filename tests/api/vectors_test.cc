@@ -189,79 +189,112 @@ TEST(rerank, needs_a_cross_encoder) {
             "top_n");
 }
 
-// The starter model's tokenizer with the marks of RoBERTa: <s> text </s>.
-std::shared_ptr<const text::Tokenizer> marked_tokenizer() {
+// The starter model's tokenizer with a form of pairs: "<s> a </s></s> b </s>" without segments, as
+// RoBERTa has it, or "[CLS] a [SEP] b [SEP]" with the second text in a segment of its own.
+std::shared_ptr<const text::Tokenizer> pair_tokenizer(bool segments) {
   const std::string path = std::string(INFERNEO_SOURCE_DIR) + "/models/starter/tokenizer.json";
   json document = json::parse(std::ifstream(path));
-  const std::pair<std::string, std::string> names[] = {{"<|im_start|>", "<s>"},
-                                                       {"<|im_end|>", "</s>"}};
+  const std::string begin = "<|im_start|>";
+  const std::string end = "<|im_end|>";
   json special = json::object();
-  for (const auto& [from, to] : names) {
-    for (json& token : document["added_tokens"]) {
-      if (token["content"] != from) continue;
-      token["content"] = to;
-      special[to] = {{"id", to}, {"ids", {token["id"]}}, {"tokens", {to}}};
-    }
-    json& vocabulary = document["model"]["vocab"];
-    if (!vocabulary.contains(from)) continue;
-    vocabulary[to] = vocabulary[from];
-    vocabulary.erase(from);
+  for (const json& token : document["added_tokens"]) {
+    const std::string name = token["content"];
+    if (name != begin && name != end) continue;
+    special[name] = {{"id", name}, {"ids", {token["id"]}}, {"tokens", {name}}};
   }
-  const json start{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}};
-  const json end{{"SpecialToken", {{"id", "</s>"}, {"type_id", 0}}}};
-  const json first{{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
-  const json second{{"Sequence", {{"id", "B"}, {"type_id", 0}}}};
+  const auto mark = [&](const std::string& name, int type) {
+    return json{{"SpecialToken", {{"id", name}, {"type_id", type}}}};
+  };
+  const auto text = [&](const char* name, int type) {
+    return json{{"Sequence", {{"id", name}, {"type_id", type}}}};
+  };
+  const int second = segments ? 1 : 0;
+  json pair{mark(begin, 0), text("A", 0), mark(end, 0)};
+  if (!segments) pair.push_back(mark(end, 0));
+  pair.push_back(text("B", second));
+  pair.push_back(mark(end, second));
   document["post_processor"] = {{"type", "TemplateProcessing"},
-                                {"single", {start, first, end}},
-                                {"pair", {start, first, end, end, second, end}},
+                                {"single", {mark(begin, 0), text("A", 0), mark(end, 0)}},
+                                {"pair", pair},
                                 {"special_tokens", special}};
   return text::Tokenizer::from_json(document.dump()).value();
 }
 
-TEST(rerank, orders_documents_by_the_score_of_the_pair) {
+FakeServiceOptions cross_encoder(bool segments) {
   FakeServiceOptions options;
   options.model.bidirectional = true;
   options.model.class_count = 1;
-  options.tokenizer = marked_tokenizer();
-  FakeService service(options);
-  const std::vector<std::string> documents{"A cat sleeps", "The dog runs", "Rain"};
-  const runtime::FakeModel model(options.model);
-  std::vector<double> scores;
-  int token_count = 0;
-  for (const std::string& document : documents) {
-    std::vector<TokenId> ids = options.tokenizer->encode("Who runs?");
+  options.tokenizer = pair_tokenizer(segments);
+  return options;
+}
+
+// What the model is to see of a pair, and the score that it then gives.
+struct ExpectedPair {
+  ExpectedPair(const FakeServiceOptions& options, bool segments, const std::string& document) {
+    ids = options.tokenizer->encode("Who runs?");
+    const std::size_t boundary = ids.size();
     std::vector<TokenId> second = options.tokenizer->encode(document);
     second.front() = ids.back();
-    ids.insert(ids.end(), second.begin(), second.end());
-    token_count += static_cast<int>(ids.size());
-    scores.push_back(1 / (1 + std::exp(-static_cast<double>(model.hidden_after(ids, 0)[0]))));
+    ids.insert(ids.end(), second.begin() + (segments ? 1 : 0), second.end());
+    const runtime::FakeModel model(options.model);
+    const auto begin = static_cast<std::int32_t>(segments ? boundary : ids.size());
+    const auto row = model.hidden_after(ids, 0, begin);
+    score = 1 / (1 + std::exp(-static_cast<double>(row[0])));
   }
-  const json answer = service.ask("/v1/rerank", {{"query", "Who runs?"}, {"documents", documents}});
-  ASSERT_EQ(answer["results"].size(), 3U);
-  double before = 1;
-  for (const json& result : answer["results"]) {
-    const auto index = result["index"].get<std::size_t>();
-    EXPECT_NEAR(result["relevance_score"].get<double>(), scores[index], 1e-6);
-    EXPECT_LE(result["relevance_score"].get<double>(), before);
-    EXPECT_EQ(result["document"]["text"], documents[index]);
-    before = result["relevance_score"];
+  std::vector<TokenId> ids;
+  double score = 0;
+};
+
+TEST(rerank, orders_documents_by_the_score_of_the_pair) {
+  for (const bool segments : {false, true}) {
+    SCOPED_TRACE(segments);
+    const FakeServiceOptions options = cross_encoder(segments);
+    FakeService service(options);
+    const std::vector<std::string> documents{"A cat sleeps", "The dog runs", "Rain"};
+    std::vector<double> scores;
+    std::size_t token_count = 0;
+    for (const std::string& document : documents) {
+      const ExpectedPair pair(options, segments, document);
+      token_count += pair.ids.size();
+      scores.push_back(pair.score);
+    }
+    const json answer =
+        service.ask("/v1/rerank", {{"query", "Who runs?"}, {"documents", documents}});
+    ASSERT_EQ(answer["results"].size(), 3U);
+    double before = 1;
+    for (const json& result : answer["results"]) {
+      const auto index = result["index"].get<std::size_t>();
+      EXPECT_NEAR(result["relevance_score"].get<double>(), scores[index], 1e-6);
+      EXPECT_LE(result["relevance_score"].get<double>(), before);
+      EXPECT_EQ(result["document"]["text"], documents[index]);
+      before = result["relevance_score"];
+    }
+    EXPECT_EQ(answer["usage"]["total_tokens"], token_count);
+    const json best = service.ask("/rerank",
+                                  {{"query", "Who runs?"},
+                                   {"documents", documents},
+                                   {"top_n", 1},
+                                   {"return_documents", false}});
+    ASSERT_EQ(best["results"].size(), 1U);
+    EXPECT_EQ(best["results"][0]["index"], answer["results"][0]["index"]);
+    EXPECT_FALSE(best["results"][0].contains("document"));
+    const json pairs = service.ask("/v1/score", {{"text_1", "Who runs?"}, {"text_2", documents}});
+    for (std::size_t i = 0; i < documents.size(); ++i) {
+      EXPECT_NEAR(pairs["data"][i]["score"].get<double>(), scores[i], 1e-6);
+    }
+    // It scores pairs and does nothing else.
+    EXPECT_EQ(service.refusal("/v1/embeddings", {{"input", "x"}}, 400)["param"], "model");
+    EXPECT_EQ(service.refusal(kText, {{"prompt", "x"}}, 400)["param"], "model");
   }
-  EXPECT_EQ(answer["usage"]["total_tokens"], token_count);
-  const json best = service.ask("/rerank",
-                                {{"query", "Who runs?"},
-                                 {"documents", documents},
-                                 {"top_n", 1},
-                                 {"return_documents", false}});
-  ASSERT_EQ(best["results"].size(), 1U);
-  EXPECT_EQ(best["results"][0]["index"], answer["results"][0]["index"]);
-  EXPECT_FALSE(best["results"][0].contains("document"));
-  const json pairs = service.ask("/v1/score", {{"text_1", "Who runs?"}, {"text_2", documents}});
-  for (std::size_t i = 0; i < documents.size(); ++i) {
-    EXPECT_NEAR(pairs["data"][i]["score"].get<double>(), scores[i], 1e-6);
-  }
-  // It scores pairs and does nothing else.
-  EXPECT_EQ(service.refusal("/v1/embeddings", {{"input", "x"}}, 400)["param"], "model");
-  EXPECT_EQ(service.refusal(kText, {{"prompt", "x"}}, 400)["param"], "model");
+}
+
+TEST(rerank, a_tokenizer_without_a_form_of_pairs_says_so) {
+  FakeServiceOptions options = cross_encoder(true);
+  options.tokenizer = nullptr;
+  FakeService service(options);
+  const json error = service.refusal("/rerank", {{"query", "a"}, {"documents", {"b"}}}, 400);
+  EXPECT_EQ(error["param"], "model");
+  EXPECT_NE(error["message"].get<std::string>().find("post_processor"), std::string::npos);
 }
 
 }  // namespace

@@ -342,7 +342,8 @@ std::vector<std::vector<std::vector<float>>> run_at_once(const runtime::Model& m
     ids.insert(ids.end(), prompt.ids.begin(), prompt.ids.end());
     rows.insert(rows.end(), {begin, begin + length - 1});
     const std::size_t first = sequences.size() * kBlocks;
-    sequences.push_back({begin, length, 0, std::span(blocks).subspan(first, kBlocks)});
+    sequences.push_back(
+        {begin, length, 0, std::span(blocks).subspan(first, kBlocks), {}, prompt.second_begin});
   }
   const auto result = runner->wait(runner->submit({ids, sequences, {}, rows}));
   const auto width = static_cast<std::size_t>(model.info().vectors.hidden_size);

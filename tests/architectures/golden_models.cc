@@ -32,8 +32,10 @@ GoldenWeight read_weight(const json& row) {
 }
 
 GoldenPrompt read_prompt(const json& prompt) {
-  if (prompt.contains("rows")) return {prompt["ids"], {}, {}, prompt["rows"]};
-  return {prompt["ids"], prompt["greedy"], prompt["logits"], {}};
+  if (!prompt.contains("rows")) {
+    return {prompt["ids"], prompt["greedy"], prompt["logits"], {}, kOneSegment};
+  }
+  return {prompt["ids"], {}, {}, prompt["rows"], prompt.value("second_begin", kOneSegment)};
 }
 
 std::filesystem::path golden_root() {

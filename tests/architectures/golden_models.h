@@ -3,6 +3,8 @@
 // as GGUF files (tools/make_architecture_gguf.py).
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +15,8 @@
 
 namespace inferneo::testing {
 
+inline constexpr std::int32_t kOneSegment = std::numeric_limits<std::int32_t>::max();
+
 struct GoldenPrompt {
   std::vector<TokenId> ids;
   std::vector<TokenId> greedy;
@@ -20,6 +24,7 @@ struct GoldenPrompt {
   // Of a model without logits: hidden states of the first and the last position, or the scores of
   // its classes alone.
   std::vector<std::vector<float>> rows;
+  std::int32_t second_begin = kOneSegment;  // of a pair of texts
 };
 
 struct GoldenWeight {

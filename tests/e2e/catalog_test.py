@@ -216,6 +216,52 @@ class Rest(CatalogCase):
             self.assertFalse(body["data"]["update_successful"])
             server.api("DELETE", "/models/m?version=2", status=409)  # live, and another exists
 
+    def test_which_versions_are_served_is_a_policy_that_is_kept(self):
+        with CatalogServer(self.catalog) as server:
+            for _ in range(3):
+                server.register("m")
+            ask = lambda model: server.request("POST", "/v1/completions", {
+                "model": model, "prompt": "Once", "max_tokens": 2, "temperature": 0}).status
+            self.assertEqual([ask(f"m:{v}") for v in "123"], [200, 200, 200])
+            done = server.api("POST", "/version_policy", {"model_id": "m", "policy": "latest"})
+            self.assertEqual(done["data"]["version_policy"], "latest:1")
+            self.assertEqual([ask(f"m:{v}") for v in "123"], [200, 404, 200])  # 1 is the live one
+            server.api("POST", "/version_policy", {"model_id": "m", "policy": "newest"}, status=400)
+            server.api("POST", "/version_policy", {"model_id": "none", "policy": "all"}, status=404)
+            self.assertEqual(server.api("GET", "/audit")["data"]["records"][0]["action"], "policy")
+            server.kill()
+        with CatalogServer(self.catalog) as server:
+            self.assertEqual([ask(f"m:{v}") for v in "123"], [200, 404, 200])
+            server.register("m")
+            self.assertEqual([ask(f"m:{v}") for v in "1234"], [200, 404, 404, 200])
+            server.api("POST", "/version_policy", {"model_id": "m", "policy": "specific:2,3"})
+            self.assertEqual([ask(f"m:{v}") for v in "1234"], [200, 200, 200, 404])
+        with CatalogServer("off", "--lazy-load", "--version-policy", "m=latest",
+                           models=(f"m:1={STARTER}", f"m:2={STARTER}", f"m:3={STARTER}")) as server:
+            self.assertEqual([ask(f"m:{v}") for v in "123"], [200, 404, 200])
+
+    def test_sleep_and_the_words_of_llama_cpp(self):
+        with CatalogServer(self.catalog) as server:
+            server.register("m")
+            state = lambda: server.api("GET", "/models")["data"]["models"][0]["state"]
+            reply = server.request("POST", "/models/load", {"model": "m"})
+            self.assertEqual((reply.status, reply.json(), state()), (200, {"success": True}, "ready"))
+            server.api("POST", "/sleep", {"model_id": "m"})
+            self.assertEqual(state(), "sleeping")
+            reply = server.request("POST", "/v1/completions", {
+                "model": "m", "prompt": "Once", "max_tokens": 2, "temperature": 0})
+            self.assertEqual((reply.status, state()), (200, "ready"))
+            reply = server.request("POST", "/models/unload", {"model": "m"})
+            self.assertEqual((reply.status, reply.json(), state()), (200, {"success": True}, "unloaded"))
+            self.assertEqual(server.request("POST", "/models/load", {"model": "none"}).status, 404)
+            # A model in memory can be removed, too.
+            server.api("POST", "/load", {"model_id": "m"})
+            self.assertTrue(server.api("DELETE", "/models/m")["data"]["removed"])
+            self.assertEqual(server.request("POST", "/models/load", {"model": "m"}).status, 404)
+            self.assertEqual(server.request("GET", "/health").status, 200)
+            actions = [r["action"] for r in server.api("GET", "/audit")["data"]["records"]]
+            self.assertEqual(actions, ["remove", "load", "unload", "sleep", "load", "register"])
+
     def test_an_update_to_a_version_that_does_not_load_leaves_the_live_one(self):
         model = self.copy_of_starter("model")
         with CatalogServer(self.catalog) as server:

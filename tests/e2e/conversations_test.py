@@ -1,4 +1,5 @@
-"""Every conversation of conversations.jsonl, whole and streamed: the same text, calls, ends and usage.
+"""Every conversation of conversations.jsonl, whole, streamed, and streamed over a WebSocket: the same
+text, calls, ends and usage.
 
 A row is {"name", "path", "body"}; greedy or seeded, so that both runs say the same. A dialect adds
 rows and a reader of its streams below.
@@ -8,6 +9,7 @@ import pathlib
 import unittest
 
 from server import Server, read_chunks
+from websocket_client import WebSocket
 
 ROWS = [json.loads(line) for line in
         open(pathlib.Path(__file__).with_name("conversations.jsonl"), encoding="utf-8")]
@@ -34,6 +36,31 @@ def stream(server, path, body):
             yield name, data
 
 
+def websocket_stream(server, path, body):
+    """The same of an answer over a WebSocket, as (event name or None, data)."""
+    with WebSocket(server, path) as socket:
+        if path == "/v1/responses":
+            socket.send({"type": "response.create", **body})
+            last = False
+            while not last:
+                event = socket.receive()
+                last = event["type"] in LAST_EVENTS
+                yield event["type"], json.dumps(event)
+            return
+        socket.send({"request_id": "one", **body, "stream": True})
+        while True:
+            message = socket.receive()
+            assert message["request_id"] == "one", message
+            if message["type"] == "done":
+                yield None, "[DONE]"
+                return
+            assert message["type"] == "chunk", message
+            yield None, json.dumps(message["data"])
+
+
+LAST_EVENTS = ("response.completed", "response.incomplete", "response.failed", "error")
+
+
 def whole_chat(answer):
     choices = {}
     for choice in answer["choices"]:
@@ -47,9 +74,9 @@ def whole_chat(answer):
     return choices, answer["usage"]
 
 
-def streamed_chat(server, path, body):
+def streamed_chat(server, path, body, events=stream):
     choices, usage, done = {}, None, False
-    for _, data in stream(server, path, {**body, "stream_options": {"include_usage": True}}):
+    for _, data in events(server, path, {**body, "stream_options": {"include_usage": True}}):
         assert not done
         if data == "[DONE]":
             done = True
@@ -79,9 +106,9 @@ def whole_text(answer):
             for c in answer["choices"]}, answer["usage"]
 
 
-def streamed_text(server, path, body):
+def streamed_text(server, path, body, events=stream):
     choices, usage, done = {}, None, False
-    for _, data in stream(server, path, {**body, "stream_options": {"include_usage": True}}):
+    for _, data in events(server, path, {**body, "stream_options": {"include_usage": True}}):
         assert not done
         if data == "[DONE]":
             done = True
@@ -107,15 +134,15 @@ def shown(response):
             "incomplete": response["incomplete_details"]}, response["usage"]
 
 
-def streamed_response(server, path, body):
+def streamed_response(server, path, body, events=stream):
     texts, last, number = {}, None, 0
-    for name, data in stream(server, path, body):
+    for name, data in events(server, path, body):
         event = json.loads(data)
         assert event["type"] == name and event["sequence_number"] == number, event
         number += 1
         if name == "response.output_text.delta":
             texts[event["output_index"]] = texts.get(event["output_index"], "") + event["delta"]
-        if name in ("response.completed", "response.incomplete", "response.failed"):
+        if name in LAST_EVENTS:
             last = event["response"]
     for index, text in texts.items():
         assert last["output"][index]["content"][0]["text"] == text
@@ -131,6 +158,10 @@ READERS = {
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens")
 
 
+def counts(usage):
+    return {name: value for name, value in usage.items() if name in COUNTS}
+
+
 class Conversations(unittest.TestCase):
     def test_streams_joined_equal_whole_answers(self):
         self.assertGreaterEqual(len(ROWS), 150)
@@ -142,10 +173,10 @@ class Conversations(unittest.TestCase):
                     reply = server.request("POST", row["path"], row["body"])
                     self.assertEqual(reply.status, 200, reply.body)
                     expected, usage = whole(reply.json())
-                    actual, actual_usage = streamed(server, row["path"], row["body"])
-                    self.assertEqual(actual, expected)
-                    self.assertEqual({k: v for k, v in actual_usage.items() if k in COUNTS},
-                                     {k: v for k, v in usage.items() if k in COUNTS})
+                    for events in (stream, websocket_stream):
+                        actual, actual_usage = streamed(server, row["path"], row["body"], events)
+                        self.assertEqual(actual, expected)
+                        self.assertEqual(counts(actual_usage), counts(usage))
                     if row["path"] == "/v1/chat/completions":
                         calls += sum(len(choice["calls"]) for choice in expected.values())
             server.wait_idle()

@@ -1,9 +1,9 @@
-"""The conversations of conversations.jsonl in the other dialects, whole and streamed: the same text,
-reasoning, calls, end and usage."""
+"""Each conversation of conversations.jsonl in every dialect, whole and streamed: the same text, reasoning,
+calls, end and usage."""
 import json
 import unittest
 
-from conversations_test import ROWS, stream
+from conversations_test import READERS, ROWS, counts, stream
 from server import Server, read_chunks
 
 
@@ -146,7 +146,38 @@ def kserve_streamed(server, path, body):
     return text, finish
 
 
-DIALECTS = {"anthropic": (anthropic_body, anthropic_whole, anthropic_streamed),
+def openai_body(path):
+    def make(row):
+        said, tools = turns(row)
+        count, seed = limits(row)
+        messages = [{"role": role, "content": text} for role, text in said]
+        if path == "/v1/completions":
+            return path, {"prompt": said[-1][1], "max_tokens": count, "seed": seed, "temperature": 1}
+        if path == "/v1/responses":
+            return path, {"input": messages, "max_output_tokens": count, "temperature": 0, "store": False}
+        body = {"messages": messages, "max_tokens": count, "seed": seed, "temperature": 1}
+        if tools:
+            body["tools"] = [{"type": "function", "function": tool} for tool in tools]
+        return path, body
+    return make
+
+
+def openai(path):
+    read_whole, read_stream = READERS[path]
+
+    def whole(answer):
+        shown, usage = read_whole(answer)
+        return shown, counts(usage)
+
+    def streamed(server, path, body):
+        shown, usage = read_stream(server, path, body)
+        return shown, counts(usage)
+    return openai_body(path), whole, streamed
+
+
+DIALECTS = {"chat": openai("/v1/chat/completions"), "completions": openai("/v1/completions"),
+            "responses": openai("/v1/responses"),
+            "anthropic": (anthropic_body, anthropic_whole, anthropic_streamed),
             "ollama": (ollama_body, ollama_whole, ollama_streamed),
             "kserve": (kserve_body, kserve_whole, kserve_streamed)}
 

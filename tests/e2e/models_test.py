@@ -180,6 +180,58 @@ class Models(unittest.TestCase):
                 self.assertLess(after, before + 4 * MIB)
             self.assertEqual(ask(server, "a").status, 200)
 
+    def test_sleep_wakes_faster_than_a_load(self):
+        times = {"load": [], "wake": []}
+        with Server("--lazy-load", "--kv-cache-mib", "16", models=(f"a={STARTER}",)) as server:
+            ask(server, "a")
+            before = server.anonymous_bytes()
+            for name, path, state in (("load", "unload", "unloaded"), ("wake", "sleep", "sleeping")) * 5:
+                self.assertEqual(server.request(
+                    "POST", f"/api/v1/model_serving/{path}", {"model_id": "a"}).status, 200)
+                wait_for_state(server, "a", state)
+                if MEASURES_MEMORY:
+                    self.assertLess(server.anonymous_bytes(), before)
+                began = time.monotonic()
+                self.assertEqual(ask(server, "a", 1).status, 200)
+                times[name].append(time.monotonic() - began)
+        best = {name: min(values) * 1e3 for name, values in times.items()}
+        print(f"first token {best['load']:.0f} ms after an unload, {best['wake']:.0f} ms after sleep")
+
+    def test_a_pool_of_a_model_in_use_makes_room_and_grows_again(self):
+        # The live one takes half of what is free; the second needs some of that while requests run.
+        with Server("--lazy-load", "--memory-budget-mib", "400", models=(f"a={STARTER}",)) as server:
+            text = ask(server, "a", 64).json()["choices"][0]["text"]
+            pool = lambda: 1e9 * server.request("GET", "/api/v1/model_serving/models/a").json()["data"][
+                "model_allocation"]["memory_usage"]["cache_memory_gb"]
+            first = pool()
+            failures, stop = [], threading.Event()
+
+            def client():
+                while not stop.is_set():
+                    reply = ask(server, "a", 64)
+                    if reply.status != 200 or reply.json()["choices"][0]["text"] != text:
+                        failures.append(reply.body)
+
+            threads = [threading.Thread(target=client) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            reply = server.request("POST", "/api/v1/model_serving/register", {
+                "model_id": "c", "path": str(STARTER), "config": {"kv_cache_mib": "200"}, "digests": False})
+            self.assertEqual(reply.status, 201, reply.body)
+            self.assertEqual(ask(server, "c").status, 200)
+            self.assertEqual(states(server)["a"], "ready")
+            second = pool()
+            stop.set()
+            for thread in threads:
+                thread.join()
+            print(f"KV cache of the model in use: {first / MIB:.0f} MiB, then {second / MIB:.0f}; resizes "
+                  f"{server.metric('inferneo_kv_pool_resizes_total'):.0f}, evictions "
+                  f"{server.metric('inferneo_model_evictions_total'):.0f}")
+            self.assertEqual(failures[:3], [])
+            self.assertLess(second, first)
+            self.assertEqual(server.metric("inferneo_model_evictions_total"), 0)
+            self.assertEqual(server.metric("inferneo_model_loads_total"), 2)
+
     def test_a_request_says_how_long_its_model_stays(self):
         with Server("--lazy-load", "--kv-cache-mib", "4", models=(f"a={DRAFT}",)) as server:
             self.assertEqual(ask(server, "a", keep_alive="10m").status, 200)

@@ -165,6 +165,39 @@ class Restart(unittest.TestCase):
         self.assertEqual(self.succeed(), 0)
         self.assertEqual(self.server.request("POST", "/v1/completions", BODY).status, 200)
 
+    def test_a_successor_that_fails_with_the_socket_gives_the_catalog_back(self):
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory, True)
+        catalog = os.path.join(directory, "catalog.db")
+        cut = os.path.join(directory, "cut")
+        shutil.copytree(STARTER, cut)
+        for path in pathlib.Path(cut).glob("*.safetensors"):
+            os.truncate(path, path.stat().st_size // 2)
+        api = "/api/v1/model_serving"
+        with Server("--catalog", catalog, models=(f"m={STARTER}",)) as server:
+            register = lambda name: server.request("POST", f"{api}/register", {
+                "model_id": name, "path": str(STARTER), "digests": False})
+            self.assertEqual(register("before").status, 201)
+            for _ in range(2):
+                # It takes the socket and the catalog, records its model, and then cannot load it.
+                broken = subprocess.run(
+                    [server.command[0], "serve", f"cut={cut}", "--port", str(server.port), "--catalog",
+                     catalog, "--takeover"], capture_output=True, timeout=60, check=False)
+                self.assertNotEqual(broken.returncode, 0)
+                self.assertIn(b"cut", broken.stderr)
+                deadline = time.monotonic() + 30
+                while (reply := server.request("DELETE", f"{api}/models/cut")).status != 200:
+                    self.assertLess(time.monotonic(), deadline, reply.body)
+                    time.sleep(0.02)
+            self.assertIsNone(server.process.poll())
+            self.assertEqual(register("after").status, 201)
+            self.assertEqual(server.request("POST", "/v1/completions", {**BODY, "model": "after"}).status, 200)
+            # And a sound one may come.
+            former, server.process = server.process, Successor(server).process
+            self.assertEqual(wait_exit(former), 0)
+            listed = server.request("GET", f"{api}/models").json()["data"]["models"]
+            self.assertEqual({"m", "before", "after"}, {model["model_id"] for model in listed})
+
     def test_a_running_stream_ends_on_the_process_it_began_on(self):
         body = {**BODY, "max_tokens": 400, "ignore_eos": True, "stream": True}
         with self.server.connect() as sock:

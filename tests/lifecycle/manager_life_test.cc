@@ -228,6 +228,33 @@ TEST_F(ManagerLife, a_failed_load_is_told_without_the_path) {
   EXPECT_TRUE(manager_->health().ready);
 }
 
+TEST_F(ManagerLife, a_version_that_is_in_memory_or_being_loaded_can_be_removed) {
+  start();
+  ASSERT_TRUE(manager_->register_version(options_of("a")).ok());
+  ASSERT_TRUE(manager_->register_version(options_of("b")).ok());
+  ASSERT_TRUE(manager_->load("a").ok());
+  ASSERT_TRUE(manager_->remove("a", "").ok());
+  // The name goes at once, the memory when the version has been unloaded.
+  const auto is_gone = [&](const std::string& name) {
+    const auto is_there = [&] {
+      return manager_->find(name).has_value() || manager_->memory().reserved_bytes != 0;
+    };
+    for (int i = 0; i < 5000 && is_there(); ++i) std::this_thread::sleep_for(milliseconds(2));
+    return !is_there();
+  };
+  EXPECT_TRUE(is_gone("a"));
+  // One whose load then fails.
+  runtime_.close();
+  Client client;
+  wait(client, "b");
+  runtime_.wait_for_load(2);
+  runtime_.fail = true;
+  ASSERT_TRUE(manager_->remove("b", "1").ok());
+  runtime_.open();
+  EXPECT_FALSE(client.answer.get().has_value());
+  EXPECT_TRUE(is_gone("b"));
+}
+
 TEST_F(ManagerLife, a_lease_keeps_its_version_through_a_swap_and_unload) {
   start();
   ASSERT_TRUE(manager_->register_version(options_of("a", "1")).ok());

@@ -35,6 +35,8 @@ void add(SimulationResult& sum, const SimulationResult& result) {
   sum.ring_full += result.ring_full;
   sum.prefix_waits += result.prefix_waits;
   sum.paced_steps += result.paced_steps;
+  sum.resized += result.resized;
+  sum.resize_preemptions += result.resize_preemptions;
   sum.window_worlds += result.window_worlds;
   sum.window_cache_hits += result.window_cache_hits;
   sum.window_tables += result.window_tables;
@@ -56,7 +58,8 @@ TEST(EngineSimulation, invariants_hold_under_all_seeds) {
   std::printf(
       "steps %llu tokens %llu preemptions %llu cache_hits %llu cancelled %llu expired %llu "
       "failed %llu refused %llu stopped %llu forks %llu ring_full %llu paced %llu "
-      "prefix_waits %llu window_worlds %llu window_hits %llu retired %llu of %llu\n",
+      "prefix_waits %llu window_worlds %llu window_hits %llu retired %llu of %llu resized %llu "
+      "resize_preemptions %llu\n",
       static_cast<unsigned long long>(sum.steps),
       static_cast<unsigned long long>(sum.tokens),
       static_cast<unsigned long long>(sum.preemptions),
@@ -73,7 +76,9 @@ TEST(EngineSimulation, invariants_hold_under_all_seeds) {
       static_cast<unsigned long long>(sum.window_worlds),
       static_cast<unsigned long long>(sum.window_cache_hits),
       static_cast<unsigned long long>(sum.retired_tables),
-      static_cast<unsigned long long>(sum.window_tables));
+      static_cast<unsigned long long>(sum.window_tables),
+      static_cast<unsigned long long>(sum.resized),
+      static_cast<unsigned long long>(sum.resize_preemptions));
   if (count < 500) return;
   // A simulator that never meets the hard cases proves nothing.
   EXPECT_GT(sum.preemptions, count / 2);
@@ -87,6 +92,7 @@ TEST(EngineSimulation, invariants_hold_under_all_seeds) {
   EXPECT_GT(sum.ring_full, count / 10);
   EXPECT_GT(sum.paced_steps, count / 10);
   EXPECT_GT(sum.prefix_waits, count);
+  EXPECT_GT(sum.resize_preemptions, count / 10);
   EXPECT_GT(sum.window_worlds, count / 4);
   EXPECT_GT(sum.window_cache_hits, count);
   EXPECT_GT(sum.retired_tables, sum.window_tables / 10);

@@ -44,6 +44,8 @@ TEST(LifecycleSimulation, invariants_hold_under_all_seeds) {
   show("busy_evictions", sum.busy_evictions);
   show("shrunk", sum.shrunk);
   show("grown", sum.grown);
+  show("resized", sum.resized);
+  show("busy_resized", sum.busy_resized);
   show("swaps", sum.swaps);
   show("failed_swaps", sum.failed_swaps);
   show("drained_first", sum.drained_first);
@@ -62,6 +64,7 @@ TEST(LifecycleSimulation, invariants_hold_under_all_seeds) {
   EXPECT_GT(sum.busy_evictions, count / 20);
   EXPECT_GT(sum.shrunk, count / 20);
   EXPECT_GT(sum.grown, count / 100);
+  EXPECT_GT(sum.busy_resized, count / 20);
   EXPECT_GT(sum.swaps, count / 4);
   EXPECT_GT(sum.failed_swaps, count / 50);
   EXPECT_GT(sum.drained_first, count / 100);

@@ -57,6 +57,7 @@ struct Artefact {
   TimePoint last_used{};
   std::optional<Duration> keep_alive;
   bool cancel_asked = false;
+  std::uint64_t incarnation = 0;  // counts loads
 };
 
 struct Request {
@@ -67,11 +68,12 @@ struct Request {
 
 struct Due {
   TimePoint at{};
-  enum class Kind { kPlanned, kLoaded, kRetired, kLeaseEnds } kind = Kind::kPlanned;
+  enum class Kind { kPlanned, kLoaded, kRetired, kResized, kLeaseEnds } kind = Kind::kPlanned;
   VersionId version = 0;
   std::uint64_t lease = 0;
   std::uint64_t kv_bytes = 0;
   std::uint64_t bytes_max = 0;
+  std::uint64_t incarnation = 0;
 };
 
 class World {
@@ -91,6 +93,7 @@ class World {
   void begin(Due due);
   void happen(const Due& due);
   void maybe_retired(VersionId id);
+  void resized(const Due& due);
   void sample();
   void check();
   void finish();
@@ -169,6 +172,7 @@ void World::add_version(const std::string& name, const std::string& version) {
     sizes.kv_is_fixed = true;
     sizes.kv_floor_bytes = sizes.kv_max_bytes = sizes.kv_wish_bytes = sizes.kv_min_bytes;
   }
+  sizes.kv_has_windows = random_.chance(0.2);
   artefact.failure_rate = random_.chance(0.2) ? 0.5 : 0;
   artefact.load_time = milliseconds(random_.between(1, 3000));
 }
@@ -307,6 +311,18 @@ void World::carry_out(Action& action) {
     artefact.cancel_asked = false;
     if (retire->keep == Keep::kFiles) ++result_.slept;
     maybe_retired(retire->version);
+  } else if (const auto* resize = std::get_if<ResizePool>(&action)) {
+    Artefact& artefact = artefacts_.at(resize->version);
+    if (!artefact.in_memory || artefact.retiring) fail("a pool that does not serve is resized");
+    const std::uint64_t bytes = artefact.sizes.fixed_bytes + resize->kv_bytes;
+    ++result_.resized;
+    if (!artefact.leases.empty()) ++result_.busy_resized;
+    artefact.bytes = std::max(artefact.bytes, bytes);  // from now on it may take that much
+    begin({.at = now_ + milliseconds(random_.between(0, 50)),
+           .kind = Due::Kind::kResized,
+           .version = resize->version,
+           .kv_bytes = resize->kv_bytes,
+           .incarnation = artefact.incarnation});
   } else if (const auto* cancel = std::get_if<CancelRequests>(&action)) {
     Artefact& artefact = artefacts_.at(cancel->version);
     artefact.cancel_asked = true;
@@ -375,6 +391,7 @@ void World::happen(const Due& due) {
     if (artefact.leases.empty()) maybe_retired(due.version);
     return;
   }
+  if (due.kind == Due::Kind::kResized) return resized(due);
   Artefact& artefact = artefacts_.at(due.version);
   switch (due.kind) {
     case Due::Kind::kPlanned:
@@ -393,6 +410,7 @@ void World::happen(const Due& due) {
       }
       if (random_.chance(0.5)) lifecycle_.warming(due.version, now_);
       artefact.in_memory = true;
+      ++artefact.incarnation;
       artefact.retiring = false;
       const LoadedSizes sizes{.fixed_bytes = artefact.sizes.fixed_bytes,
                               .weight_bytes = artefact.sizes.weight_bytes,
@@ -412,20 +430,36 @@ void World::happen(const Due& due) {
         if (lifecycle_.ledger().reserved_by(due.version) == 0) at->second.bytes = 0;
       }
       break;
+    case Due::Kind::kResized:
     case Due::Kind::kLeaseEnds:
       break;
+  }
+}
+
+// An engine that is retired meanwhile may answer or not; one that is gone does not.
+void World::resized(const Due& due) {
+  const auto found = artefacts_.find(due.version);
+  if (found == artefacts_.end() || found->second.incarnation != due.incarnation) return;
+  Artefact& artefact = found->second;
+  if (!artefact.in_memory) return;
+  if (!artefact.retiring) artefact.bytes = artefact.sizes.fixed_bytes + due.kv_bytes;
+  if (!artefact.retiring || random_.chance(0.5)) {
+    lifecycle_.resized(due.version, due.kv_bytes, now_);
   }
 }
 
 void World::sample() {
   for (const auto& [id, artefact] : artefacts_) {
     if (!artefact.in_memory || artefact.retiring) continue;
-    lifecycle_.use(id,
-                   {.lease_count = static_cast<std::int32_t>(artefact.leases.size()),
-                    .request_count = artefact.request_count,
-                    .last_used = artefact.last_used,
-                    .keep_alive = artefact.keep_alive},
-                   now_);
+    lifecycle_.use(
+        id,
+        {.lease_count = static_cast<std::int32_t>(artefact.leases.size()),
+         .request_count = artefact.request_count,
+         .last_used = artefact.last_used,
+         .keep_alive = artefact.keep_alive,
+         .kv_used_bytes = random_.between(0, artefact.bytes - artefact.sizes.fixed_bytes),
+         .kv_is_short = !artefact.leases.empty() && random_.chance(0.1)},
+        now_);
   }
 }
 
@@ -528,6 +562,8 @@ LifecycleResult& LifecycleResult::operator+=(const LifecycleResult& other) {
   evictions += other.evictions;
   busy_evictions += other.busy_evictions;
   shrunk += other.shrunk;
+  resized += other.resized;
+  busy_resized += other.busy_resized;
   grown += other.grown;
   swaps += other.swaps;
   failed_swaps += other.failed_swaps;

@@ -22,6 +22,8 @@ struct LifecycleResult {
   std::uint64_t busy_evictions = 0;  // of models with requests on them
   std::uint64_t shrunk = 0;
   std::uint64_t grown = 0;
+  std::uint64_t resized = 0;  // pools, while their models served
+  std::uint64_t busy_resized = 0;
   std::uint64_t swaps = 0;
   std::uint64_t failed_swaps = 0;
   std::uint64_t drained_first = 0;

@@ -65,7 +65,14 @@ struct World {
   double deadline_rate = 0;  // chance that it has a deadline
   double poison_rate = 0;    // chance that its prompt poisons its logits
   bool priorities = false;
+  double resize_rate = 0;  // chance that the pool gets another size before a step
 };
+
+std::uint64_t tokens_of(const ActiveRequest& active) {
+  return static_cast<std::uint64_t>(active.request.choice_count) *
+         (active.request.prompt.size() +
+          static_cast<std::uint64_t>(active.request.sampling.max_tokens));
+}
 
 World make_world(Random& random, ManualClock& clock) {
   World world;
@@ -78,6 +85,9 @@ World make_world(Random& random, ManualClock& clock) {
         (random.chance(0.5) ? random.between(0, 3) : random.between(3, 40));
     // Without layers that see all, these blocks are nothing but places in the index.
     if (world.model.all_windows) world.core.kv_block_count += random.between(0, 60);
+  } else if (random.chance(0.5)) {
+    world.core.kv_block_count_max = world.core.kv_block_count + random.between(0, 40);
+    world.resize_rate = 0.05;
   }
   world.core.running_sequence_count_max = random.between(1, 8);
   world.core.step_token_count_max =
@@ -150,6 +160,7 @@ class Simulation {
   request::GenerateRequest make_request(bool& poisoned);
   void arrive();
   void set_step_bounds(Client& client);
+  void resize_pool();
   void cancel_some();
   void step();
   void push(std::span<const TokenEvent> events);
@@ -243,7 +254,7 @@ request::GenerateRequest Simulation::make_request(bool& poisoned) {
   if (random_.chance(0.2)) sampling.repetition_penalty = 1.3F;
   if (random_.chance(0.2)) sampling.presence_penalty = 0.5F;
   if (random_.chance(0.2)) sampling.top_k = 5;
-  sampling.max_tokens = random_.between(1, 40);
+  sampling.max_tokens = random_.chance(0.05) ? 0 : random_.between(1, 40);
   sampling.ignore_eos = random_.chance(0.2);
   if (random_.chance(0.2)) sampling.min_tokens = random_.between(0, sampling.max_tokens);
   if (random_.chance(0.2)) sampling.stop_token_ids = {plain_tokens(1)[0]};
@@ -303,11 +314,6 @@ void Simulation::arrive() {
 // it. So a request ends after at most as many steps as it and all before it have tokens. A later
 // arrival of higher priority adds its own and can undo the work of all before that request once.
 void Simulation::set_step_bounds(Client& client) {
-  const auto tokens_of = [](const ActiveRequest& active) {
-    return static_cast<std::uint64_t>(active.request.choice_count) *
-           (active.request.prompt.size() +
-            static_cast<std::uint64_t>(active.request.sampling.max_tokens));
-  };
   const ActiveRequest& arriving = *client.active;
   const std::int32_t priority = arriving.request.priority;
   std::uint64_t before = tokens_of(arriving);
@@ -320,6 +326,23 @@ void Simulation::set_step_bounds(Client& client) {
   for (auto& [active, other] : clients_) {
     if (active->request.priority < priority) other.step_bound += tokens_of(arriving) + undone;
   }
+}
+
+// Never below what the first size was, so that whatever was accepted fits.
+void Simulation::resize_pool() {
+  const std::int32_t before = core_.cache().pool().total();
+  const std::int32_t count =
+      random_.between(world_.core.kv_block_count, world_.core.kv_block_count_max);
+  const std::uint64_t preempted = core_.scheduler().preemption_count();
+  core_.resize(count);
+  ++result_.resized;
+  result_.resize_preemptions += core_.scheduler().preemption_count() - preempted;
+  if (core_.cache().pool().total() != count) fail("the pool has another size than it was given");
+  if (count >= before) return;
+  // Whoever held blocks that went begins again.
+  std::uint64_t undone = 0;
+  for (const auto& [active, client] : clients_) undone += tokens_of(*active);
+  for (auto& [active, client] : clients_) client.step_bound += undone;
 }
 
 void Simulation::cancel_some() {
@@ -338,6 +361,7 @@ void Simulation::step() {
   for (const ActiveRequest* active : core_.requests()) {
     if (!active->forked) prompts_before_step_.insert(active);
   }
+  if (random_.chance(world_.resize_rate)) resize_pool();
   const std::span<const TokenEvent> events = core_.step();
   const bool ends_only = std::ranges::all_of(
       events, [](const TokenEvent& event) { return event.kind == TokenEvent::Kind::kEnd; });
@@ -458,10 +482,16 @@ void Simulation::read_end(Client& client) {
     case StatusCode::kOk:
       if (client.poisoned) return fail("a poisoned request ended well");
       for (const OracleChoice& choice : client.choices) {
-        if (!choice.finish) return fail("a request ended well with an open choice");
+        const bool generates = active.request.sampling.max_tokens > 0;
+        if (choice.finish.has_value() != generates) {
+          return fail("a request ended well with an open choice");
+        }
       }
       if (client.prompt_rows_seen != active.prompt_rows_wanted()) {
         return fail("a prompt was not scored as a whole");
+      }
+      if (active.request.sampling.max_tokens == 0 && active.end_reason != FinishReason::kLength) {
+        return fail("a request that generates nothing ended for a wrong reason");
       }
       break;
     case StatusCode::kCancelled:

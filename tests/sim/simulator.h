@@ -23,6 +23,8 @@ struct SimulationResult {
   std::uint64_t failed = 0;
   std::uint64_t refused = 0;
   std::uint64_t stopped = 0;
+  std::uint64_t resized = 0;             // pools
+  std::uint64_t resize_preemptions = 0;  // sequences that lost blocks by that
   std::uint64_t forks = 0;
   std::uint64_t ring_full = 0;
   std::uint64_t prefix_waits = 0;  // tokens found by those who waited for another to compute them

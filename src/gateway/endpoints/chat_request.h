@@ -35,6 +35,8 @@ struct ChatRequest : GenerationParams {
   std::optional<bool> enable_thinking;           // a variable of the chat template
   std::optional<std::int32_t> reasoning_budget;  // tokens of reasoning; 0 for none
   bool include_reasoning = true;
+  // Of a conversation that is too long, the oldest messages are left out (chat_prompt.h).
+  bool drops_oldest = false;
 };
 
 // Failures: invalid_argument or unsupported whose where() is the field.

@@ -118,7 +118,7 @@ Status check_completion(CompletionBinding& request) {
   }
   // A prompt that is echoed shows its log probabilities like the text that follows it.
   if (request.echo) request.sampling.prompt_logprobs = request.sampling.logprobs;
-  return check_generation(request);
+  return check_generation(request, request.echo);
 }
 
 }  // namespace

@@ -91,7 +91,7 @@ Result<VectorJob> make_vector_job(const EmbeddingParams& params,
   const manager::ServedModel& model = lease.model();
   RETURN_IF_ERROR(check_model(params, model));
   const bool is_one = params.inputs.size() == 1;
-  VectorJob job{.lease = lease, .texts = {}, .fields = {}};
+  VectorJob job{.lease = lease, .texts = {}, .second_begins = {}, .fields = {}};
   job.pooling = params.pooling.value_or(model.model->info().vectors.pooling);
   for (std::size_t i = 0; i < params.inputs.size(); ++i) {
     job.fields.push_back(is_one ? std::string(field) : str(field, "[", i, "]"));

@@ -183,8 +183,9 @@ constexpr Field<GenerationParams> kFields[] = {
      BIND(assign(params.keep_alive, read_keep_alive(value)))},
     {{"max_tokens",
       kWorks,
-      "1 or more generated tokens; default 16 for completions, the rest of the context for chat"},
-     BIND(assign(params.max_tokens, read_int32(value, 1, kInt32Max)))},
+      "1 or more generated tokens, 0 with echo or prompt_logprobs; default 16 for completions, the "
+      "rest of the context for chat"},
+     BIND(assign(params.max_tokens, read_int32(value, 0, kInt32Max)))},
     {{"temperature", kWorks, "0 to 2; 0 is greedy; default from the model, else 1"},
      BIND(assign(params.temperature, read_number(value, {.min = 0, .max = 2})))},
     {{"top_p", kWorks, "above 0, up to 1; default from the model, else 1"},
@@ -286,7 +287,7 @@ constexpr Field<GenerationParams> kFields[] = {
 
 std::span<const Field<GenerationParams>> generation_fields() { return kFields; }
 
-Status check_generation(const GenerationParams& params) {
+Status check_generation(const GenerationParams& params, bool shows_prompt) {
   const auto fail = [](std::string message, std::string field) {
     return invalid_argument(std::move(message)).with_where(std::move(field));
   };
@@ -295,6 +296,10 @@ Status check_generation(const GenerationParams& params) {
   }
   if (params.stream && params.prompt_logprobs) {
     return fail("'prompt_logprobs' cannot be combined with 'stream'", "prompt_logprobs");
+  }
+  if (params.max_tokens == 0 && !shows_prompt && !params.prompt_logprobs) {
+    return fail("'max_tokens' must be at least 1 where the answer does not show the prompt",
+                "max_tokens");
   }
   if (params.max_tokens && params.sampling.min_tokens > *params.max_tokens) {
     return fail(str("'min_tokens' (",

@@ -46,8 +46,9 @@ struct GenerationParams {
 // The shared rows, in the order of the reference.
 std::span<const Field<GenerationParams>> generation_fields();
 
-// Rules that join several fields. Failures: invalid_argument naming one of them.
-Status check_generation(const GenerationParams& params);
+// Rules that join several fields. `shows_prompt`: the answer repeats the prompt, so that nothing
+// has to be generated. Failures: invalid_argument naming one of them.
+Status check_generation(const GenerationParams& params, bool shows_prompt = false);
 
 // The sampling parameters of a request: its own, else what the model's author ships
 // (generation_config.json), else neutral ones. An author's do_sample=false makes a request that

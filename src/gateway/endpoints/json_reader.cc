@@ -3,7 +3,9 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -102,11 +104,52 @@ class Converter {
   std::size_t value_count_ = 0;
 };
 
+bool fits_64_bits(std::string_view integer) {
+  const char* const end = integer.data() + integer.size();
+  std::uint64_t positive = 0;
+  std::int64_t negative = 0;
+  return integer.starts_with('-')
+             ? std::from_chars(integer.data(), end, negative).ec == std::errc()
+             : std::from_chars(integer.data(), end, positive).ec == std::errc();
+}
+
+// The first integer of a body that no number type holds, with the name of the member that it is in:
+// the parser gives up on the whole body because of it. Not one if there is none.
+std::optional<Status> find_large_integer(std::string_view body) {
+  std::string_view text;  // the last string
+  std::string_view name;
+  for (std::size_t i = 0; i < body.size();) {
+    if (body[i] == '"') {
+      const std::size_t begin = ++i;
+      while (i < body.size() && body[i] != '"') i += body[i] == '\\' ? 2 : 1;
+      i = std::min(i, body.size());
+      text = body.substr(begin, i - begin);
+      ++i;
+      continue;
+    }
+    if (body[i] == ':') name = text;
+    const std::size_t end = std::min(body.find_first_not_of("+-.0123456789eE", i), body.size());
+    const std::string_view token = body.substr(i, end - i);
+    const bool is_integer = token.find_first_of("0123456789") != std::string_view::npos &&
+                            token.find_first_of("+.eE") == std::string_view::npos;
+    if (is_integer && !fits_64_bits(token)) {
+      return invalid_argument(
+                 str("'", printable(name), "' has a number beyond 64 bits: ", printable(token, 40)))
+          .with_where(printable(name));
+    }
+    i = std::max(end, i + 1);
+  }
+  return std::nullopt;
+}
+
 Status parse_failure(simdjson::error_code code, std::string_view body) {
   if (body.empty()) return invalid_argument("the body is empty, but must be a JSON object");
   if (code == simdjson::DEPTH_ERROR) return too_deep();
   if (code == simdjson::UTF8_ERROR || !utf8::is_valid(body)) {
     return invalid_argument("the body is not valid UTF-8");
+  }
+  if (code == simdjson::NUMBER_ERROR) {
+    if (std::optional<Status> found = find_large_integer(body)) return *std::move(found);
   }
   return invalid_argument(str("the body is not valid JSON: ", simdjson::error_message(code)));
 }

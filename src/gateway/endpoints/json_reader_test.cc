@@ -91,5 +91,20 @@ TEST(parse_json, number_of_values_is_bounded) {
   EXPECT_NE(result.error().message().find("more than 1000000 values"), std::string::npos);
 }
 
+TEST(json_reader, names_the_member_whose_integer_no_type_holds) {
+  for (const char* body :
+       {R"({"seed":18446744073709551616})",
+        R"({"a\"b":"1e999","seed":-9223372036854775809})",
+        R"({"x":[1,"99999999999999999999"],"seed":[1,[2,100000000000000000000]]})"}) {
+    const auto parsed = parse_json_object(body);
+    ASSERT_FALSE(parsed.has_value()) << body;
+    EXPECT_EQ(parsed.error().where(), "seed") << body;
+    EXPECT_NE(parsed.error().message().find("beyond 64 bits"), std::string::npos);
+  }
+  for (const char* body : {R"({"seed":1-2})", R"({"seed":01})", R"({"seed":--})"}) {
+    EXPECT_EQ(parse_json_object(body).error().where(), "") << body;
+  }
+}
+
 }  // namespace
 }  // namespace inferneo::gateway::endpoints

@@ -1,4 +1,4 @@
-// POST /api/v1/model_serving/load and /unload: into memory and out of it.
+// POST /api/v1/model_serving/load, /unload and /sleep: into memory and out of it.
 #include <utility>
 
 #include "base/str.h"
@@ -90,22 +90,36 @@ void handle_load(const Services& services, std::shared_ptr<http::Exchange> excha
       });
 }
 
-void handle_unload(const Services& services, std::shared_ptr<http::Exchange> exchange) {
+void handle_leave(const Services& services,
+                  const std::shared_ptr<http::Exchange>& exchange,
+                  bool sleeps) {
   const Result<UnloadBody> body = read_body(*exchange, kUnloadFields);
   if (!body.has_value()) return answer_failure(*exchange, body.error());
   const Result<std::string> target = target_of(body->model_id, body->version);
   if (!target.has_value()) return answer_failure(*exchange, target.error());
-  change_models(services,
-                exchange,
-                [exchange, target = *target](ModelAdmin& admin, const manager::Actor& actor) {
-                  admin.unload(target, actor, [exchange, target](const Status& status) {
-                    if (!status.ok()) return answer_failure(*exchange, status);
-                    Value::Dict data;
-                    data.emplace_back("model_id", target);
-                    data.emplace_back("unloaded", true);
-                    answer_data(*exchange, std::move(data), str("Model '", target, "' unloaded"));
-                  });
-                });
+  change_models(
+      services,
+      exchange,
+      [exchange, target = *target, sleeps](ModelAdmin& admin, const manager::Actor& actor) {
+        auto done = [exchange, target, sleeps](const Status& status) {
+          if (!status.ok()) return answer_failure(*exchange, status);
+          Value::Dict data;
+          data.emplace_back("model_id", target);
+          data.emplace_back(sleeps ? "sleeping" : "unloaded", true);
+          answer_data(*exchange,
+                      std::move(data),
+                      str("Model '", target, sleeps ? "' put to sleep" : "' unloaded"));
+        };
+        sleeps ? admin.sleep(target, actor, done) : admin.unload(target, actor, done);
+      });
+}
+
+void handle_unload(const Services& services, std::shared_ptr<http::Exchange> exchange) {
+  handle_leave(services, exchange, false);
+}
+
+void handle_sleep(const Services& services, std::shared_ptr<http::Exchange> exchange) {
+  handle_leave(services, exchange, true);
 }
 
 }  // namespace
@@ -117,6 +131,15 @@ const Endpoint kModelServingLoadEndpoint{
     .summary = "Loads a registered version and answers when it serves",
     .handle = handle_load,
     .fields = load_rows,
+};
+
+extern const Endpoint kModelServingSleepEndpoint;
+const Endpoint kModelServingSleepEndpoint{
+    .method = "POST",
+    .path = "/api/v1/model_serving/sleep",
+    .summary = "Puts a version to sleep once its requests have ended; the next request wakes it",
+    .handle = handle_sleep,
+    .fields = unload_rows,
 };
 
 extern const Endpoint kModelServingUnloadEndpoint;

@@ -1,10 +1,10 @@
 #include "gateway/endpoints/pair_scores.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "base/str.h"
-#include "gateway/endpoints/prompts.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
@@ -29,23 +29,32 @@ Status check_model(const manager::ServedModel& model) {
   return ok_status();
 }
 
-// Spec: RoBERTa and its kin, "<s> a </s></s> b </s>", without segments.
-Result<std::vector<TokenId>> encode_pair(const manager::ServedModel& model, const TextPair& pair) {
-  ASSIGN_OR_RETURN(std::vector<TokenId> ids, encode(model, pair.query, true));
-  ASSIGN_OR_RETURN(std::vector<TokenId> second, encode(model, pair.text, true));
-  const bool marked = ids.size() >= 2 && second.size() >= 2 && ids.front() == second.front() &&
-                      ids.back() == second.back() &&
-                      model.tokenizer->token_name(ids.front()) == "<s>";
-  if (!marked) {
-    return unsupported(str("model '",
+// A pair, and where its second segment begins.
+struct PairTokens {
+  std::vector<TokenId> ids;
+  std::int32_t second_begin = 0;
+};
+
+Result<PairTokens> encode_pair(const manager::ServedModel& model, const TextPair& pair) {
+  if (model.tokenizer == nullptr) {
+    return unsupported(str("model '", model.name, "' has no tokenizer")).with_where("model");
+  }
+  text::EncodedPair joined = model.tokenizer->encode_pair(pair.query, pair.text);
+  const text::EncodedPair bare =
+      model.tokenizer->encode_pair(pair.query, pair.text, {.add_special_tokens = false});
+  // Without marks between them the texts would be one to the model.
+  const bool is_marked = joined.ids.size() > bare.ids.size();
+  const bool in_order =
+      std::ranges::is_sorted(joined.types) && (joined.types.empty() || joined.types.back() <= 1);
+  if (!is_marked || !in_order) {
+    return unsupported(str("the tokenizer of model '",
                            model.name,
-                           "' joins pairs of texts in a way that is not supported; supported is "
-                           "\"<s> a </s></s> b </s>\""))
+                           "' does not say how two texts are joined in one or two segments "
+                           "(post_processor of its tokenizer.json)"))
         .with_where("model");
   }
-  second.front() = ids.back();
-  ids.insert(ids.end(), second.begin(), second.end());
-  return ids;
+  const auto second = std::ranges::find(joined.types, 1) - joined.types.begin();
+  return PairTokens{std::move(joined.ids), static_cast<std::int32_t>(second)};
 }
 
 }  // namespace
@@ -53,11 +62,12 @@ Result<std::vector<TokenId>> encode_pair(const manager::ServedModel& model, cons
 Result<VectorJob> make_pair_job(const std::vector<TextPair>& pairs, manager::Lease lease) {
   const manager::ServedModel& model = lease.model();
   RETURN_IF_ERROR(check_model(model));
-  VectorJob job{.lease = lease, .texts = {}, .fields = {}};
+  VectorJob job{.lease = lease, .texts = {}, .second_begins = {}, .fields = {}};
   job.pooling = model.model->info().vectors.pooling;
   for (const TextPair& pair : pairs) {
-    ASSIGN_OR_RETURN(std::vector<TokenId> ids, encode_pair(model, pair));
-    job.texts.push_back(std::move(ids));
+    ASSIGN_OR_RETURN(PairTokens tokens, encode_pair(model, pair));
+    job.second_begins.push_back(tokens.second_begin);
+    job.texts.push_back(std::move(tokens.ids));
     job.fields.push_back(pair.field);
   }
   return job;

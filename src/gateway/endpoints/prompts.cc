@@ -35,18 +35,21 @@ Result<std::string> cut_after_final_message(std::string rendered, const std::str
 
 Status check_length(const manager::ServedModel& model,
                     std::size_t token_count,
+                    bool generates,
                     std::string_view field) {
   if (token_count == 0) {
     return invalid_argument("the prompt is empty").with_where(std::string(field));
   }
-  if (token_count < static_cast<std::size_t>(model.context_tokens_max)) return ok_status();
+  const auto room = static_cast<std::size_t>(model.context_tokens_max - (generates ? 1 : 0));
+  if (token_count <= room) return ok_status();
   return invalid_argument(str("the prompt has ",
                               token_count,
                               " tokens, but the context of model '",
                               model.name,
                               "' is ",
                               model.context_tokens_max,
-                              " tokens, at least one of them for the answer"))
+                              " tokens",
+                              generates ? ", at least one of them for the answer" : ""))
       .with_where(std::string(field))
       .with_hint("shorten it, or set truncate_prompt_tokens");
 }
@@ -138,7 +141,7 @@ Result<request::GenerateRequest> make_generate_request(const manager::ServedMode
     const auto keep = static_cast<std::size_t>(*params.truncate_prompt_tokens);
     if (ids.size() > keep) ids.erase(ids.begin(), ids.end() - static_cast<std::ptrdiff_t>(keep));
   }
-  RETURN_IF_ERROR(check_length(model, ids.size(), field));
+  RETURN_IF_ERROR(check_length(model, ids.size(), params.max_tokens != 0, field));
   request::GenerateRequest request;
   const std::int32_t left = model.context_tokens_max - static_cast<std::int32_t>(ids.size());
   const std::int32_t fitting = max_tokens_default == 0 ? left : std::min(left, max_tokens_default);

@@ -175,12 +175,12 @@ Status bind_top_logprobs_of_response(Value& value, ResponseRequest& request) {
 
 Status bind_truncation(Value& value, ResponseRequest& request) {
   const std::string* mode = value.as_string();
-  if (mode == nullptr) return wrong_value("\"disabled\"", value);
+  if (mode == nullptr || (*mode != "disabled" && *mode != "auto")) {
+    return wrong_value("\"auto\" or \"disabled\"", value);
+  }
   repeat(request, "truncation", value);
-  return *mode == "disabled" ? ok_status()
-                             : unsupported(
-                                   "other than \"disabled\" is not supported: shorten the "
-                                   "input, or set truncate_prompt_tokens");
+  request.drops_oldest = *mode == "auto";
+  return ok_status();
 }
 
 Status accept_string_and_repeat(Value& value, ResponseRequest& request, std::string_view name) {
@@ -215,7 +215,8 @@ constexpr Field<ResponseRequest> kFields[] = {
     {{"store", kWorks, "keep the response for later requests; default true"}, bind_store},
     {{"background",
       kWorks,
-      "true answers at once; the response is asked for by its id; default false"},
+      "true answers at once, or with stream goes on when the client leaves; the response is asked "
+      "for by its id; default false"},
      bind_background},
     {{"metadata", kWorks, "up to 16 labels, which the response repeats"}, bind_metadata},
     {{"tools", kWorks, "up to 128 functions"}, bind_tools_of_response},
@@ -232,10 +233,14 @@ constexpr Field<ResponseRequest> kFields[] = {
     {{"include", kWorks, "\"message.output_text.logprobs\"; encrypted reasoning is never made"},
      bind_include},
     {{"top_logprobs", kWorks, "0 to 20 alternatives per token"}, bind_top_logprobs_of_response},
+    {{"truncation",
+      kWorks,
+      "\"auto\" leaves out the oldest messages of a conversation that is too long; default "
+      "\"disabled\""},
+     bind_truncation},
     {{"chat_template_kwargs", kWorks, "as for chat"}, OF_PROMPT(bind_template_arguments)},
     {{"enable_thinking", kWorks, "as for chat"}, OF_CHAT(bind_enable_thinking)},
     {{"thinking_token_budget", kWorks, "as for chat"}, OF_CHAT(bind_reasoning_budget)},
-    {{"truncation", kNoEffect, "only \"disabled\" is accepted"}, bind_truncation},
     {{"max_tool_calls", kNoEffect, "bounds tools that the server runs; it runs none"},
      bind_max_tool_calls},
     {{"user", kNoEffect, "repeated by the response"}, REPEAT_STRING("user")},
@@ -260,9 +265,6 @@ constexpr Field<ResponseRequest> kFields[] = {
 Status check_response_request(ResponseRequest& request) {
   if (!request.has_input && request.previous_response_id.empty()) {
     return invalid_argument("'input' must be given").with_where("input");
-  }
-  if (request.background && request.stream) {
-    return unsupported("'background' cannot be combined with 'stream'").with_where("background");
   }
   if (request.background && !request.store) {
     return invalid_argument("'background' needs 'store' to be true").with_where("background");

@@ -7,6 +7,9 @@ namespace {
 
 using text::Value;
 
+// Names of erased entries that may wait in the order of age.
+constexpr std::size_t kErasedNameCountMax = 64;
+
 std::size_t size_of(const Value& value) {
   std::size_t size = sizeof(Value);
   if (const std::string* text = value.as_string()) size += text->size();
@@ -105,10 +108,16 @@ void ResponseStore::trim_locked() {
     const bool is_gone = entry == entries_.end() || entry->second.sequence != sequence;
     const bool is_over = entries_.size() > limits_.count_max || bytes_ > limits_.bytes_max ||
                          (!is_gone && now - entry->second.stored_at > limits_.age_max);
-    if (!is_gone && !is_over) return;
+    if (!is_gone && !is_over) break;
     if (!is_gone) erase_locked(std::string(id));
     order_.pop_front();
   }
+  // Entries that clients deleted leave their names behind one that stays.
+  if (order_.size() <= 2 * entries_.size() + kErasedNameCountMax) return;
+  std::erase_if(order_, [&](const auto& name) {
+    const auto entry = entries_.find(name.first);
+    return entry == entries_.end() || entry->second.sequence != name.second;
+  });
 }
 
 std::shared_ptr<const StoredResponse> ResponseStore::find(std::string_view id) {
@@ -153,6 +162,11 @@ UniqueFunction<void()> ResponseStore::take_cancel(std::string_view id) {
 std::size_t ResponseStore::count() {
   const std::lock_guard lock(mutex_);
   return entries_.size();
+}
+
+std::size_t ResponseStore::order_size() {
+  const std::lock_guard lock(mutex_);
+  return order_.size();
 }
 
 std::size_t ResponseStore::bytes() {

@@ -81,6 +81,8 @@ class ResponseStore {
   UniqueFunction<void()> take_cancel(std::string_view id);
 
   [[nodiscard]] std::size_t count();
+  // Names kept for the order of age, those of erased entries included.
+  [[nodiscard]] std::size_t order_size();
   [[nodiscard]] std::size_t bytes();
 
  private:

@@ -17,17 +17,33 @@ struct Pending {
   TimePoint started_at;
 };
 
-// The exchange of a response that nobody waits for: its answer is kept by the answer itself, and it
-// ends when the response is cancelled.
+// The exchange of a response that goes on without its client: the answer itself keeps it, and it
+// ends when the response is cancelled. A client that wants the stream reads along.
 class BackgroundExchange final : public http::Exchange {
  public:
-  explicit BackgroundExchange(http::Request request) : request_(std::move(request)) {}
+  // `reader` may be null.
+  BackgroundExchange(http::Request request, std::shared_ptr<http::Exchange> reader)
+      : request_(std::move(request)), reader_(std::move(reader)) {}
 
   [[nodiscard]] const http::Request& request() const override { return request_; }
-  void respond(http::Response) override {}
-  void start_stream(http::Response) override {}
-  bool write(std::string_view) override { return true; }
-  void end_stream() override {}
+  void respond(http::Response response) override {
+    if (reader_ != nullptr) reader_->respond(std::move(response));
+  }
+  void start_stream(http::Response head) override {
+    if (reader_ != nullptr) reader_->start_stream(std::move(head));
+  }
+  // Whether the reader is still there makes no difference.
+  bool write(std::string_view bytes) override {
+    if (reader_ != nullptr) static_cast<void>(reader_->write(bytes));
+    return true;
+  }
+  void end_stream() override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (std::exchange(is_ended_, true)) return;
+    }
+    if (reader_ != nullptr) reader_->end_stream();
+  }
   void on_disconnect(UniqueFunction<void()> callback) override {
     {
       const std::lock_guard lock(mutex_);
@@ -37,7 +53,9 @@ class BackgroundExchange final : public http::Exchange {
       }
     }
     callback();
+    end_stream();
   }
+  // What was cancelled writes no more; its reader sees the stream end without its last event.
   void cancel() {
     UniqueFunction<void()> callback;
     {
@@ -45,14 +63,18 @@ class BackgroundExchange final : public http::Exchange {
       is_cancelled_ = true;
       callback = std::move(callback_);
     }
-    if (callback) callback();
+    if (!callback) return;
+    callback();
+    end_stream();
   }
 
  private:
   const http::Request request_;
+  const std::shared_ptr<http::Exchange> reader_;
   std::mutex mutex_;
   UniqueFunction<void()> callback_;
   bool is_cancelled_ = false;
+  bool is_ended_ = false;
 };
 
 Result<GenerationJob> prepare(const Services& services,
@@ -87,13 +109,16 @@ void start_in_background(const Services& services,
                          std::string queued) {
   http::Request request;
   request.head = exchange->request().head;
-  const auto background = std::make_shared<BackgroundExchange>(std::move(request));
+  const auto background =
+      std::make_shared<BackgroundExchange>(std::move(request), job.stream ? exchange : nullptr);
   services.responses->set_cancel(id, [weak = std::weak_ptr<BackgroundExchange>(background)] {
     if (const auto alive = weak.lock()) alive->cancel();
   });
-  http::Response response;
-  response.body = std::move(queued);
-  exchange->respond(std::move(response));
+  if (!job.stream) {
+    http::Response response;
+    response.body = std::move(queued);
+    exchange->respond(std::move(response));
+  }
   start_generation(services, background, std::move(job));
 }
 
@@ -106,7 +131,10 @@ void start(const Services& services,
   std::string id;
   Result<GenerationJob> job = prepare(services, std::move(pending), std::move(lease), queued, id);
   if (!job.has_value()) {
-    exchange->respond(http::error_response(job.error()));
+    // The messages of a response are its input.
+    const Status& status = job.error();
+    exchange->respond(http::error_response(
+        status.where() == "messages" ? Status(status).with_where("input") : status));
   } else if (in_background) {
     start_in_background(services, exchange, *std::move(job), id, std::move(queued));
   } else {

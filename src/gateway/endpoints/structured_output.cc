@@ -173,15 +173,15 @@ Result<ConstraintPtr> compile(text::grammar::ConstraintCompiler& compiler,
                               const StructuredOutput& output) {
   switch (output.kind) {
     case Kind::kJsonObject:
-      return compiler.json_object(output.compact, output.begin_after);
+      return compiler.json_object(output.compact);
     case Kind::kJsonSchema:
-      return compiler.json_schema(output.schema, output.compact, output.begin_after);
+      return compiler.json_schema(output.schema, output.compact);
     case Kind::kRegex:
-      return compiler.regex(output.source, output.begin_after);
+      return compiler.regex(output.source);
     case Kind::kChoice:
-      return compiler.choice(output.choices, output.begin_after);
+      return compiler.choice(output.choices);
     case Kind::kGrammar:
-      return compiler.grammar(output.source, output.begin_after);
+      return compiler.grammar(output.source);
     case Kind::kNone:
       break;
   }
@@ -281,7 +281,7 @@ Result<ConstraintPtr> compile_tool_calls(const manager::ServedModel& model,
                            .parameters = tool.parameters.is_null() ? nullptr : &tool.parameters,
                            .field = tool.field});
   }
-  Result<ConstraintPtr> constraint = compiler->tool_calls(shape, rules.begin_after);
+  Result<ConstraintPtr> constraint = compiler->tool_calls(shape);
   if (constraint.has_value()) return constraint;
   // The failure begins with the field of the tool that it is about.
   Status status = std::move(constraint).error();

@@ -31,10 +31,6 @@ struct StructuredOutput {
   std::vector<std::string> choices;  // kChoice
   bool compact = false;              // JSON without optional white space
 
-  // Set by the caller where the model thinks first: the structure begins behind the first
-  // occurrence of this text ("</think>"). Empty: with the first token.
-  std::string begin_after;
-
   [[nodiscard]] bool given() const { return kind != Kind::kNone; }
 };
 
@@ -92,7 +88,6 @@ struct ToolCallRules {
   // list_begin + begin up to its last character that is the same for all tools.
   bool text_allowed = false;
   std::int32_t call_count_max = 0;  // 0: any number
-  std::string begin_after;          // as StructuredOutput::begin_after
 };
 
 // Failures: as compile_structured_output.

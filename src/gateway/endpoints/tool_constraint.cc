@@ -37,15 +37,14 @@ ToolCallForm call_form(const text::ToolFormat& format) {
 Result<ConstraintPtr> tool_constraint(const manager::ServedModel& model,
                                       const ChatRequest& chat,
                                       const text::ToolFormat& format,
-                                      std::string_view begin_after) {
+                                      bool calls_only) {
   const Value::List* tools = chat.prompt.tools.as_list();
   if (tools == nullptr) return ConstraintPtr();
   const bool is_forced = chat.tool_choice == ToolChoice::kRequired;
   ToolCallRules rules;
   rules.form = call_form(format);
-  rules.text_allowed = !is_forced;
+  rules.text_allowed = !is_forced && !calls_only;
   rules.call_count_max = chat.parallel_tool_calls ? 0 : 1;
-  rules.begin_after = begin_after;
   bool any_strict = false;
   for (std::size_t i = 0; i < tools->size(); ++i) {
     const Value& function = *(*tools)[i].find("function");
@@ -60,7 +59,7 @@ Result<ConstraintPtr> tool_constraint(const manager::ServedModel& model,
     if (parameters != nullptr && (is_forced || is_strict(function))) tool.parameters = *parameters;
     rules.tools.push_back(std::move(tool));
   }
-  if (!is_forced && !any_strict) return ConstraintPtr();
+  if (!is_forced && !any_strict && !calls_only) return ConstraintPtr();
   return compile_tool_calls(model, rules);
 }
 

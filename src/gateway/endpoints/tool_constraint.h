@@ -3,19 +3,18 @@
 // Thread: front (compilation).
 #pragma once
 
-#include <string_view>
-
 #include "gateway/endpoints/chat_request.h"
 #include "gateway/endpoints/structured_output.h"
 #include "text/tools/tool_format.h"
 
 namespace inferneo::gateway::endpoints {
 
-// Null when nothing is forced: tool_choice "auto" without a strict tool. `begin_after` as
-// ToolCallRules. Failures: as compile_tool_calls.
+// `calls_only`: no text beside the calls, whether a call is forced or not. Null when nothing is
+// forced: tool_choice "auto" without a strict tool and without `calls_only`. Failures: as
+// compile_tool_calls.
 Result<ConstraintPtr> tool_constraint(const manager::ServedModel& model,
                                       const ChatRequest& chat,
                                       const text::ToolFormat& format,
-                                      std::string_view begin_after);
+                                      bool calls_only);
 
 }  // namespace inferneo::gateway::endpoints

@@ -80,6 +80,7 @@ Status VectorRun::submit_next(bool& submitted) {
   request.prompt = job_.texts[text];
   request.sampling.max_tokens = 0;
   request.pooling = job_.pooling;
+  if (!job_.second_begins.empty()) request.second_begin = job_.second_begins[text];
   request.deadline = deadline_;
   Result<request::RequestId> id =
       job_.lease.submit(request, std::make_shared<TextSink>(shared_from_this(), text));

@@ -19,6 +19,9 @@ namespace inferneo::gateway::endpoints {
 struct VectorJob {
   manager::Lease lease;
   std::vector<std::vector<TokenId>> texts;
+  // Of texts that are pairs, where the second segment begins (GenerateRequest::second_begin); none
+  // or one for each text.
+  std::vector<std::int32_t> second_begins;
   // Where a failure of text i belongs: "input[3]".
   std::vector<std::string> fields;
   request::Pooling pooling = request::Pooling::kLast;

@@ -10,10 +10,13 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <span>
 
 #include "base/clock.h"
 #include "base/error_text.h"
 #include "base/str.h"
+#include "gateway/http/socket_wait.h"
+#include "gateway/http/tls_client.h"
 
 namespace inferneo::gateway::http {
 namespace {
@@ -38,56 +41,71 @@ class Socket {
   int fd_;
 };
 
-Status wait_for(int fd, short events, SteadyTime::time_point deadline) {
-  pollfd entry{.fd = fd, .events = events, .revents = 0};
-  for (;;) {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - SteadyTime::now());
-    if (left.count() <= 0) return deadline_exceeded("no answer in time");
-    const int ready = ::poll(&entry, 1, static_cast<int>(left.count()));
-    if (ready > 0) return ok_status();
-    if (ready < 0 && errno != EINTR) return unavailable(error_text(errno));
-  }
-}
-
 Status connect_to(int fd, const addrinfo& address, SteadyTime::time_point deadline) {
   if (::connect(fd, address.ai_addr, address.ai_addrlen) == 0) return ok_status();
   if (errno != EINPROGRESS) return unavailable(error_text(errno));
-  RETURN_IF_ERROR(wait_for(fd, POLLOUT, deadline));
+  RETURN_IF_ERROR(wait_for_socket(fd, POLLOUT, deadline));
   int failure = 0;
   socklen_t size = sizeof(failure);
   if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size) != 0) failure = errno;
   return failure == 0 ? ok_status() : unavailable(error_text(failure));
 }
 
-Status send_all(int fd, std::string_view bytes, SteadyTime::time_point deadline) {
-  while (!bytes.empty()) {
-    const ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent > 0) {
-      bytes.remove_prefix(static_cast<std::size_t>(sent));
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      RETURN_IF_ERROR(wait_for(fd, POLLOUT, deadline));
-    } else if (errno != EINTR) {
-      return unavailable(error_text(errno));
+// A connection, plain or over TLS.
+class Stream {
+ public:
+  static Result<Stream> open(int fd, const HttpUrl& url, SteadyTime::time_point deadline) {
+    Stream stream(fd, deadline);
+    if (url.is_secure) {
+      ASSIGN_OR_RETURN(stream.tls_, TlsClient::connect(fd, url.host, deadline));
+    }
+    return stream;
+  }
+
+  Status send(std::string_view bytes) {
+    if (tls_ != nullptr) return tls_->send(bytes, deadline_);
+    while (!bytes.empty()) {
+      const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (sent > 0) {
+        bytes.remove_prefix(static_cast<std::size_t>(sent));
+      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        RETURN_IF_ERROR(wait_for_socket(fd_, POLLOUT, deadline_));
+      } else if (errno != EINTR) {
+        return unavailable(error_text(errno));
+      }
+    }
+    return ok_status();
+  }
+
+  // 0 at the end.
+  Result<std::size_t> receive(std::span<char> bytes) {
+    if (tls_ != nullptr) return tls_->receive(bytes, deadline_);
+    for (;;) {
+      const ssize_t size = ::recv(fd_, bytes.data(), bytes.size(), 0);
+      if (size >= 0) return static_cast<std::size_t>(size);
+      if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        RETURN_IF_ERROR(wait_for_socket(fd_, POLLIN, deadline_));
+      } else if (errno != EINTR) {
+        return unavailable(error_text(errno));
+      }
     }
   }
-  return ok_status();
-}
 
-Result<int> read_status(int fd, SteadyTime::time_point deadline) {
+ private:
+  Stream(int fd, SteadyTime::time_point deadline) : fd_(fd), deadline_(deadline) {}
+
+  int fd_;
+  SteadyTime::time_point deadline_;
+  std::unique_ptr<TlsClient> tls_;  // null: plain
+};
+
+Result<int> read_status(Stream& stream) {
   std::string head;
   std::array<char, 256> bytes{};
   while (head.size() < kStatusSize) {
-    const ssize_t size = ::recv(fd, bytes.data(), bytes.size(), 0);
-    if (size > 0) {
-      head.append(bytes.data(), static_cast<std::size_t>(size));
-    } else if (size == 0) {
-      return unavailable("the connection was closed without an answer");
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      RETURN_IF_ERROR(wait_for(fd, POLLIN, deadline));
-    } else if (errno != EINTR) {
-      return unavailable(error_text(errno));
-    }
+    ASSIGN_OR_RETURN(const std::size_t size, stream.receive(bytes));
+    if (size == 0) return unavailable("the connection was closed without an answer");
+    head.append(bytes.data(), size);
   }
   const std::string_view digits = std::string_view(head).substr(9, 3);
   const bool is_status =
@@ -99,33 +117,40 @@ Result<int> read_status(int fd, SteadyTime::time_point deadline) {
 }
 
 Result<int> exchange(const addrinfo& address,
+                     const HttpUrl& url,
                      std::string_view request,
                      SteadyTime::time_point deadline) {
   const Socket socket(address.ai_family, address.ai_socktype, address.ai_protocol);
   if (socket.fd() < 0) return unavailable(error_text(errno));
   RETURN_IF_ERROR(connect_to(socket.fd(), address, deadline));
-  RETURN_IF_ERROR(send_all(socket.fd(), request, deadline));
-  return read_status(socket.fd(), deadline);
+  ASSIGN_OR_RETURN(Stream stream, Stream::open(socket.fd(), url, deadline));
+  RETURN_IF_ERROR(stream.send(request));
+  return read_status(stream);
 }
 
 }  // namespace
 
 // Spec: RFC 3986, 3.2; of the forms of a port and host only what HTTP uses.
 Result<HttpUrl> parse_http_url(std::string_view url) {
-  constexpr std::string_view kScheme = "http://";
+  constexpr std::string_view kPlain = "http://";
+  constexpr std::string_view kSecure = "https://";
   const auto wrong = [&](std::string_view why) {
     return invalid_argument(str("the URL '", printable(url), "' ", why))
         .with_hint("as in http://127.0.0.1:9000/hook");
   };
   const bool is_printable =
       std::all_of(url.begin(), url.end(), [](char c) { return c > 0x20 && c < 0x7f; });
-  if (!url.starts_with(kScheme) || !is_printable) return wrong("does not begin with http://");
-  url.remove_prefix(kScheme.size());
+  const bool is_secure = url.starts_with(kSecure);
+  if (!(is_secure || url.starts_with(kPlain)) || !is_printable) {
+    return wrong("does not begin with http:// or https://");
+  }
+  url.remove_prefix(is_secure ? kSecure.size() : kPlain.size());
   const std::size_t end = std::min(url.find_first_of("/?#"), url.size());
   const std::string_view authority = url.substr(0, end);
   std::string_view rest = url.substr(end);
   rest = rest.substr(0, rest.find('#'));
   HttpUrl parsed;
+  parsed.is_secure = is_secure;
   parsed.authority = std::string(authority);
   parsed.target = rest.starts_with('/') ? std::string(rest) : str("/", rest);
   if (authority.find('@') != std::string_view::npos) return wrong("has a user name");
@@ -134,7 +159,9 @@ Result<HttpUrl> parse_http_url(std::string_view url) {
   const std::size_t colon = authority.find(':', is_ipv6 ? bracket : 0);
   const std::string_view host = authority.substr(0, std::min(colon, authority.size()));
   parsed.host = std::string(is_ipv6 ? authority.substr(1, bracket - 1) : host);
-  parsed.port = colon == std::string_view::npos ? "80" : std::string(authority.substr(colon + 1));
+  const std::string_view standard = is_secure ? "443" : "80";
+  parsed.port =
+      std::string(colon == std::string_view::npos ? standard : authority.substr(colon + 1));
   const bool is_port = !parsed.port.empty() && parsed.port.size() <= 5 &&
                        std::all_of(parsed.port.begin(), parsed.port.end(), [](char c) {
                          return c >= '0' && c <= '9';
@@ -166,7 +193,7 @@ Result<int> post_json(std::string_view url,
                                   body);
   Result<int> status = unavailable("no address");
   for (const addrinfo* address = found; address != nullptr; address = address->ai_next) {
-    status = exchange(*address, request, deadline);
+    status = exchange(*address, parsed, request, deadline);
     if (status.has_value() || status.error().code() != StatusCode::kUnavailable) break;
   }
   return status;

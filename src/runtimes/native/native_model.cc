@@ -123,7 +123,8 @@ class NativeRunner final : public runtime::GenerativeRunner {
                           sequence.token_count,
                           sequence.context_before,
                           sequence.blocks.data(),
-                          sequence.window_blocks.empty() ? nullptr : sequence.window_blocks.data()};
+                          sequence.window_blocks.empty() ? nullptr : sequence.window_blocks.data(),
+                          sequence.second_begin};
     }
     result_.logits = executor_->run(
         {plan.token_ids, std::span(slices_.data(), count), plan.logit_rows, plan.hidden_rows});
@@ -134,6 +135,10 @@ class NativeRunner final : public runtime::GenerativeRunner {
   StepResult wait(Ticket ticket) noexcept override {
     CHECK(ticket == ticket_);
     return result_;
+  }
+
+  void resize_cache(std::int32_t block_count) noexcept override {
+    executor_->resize_cache(block_count);
   }
 
  private:

@@ -321,7 +321,7 @@ TEST(NativeRuntime, impossible_caches_are_refused_with_numbers) {
     const auto runner = model->make_runner({blocks, 16, 1, 1});
     ASSERT_FALSE(runner);
     EXPECT_EQ(runner.error().code(), StatusCode::kResourceExhausted);
-    EXPECT_THAT(runner.error().message(), HasSubstr(str(blocks, " blocks of ")));
+    EXPECT_THAT(runner.error().message(), HasSubstr(str(blocks, " blocks")));
   }
   EXPECT_EQ(model->make_runner({1, 0, 1, 1}).error().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(model->make_runner({1, 2'000'000'000, 1, 1}).error().code(),

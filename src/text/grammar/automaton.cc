@@ -205,6 +205,7 @@ class Linker {
     RETURN_IF_ERROR(check_left_recursion());
     find_first();
     result_.root_ = grammar_.root;
+    find_outermost();
     if (grammar_.expressions.budget().exhausted()) return Budget::failure();
     return std::move(result_);
   }
@@ -350,6 +351,20 @@ class Linker {
     for (std::size_t i = first_rule_; i < dfas_.size(); ++i) {
       if (linked_[i] && !dfas_[i].empty()) place_rule(i, base[i]);
     }
+  }
+
+  void find_outermost() {
+    result_.outermost_begin_ = 0;
+    result_.outermost_end_ = 0;
+    const std::uint32_t root = grammar_.root;
+    const auto calls_root = [&](const Call& call) { return call.rule == root; };
+    // What others will be linked to has no root of its own.
+    if (shared_ == nullptr || root < first_rule_) return;
+    if (std::ranges::any_of(result_.calls_, calls_root)) return;
+    const Automaton::RuleEntry& entry = result_.rules_[root];
+    result_.outermost_begin_ = entry.start;
+    result_.outermost_end_ =
+        entry.start + static_cast<StateId>(dfas_[root].states.size()) + (entry.nullable ? 1 : 0);
   }
 
   // A call never reads the empty word, so a nullable rule starts in a copy of its first state that

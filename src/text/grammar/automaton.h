@@ -65,6 +65,14 @@ class Automaton {
   [[nodiscard]] bool is_plain(StateId state) const {
     return !states_[state].final && states_[state].call_count == 0;
   }
+  // A state of the root, where nothing called the root: its end is the end of the text.
+  [[nodiscard]] bool is_outermost(StateId state) const {
+    return state >= outermost_begin_ && state < outermost_end_;
+  }
+  // Only bytes lead on, to the end of the text at most.
+  [[nodiscard]] bool only_reads(StateId state) const {
+    return states_[state].call_count == 0 && (!states_[state].final || is_outermost(state));
+  }
   // The counted rule that the state is inside of, or null.
   [[nodiscard]] const Loop* loop(StateId state) const {
     return states_[state].loop == 0 ? nullptr : &loops_[states_[state].loop - 1];
@@ -139,6 +147,8 @@ class Automaton {
   std::vector<Loop> loops_;
   std::vector<RuleEntry> rules_;
   std::uint32_t root_ = 0;
+  StateId outermost_begin_ = 0;
+  StateId outermost_end_ = 0;
 };
 
 }  // namespace inferneo::text::grammar

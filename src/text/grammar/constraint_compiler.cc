@@ -44,20 +44,13 @@ std::shared_ptr<const ConstraintVocabulary> ConstraintCompiler::vocabulary() {
 }
 
 template <typename Build>
-Result<ConstraintPtr> ConstraintCompiler::find_or_compile(std::string key,
-                                                          std::string_view begin_after,
-                                                          Build build) {
-  key += make_key({begin_after});
+Result<ConstraintPtr> ConstraintCompiler::find_or_compile(std::string key, Build build) {
   if (ConstraintPtr found = find(key)) return found;
   const std::shared_ptr<const ConstraintVocabulary> vocabulary = this->vocabulary();
   Budget budget;
   Grammar grammar(budget);
   add_json_rules(grammar);
-  ASSIGN_OR_RETURN(ExprId root, build(grammar));
-  if (!begin_after.empty()) {
-    ASSIGN_OR_RETURN(const ExprId before, text_until(grammar, *tokenizer_, begin_after));
-    root = grammar.expressions.sequence({before, root});
-  }
+  ASSIGN_OR_RETURN(const ExprId root, build(grammar));
   grammar.root = grammar.add_rule("root", root);
   grammar.rules[grammar.root].apart = true;
   ASSIGN_OR_RETURN(Automaton automaton, Automaton::link(grammar, &vocabulary->json()));
@@ -69,16 +62,14 @@ Result<ConstraintPtr> ConstraintCompiler::find_or_compile(std::string key,
   return constraint;
 }
 
-Result<ConstraintPtr> ConstraintCompiler::json_object(bool compact, std::string_view begin_after) {
+Result<ConstraintPtr> ConstraintCompiler::json_object(bool compact) {
   return find_or_compile(
-      make_key({"object", flag(compact)}), begin_after, [&](Grammar& grammar) -> Result<ExprId> {
+      make_key({"object", flag(compact)}), [&](Grammar& grammar) -> Result<ExprId> {
         return grammar.expressions.rule(compact ? kJsonCompactObject : kJsonObject);
       });
 }
 
-Result<ConstraintPtr> ConstraintCompiler::json_schema(const Value& schema,
-                                                      bool compact,
-                                                      std::string_view begin_after) {
+Result<ConstraintPtr> ConstraintCompiler::json_schema(const Value& schema, bool compact) {
   std::string text = to_json(schema);
   if (text.size() > limits::kGrammarSourceSizeMax) {
     return invalid_argument(str("has ",
@@ -88,7 +79,6 @@ Result<ConstraintPtr> ConstraintCompiler::json_schema(const Value& schema,
                                 " are accepted"));
   }
   return find_or_compile(make_key({"schema", flag(compact), text}),
-                         begin_after,
                          [&](Grammar& grammar) -> Result<ExprId> {
                            std::uint32_t root = 0;
                            const SchemaOptions options{.compact = compact};
@@ -97,17 +87,14 @@ Result<ConstraintPtr> ConstraintCompiler::json_schema(const Value& schema,
                          });
 }
 
-Result<ConstraintPtr> ConstraintCompiler::regex(std::string_view pattern,
-                                                std::string_view begin_after) {
-  return find_or_compile(
-      make_key({"regex", pattern}), begin_after, [&](Grammar& grammar) -> Result<ExprId> {
-        ASSIGN_OR_RETURN(Dfa dfa, compile_regex(grammar.expressions, pattern, Spelling::kPlain));
-        return grammar.expressions.dfa(std::move(dfa));
-      });
+Result<ConstraintPtr> ConstraintCompiler::regex(std::string_view pattern) {
+  return find_or_compile(make_key({"regex", pattern}), [&](Grammar& grammar) -> Result<ExprId> {
+    ASSIGN_OR_RETURN(Dfa dfa, compile_regex(grammar.expressions, pattern, Spelling::kPlain));
+    return grammar.expressions.dfa(std::move(dfa));
+  });
 }
 
-Result<ConstraintPtr> ConstraintCompiler::choice(std::span<const std::string> choices,
-                                                 std::string_view begin_after) {
+Result<ConstraintPtr> ConstraintCompiler::choice(std::span<const std::string> choices) {
   if (choices.empty()) return invalid_argument("must hold at least one choice");
   if (choices.size() > limits::kGrammarChoiceCountMax) {
     return invalid_argument(str("holds ",
@@ -122,7 +109,7 @@ Result<ConstraintPtr> ConstraintCompiler::choice(std::span<const std::string> ch
     if (!utf8::is_valid(choice)) return invalid_argument("holds a choice that is not valid UTF-8");
     key += make_key({choice});
   }
-  return find_or_compile(std::move(key), begin_after, [&](Grammar& grammar) -> Result<ExprId> {
+  return find_or_compile(std::move(key), [&](Grammar& grammar) -> Result<ExprId> {
     std::vector<ExprId> options;
     for (const std::string& choice : choices)
       options.push_back(grammar.expressions.literal(choice));
@@ -130,17 +117,14 @@ Result<ConstraintPtr> ConstraintCompiler::choice(std::span<const std::string> ch
   });
 }
 
-Result<ConstraintPtr> ConstraintCompiler::grammar(std::string_view source,
-                                                  std::string_view begin_after) {
-  return find_or_compile(
-      make_key({"grammar", source}), begin_after, [&](Grammar& grammar) -> Result<ExprId> {
-        RETURN_IF_ERROR(add_grammar_text(grammar, source));
-        return grammar.expressions.rule(grammar.root);
-      });
+Result<ConstraintPtr> ConstraintCompiler::grammar(std::string_view source) {
+  return find_or_compile(make_key({"grammar", source}), [&](Grammar& grammar) -> Result<ExprId> {
+    RETURN_IF_ERROR(add_grammar_text(grammar, source));
+    return grammar.expressions.rule(grammar.root);
+  });
 }
 
-Result<ConstraintPtr> ConstraintCompiler::tool_calls(const ToolCallsShape& shape,
-                                                     std::string_view begin_after) {
+Result<ConstraintPtr> ConstraintCompiler::tool_calls(const ToolCallsShape& shape) {
   if (shape.tools.empty()) return invalid_argument("there is no tool to call");
   const ToolCallShape& call = shape.call;
   std::string key = make_key({"tools",
@@ -164,7 +148,7 @@ Result<ConstraintPtr> ConstraintCompiler::tool_calls(const ToolCallsShape& shape
                                 4 * limits::kGrammarSourceSizeMax,
                                 " are accepted"));
   }
-  return find_or_compile(std::move(key), begin_after, [&](Grammar& grammar) -> Result<ExprId> {
+  return find_or_compile(std::move(key), [&](Grammar& grammar) -> Result<ExprId> {
     return tool_calls_rule(grammar, *tokenizer_, shape);
   });
 }

@@ -59,18 +59,15 @@ class ConstraintCompiler {
   ConstraintCompiler(const ConstraintCompiler&) = delete;
   ConstraintCompiler& operator=(const ConstraintCompiler&) = delete;
 
-  // `begin_after`: free text up to the end of the first occurrence of this one comes before.
   // Failures: invalid_argument and unsupported; where() is the place inside the source (a JSON
   // pointer for schemas), empty where there is none.
-  Result<ConstraintPtr> json_object(bool compact, std::string_view begin_after);
-  Result<ConstraintPtr> json_schema(const Value& schema,
-                                    bool compact,
-                                    std::string_view begin_after);
-  Result<ConstraintPtr> regex(std::string_view pattern, std::string_view begin_after);
-  Result<ConstraintPtr> choice(std::span<const std::string> choices, std::string_view begin_after);
-  Result<ConstraintPtr> grammar(std::string_view source, std::string_view begin_after);
+  Result<ConstraintPtr> json_object(bool compact);
+  Result<ConstraintPtr> json_schema(const Value& schema, bool compact);
+  Result<ConstraintPtr> regex(std::string_view pattern);
+  Result<ConstraintPtr> choice(std::span<const std::string> choices);
+  Result<ConstraintPtr> grammar(std::string_view source);
   // where() begins with the tool's field.
-  Result<ConstraintPtr> tool_calls(const ToolCallsShape& shape, std::string_view begin_after);
+  Result<ConstraintPtr> tool_calls(const ToolCallsShape& shape);
 
   struct Usage {
     std::size_t count = 0;
@@ -84,7 +81,7 @@ class ConstraintCompiler {
     ConstraintPtr constraint;
   };
   template <typename Build>
-  Result<ConstraintPtr> find_or_compile(std::string key, std::string_view begin_after, Build build);
+  Result<ConstraintPtr> find_or_compile(std::string key, Build build);
   std::shared_ptr<const ConstraintVocabulary> vocabulary();
   ConstraintPtr find(const std::string& key);
   void keep(std::string key, const ConstraintPtr& constraint);

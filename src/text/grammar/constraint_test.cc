@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "text/grammar/constraint_compiler.h"
+#include "text/grammar/either.h"
 #include "text/grammar/position.h"
 #include "text/json.h"
 
@@ -25,7 +26,7 @@ ConstraintCompiler& compiler() {
 }
 
 ConstraintPtr schema(std::string_view json, bool compact = false) {
-  auto made = compiler().json_schema(parse_json(json).value(), compact, "");
+  auto made = compiler().json_schema(parse_json(json).value(), compact);
   if (!made.has_value()) {
     ADD_FAILURE() << json << ": " << made.error().to_string() << " @" << made.error().where();
     return nullptr;
@@ -34,7 +35,7 @@ ConstraintPtr schema(std::string_view json, bool compact = false) {
 }
 
 Status schema_error(std::string_view json) {
-  return compiler().json_schema(parse_json(json).value(), false, "").status();
+  return compiler().json_schema(parse_json(json).value(), false).status();
 }
 
 // Whether the text, in the tokenizer's split, is accepted token by token (each one's bit checked)
@@ -69,7 +70,7 @@ bool allows_bytes(const ConstraintPtr& constraint, std::string_view text) {
 }
 
 TEST(Constraint, json_object_takes_objects_only) {
-  const ConstraintPtr object = compiler().json_object(false, "").value();
+  const ConstraintPtr object = compiler().json_object(false).value();
   for (const char* good : {"{}",
                            R"({"a": 1})",
                            R"({"a":[1,2.5e3,-0,null,true,"x\u00e9\n"],"b":{"c":{}}})",
@@ -115,11 +116,11 @@ TEST(Constraint, errors_name_the_keyword) {
 }
 
 TEST(Constraint, regex_and_choice) {
-  const ConstraintPtr date = compiler().regex(R"(\d{4}-(0[1-9]|1[0-2])-[0-3]\d)", "").value();
+  const ConstraintPtr date = compiler().regex(R"(\d{4}-(0[1-9]|1[0-2])-[0-3]\d)").value();
   EXPECT_TRUE(allows_text(date, "2024-02-29"));
   EXPECT_FALSE(allows_text(date, "2024-13-01"));
   const std::vector<std::string> choices{"yes", "no", "yes, sir"};
-  const ConstraintPtr choice = compiler().choice(choices, "").value();
+  const ConstraintPtr choice = compiler().choice(choices).value();
   EXPECT_TRUE(allows_text(choice, "yes"));
   EXPECT_TRUE(allows_text(choice, "yes, sir"));
   EXPECT_FALSE(allows_text(choice, "yes,"));
@@ -129,25 +130,28 @@ TEST(Constraint, grammar_texts) {
   const ConstraintPtr sum = compiler()
                                 .grammar(
                                     "root ::= term (\"+\" term)*\n"
-                                    "term ::= [0-9]+ | \"(\" root \")\"\n",
-                                    "")
+                                    "term ::= [0-9]+ | \"(\" root \")\"\n")
                                 .value();
   EXPECT_TRUE(allows_text(sum, "1+(2+34)+5"));
   EXPECT_FALSE(allows_text(sum, "1+(2+34+5"));
   const ConstraintPtr lark = compiler()
                                  .grammar(
                                      "start: expr\nexpr: expr \"+\" NUMBER | NUMBER\n"
-                                     "%import common.NUMBER\n%import common.WS\n%ignore WS\n",
-                                     "")
+                                     "%import common.NUMBER\n%import common.WS\n%ignore WS\n")
                                  .value();
   EXPECT_TRUE(allows_text(lark, "1 + 2.5+3"));
   EXPECT_FALSE(allows_text(lark, "1 + "));
 }
 
-TEST(Constraint, starts_behind_a_mark) {
-  const ConstraintPtr marked = compiler().json_object(true, "</think>").value();
-  EXPECT_TRUE(allows_text(marked, "so <b></think{</think>{\"a\":1}"));
-  EXPECT_FALSE(allows_text(marked, "so {\"a\":1}"));
+TEST(Constraint, either_is_kept_and_the_common_beginning_may_become_both) {
+  const ConstraintPtr numbers = compiler().regex("[0-9]{2,4}").value();
+  const ConstraintPtr dates = compiler().regex("[0-9]{4}-[0-9]{2}").value();
+  const ConstraintPtr either = make_either(numbers, dates);
+  for (const char* text : {"12", "1234", "1234-56"}) EXPECT_TRUE(allows_text(either, text)) << text;
+  for (const char* text : {"1", "12345", "123-45", "1234-5", "a", ""}) {
+    EXPECT_FALSE(allows_text(either, text)) << text;
+  }
+  EXPECT_GE(either->size_bytes(), numbers->size_bytes() + dates->size_bytes());
 }
 
 ToolCallsShape hermes(const Value& parameters) {
@@ -172,17 +176,17 @@ TEST(Constraint, tool_calls_keep_to_their_schemas) {
   const std::string wrong =
       "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"town\": 1}}\n</tool_call>";
   ToolCallsShape shape = hermes(parameters);
-  const ConstraintPtr required = compiler().tool_calls(shape, "").value();
+  const ConstraintPtr required = compiler().tool_calls(shape).value();
   EXPECT_TRUE(allows_text(required, call));
   EXPECT_TRUE(allows_text(required, call + "\n" + time));
   EXPECT_FALSE(allows_text(required, wrong));
   EXPECT_FALSE(allows_text(required, "Hello"));
   EXPECT_FALSE(allows_text(required, ""));
   shape.call_count_max = 1;
-  EXPECT_FALSE(allows_text(compiler().tool_calls(shape, "").value(), call + "\n" + time));
+  EXPECT_FALSE(allows_text(compiler().tool_calls(shape).value(), call + "\n" + time));
   shape.call_count_max = 0;
   shape.text_allowed = true;
-  const ConstraintPtr automatic = compiler().tool_calls(shape, "").value();
+  const ConstraintPtr automatic = compiler().tool_calls(shape).value();
   EXPECT_TRUE(allows_text(automatic, ""));
   EXPECT_TRUE(allows_text(automatic, "Hello <b> \xc3\xa4 {\"name\": 5}"));
   EXPECT_TRUE(allows_text(automatic, "I will look.\n" + call + "\n" + time + " Done."));
@@ -203,7 +207,7 @@ TEST(Constraint, tool_calls_in_python_and_behind_special_tokens) {
   shape.call.separator = ", ";
   shape.call.list_end = "]";
   shape.call.pythonic = true;
-  const ConstraintPtr calls = compiler().tool_calls(shape, "").value();
+  const ConstraintPtr calls = compiler().tool_calls(shape).value();
   EXPECT_TRUE(allows_text(calls, R"(<|reserved_0|>[look(city="Rome", on=True, days=None)])"));
   EXPECT_TRUE(allows_text(calls, R"(<|reserved_0|>[look(city="a"), look(city="b", days=3)])"));
   EXPECT_FALSE(allows_text(calls, R"(<|reserved_0|>[look(on=True)])"));
@@ -212,17 +216,16 @@ TEST(Constraint, tool_calls_in_python_and_behind_special_tokens) {
   shape.tools[0].parameters = nullptr;
   const Value bad = parse_json(R"({"properties":{"a":{"not":{}}}})").value();
   shape.tools[0].parameters = &bad;
-  EXPECT_EQ(compiler().tool_calls(shape, "").status().where(),
+  EXPECT_EQ(compiler().tool_calls(shape).status().where(),
             "tools[0].function.parameters#/properties/a/not");
 }
 
 TEST(Constraint, caches_are_bounded_and_equal_requests_share) {
   ConstraintCompiler own(starter());
-  const ConstraintPtr first = own.regex("a+", "").value();
-  EXPECT_EQ(own.regex("a+", "").value(), first);
-  EXPECT_NE(own.regex("a+", "</x>").value(), first);
+  const ConstraintPtr first = own.regex("a+").value();
+  EXPECT_EQ(own.regex("a+").value(), first);
   for (int i = 0; i < 500; ++i) {
-    const ConstraintPtr made = own.regex(str("b{", i, "}c*"), "").value();
+    const ConstraintPtr made = own.regex(str("b{", i, "}c*")).value();
     (void)made->start()->mask();
   }
   EXPECT_LE(own.usage().size_bytes, limits::kGrammarCacheSizeMax);
@@ -235,17 +238,17 @@ TEST(Constraint, hostile_grammars_are_refused_soon) {
   for (int i = 0; i < 9000; ++i)
     chain += str("a", i, " ::= \"x\" a", i + 1, " a", i + 1, " \"y\"\n");
   chain += "a9000 ::= \"z\"\n";
-  const auto made = compiler().grammar(chain, "");
+  const auto made = compiler().grammar(chain);
   EXPECT_TRUE(made.has_value() || !made.error().message().empty());
   std::string left = "root ::= a0\n";
   for (int i = 0; i < 300; ++i) left += str("a", i, " ::= a", i + 1, " a", i + 1, " \"y\"{90}\n");
   left += "a300 ::= \"z\"\n";
-  EXPECT_NE(compiler().grammar(left, "").status().message().find("begin with each other"),
+  EXPECT_NE(compiler().grammar(left).status().message().find("begin with each other"),
             std::string::npos);
-  EXPECT_FALSE(compiler().grammar("root ::= \"a\"" + std::string(50000, '*'), "").has_value());
+  EXPECT_FALSE(compiler().grammar("root ::= \"a\"" + std::string(50000, '*')).has_value());
   std::string classes;
   for (int i = 0; i < 5000; ++i) classes += "\\W\\D";
-  EXPECT_FALSE(compiler().regex(classes, "").has_value());
+  EXPECT_FALSE(compiler().regex(classes).has_value());
 }
 
 TEST(Constraint, forced_text_comes_in_the_usual_split) {

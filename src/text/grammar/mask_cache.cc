@@ -14,6 +14,11 @@ constexpr std::uint32_t kRoot = 0;
 // Tables of a walker besides its bits, about.
 constexpr std::size_t kScratchSize = 16 * 1024;
 
+// A node with fewer below it is read as quickly as it is skipped.
+constexpr std::uint32_t kSkipSizeMin = 4;
+// No set of groups: closed states never have stray bytes.
+constexpr ByteGroups kUnknownGroups = kStrayBytes;
+
 using Bits = std::span<std::uint64_t>;
 
 void set_bit(Bits bits, TokenId id) {
@@ -286,9 +291,15 @@ class MaskCache::Walker {
         i = n.end;
         continue;
       }
+      if (n.end - i >= kSkipSizeMin && reading.state == at_[n.depth - 1U].state &&
+          (trie_.groups_below(i) & ~closed(reading.state)) == 0) {
+        for (const TokenId id : trie_.tokens_from(i)) set_bit(mask_, id);
+        i = n.end;
+        continue;
+      }
       if (n.token >= 0) add_token(n.token);
       if (n.end > i + 1) {
-        if (!automaton_.is_plain(reading.state)) {
+        if (!automaton_.only_reads(reading.state)) {
           steps_ += 8;
           leave_bytes(reading.state, i, activation, depth);
           if (failed_) return;
@@ -304,7 +315,9 @@ class MaskCache::Walker {
 
   // What a state can do besides reading: end its rule, or call others.
   void leave_bytes(StateId state, std::uint32_t node, std::uint32_t activation, std::size_t depth) {
-    if (automaton_.is_final(state)) level(depth).push_back(node);
+    if (automaton_.is_final(state) && !automaton_.is_outermost(state)) {
+      level(depth).push_back(node);
+    }
     for (const Call& call : automaton_.calls(state)) {
       if (failed_) return;
       enter(call, node, activation, depth);
@@ -352,6 +365,19 @@ class MaskCache::Walker {
     }
   }
 
+  // As closed_groups(), for the states that a walk comes by again and again.
+  ByteGroups closed(StateId state) {
+    if (state == closed_state_) return closed_;
+    if (closed_known_.size() < automaton_.state_count()) {
+      closed_known_.resize(automaton_.state_count(), kUnknownGroups);
+    }
+    if (closed_known_[state] == kUnknownGroups) {
+      closed_known_[state] = closed_groups(automaton_, state);
+    }
+    closed_state_ = state;
+    return closed_ = closed_known_[state];
+  }
+
   // Whether any token below `node` goes on with a byte that begins a word of the rule.
   [[nodiscard]] bool may_begin(std::uint32_t rule, std::uint32_t node) const {
     const std::span<const TokenTrie::Node> nodes = trie_.nodes();
@@ -367,7 +393,10 @@ class MaskCache::Walker {
   MaskCache& cache_;
   const Automaton& automaton_;
   const TokenTrie& trie_;
-  std::vector<Reading> at_;  // by depth of the node
+  std::vector<Reading> at_;               // by depth of the node
+  std::vector<ByteGroups> closed_known_;  // by state
+  StateId closed_state_ = kDeadState;
+  ByteGroups closed_ = 0;
   std::vector<std::uint64_t> bits_;
   Bits mask_;
   std::vector<std::unique_ptr<std::vector<std::uint32_t>>> levels_;
@@ -473,7 +502,8 @@ std::shared_ptr<const MaskCache::Entry> MaskCache::entry(StateId state) {
 
 std::size_t MaskCache::size_bytes() const {
   const std::lock_guard lock(mutex_);
-  const std::size_t scratch = trie_.mask_word_count() * sizeof(std::uint64_t) + kScratchSize;
+  const std::size_t scratch = trie_.mask_word_count() * sizeof(std::uint64_t) +
+                              automaton_.state_count() * sizeof(ByteGroups) + kScratchSize;
   return entries_size_ + (filler_ != nullptr ? scratch : 0) +
          (entry_maker_ != nullptr ? scratch : 0);
 }

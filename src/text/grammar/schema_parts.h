@@ -37,7 +37,7 @@ struct FlatSchema {
 class SchemaReader {
  public:
   SchemaReader(const Value& root, Budget& budget) : root_(root), budget_(budget) {
-    pointers_[&root] = "#";
+    pointers_[&root] = std::string("#");
   }
 
   // Failures: those of check_keywords; invalid_argument for references that lead nowhere or to

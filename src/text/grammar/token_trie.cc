@@ -26,6 +26,8 @@ TokenTrie::TokenTrie(const Tokenizer& tokenizer) {
   std::stable_sort(
       sorted.begin(), sorted.end(), [&](TokenId a, TokenId b) { return bytes(a) < bytes(b); });
   add_nodes(sorted);
+  add_groups();
+  add_token_order();
 }
 
 void TokenTrie::add_texts(const Tokenizer& tokenizer) {
@@ -81,8 +83,47 @@ void TokenTrie::add_nodes(std::span<const TokenId> sorted) {
     nodes_[node].end = static_cast<std::uint32_t>(nodes_.size());
 }
 
+void TokenTrie::add_groups() {
+  groups_below_.assign(nodes_.size(), 0);
+  std::vector<CharacterReader> readers(depth_max_ + 1);
+  std::vector<ByteGroups> own(nodes_.size(), 0);
+  std::vector<bool> inside(nodes_.size(), false);
+  for (std::size_t i = 1; i < nodes_.size(); ++i) {
+    const Node& node = nodes_[i];
+    CharacterReader reader = readers[node.depth - 1U];
+    const bool fits = reader.read(node.byte);
+    readers[node.depth] = reader;
+    inside[i] = !reader.at_boundary();
+    own[i] = !fits ? kStrayBytes : node.byte < 0x80 ? group_of(node.byte) : kLongCharacters;
+  }
+  // Children come behind their parents, so from the back they are complete.
+  std::vector<std::uint32_t> parents(depth_max_ + 1, 0);
+  std::vector<std::uint32_t> parent_of(nodes_.size(), 0);
+  for (std::uint32_t i = 1; i < nodes_.size(); ++i) {
+    parent_of[i] = parents[nodes_[i].depth - 1U];
+    parents[nodes_[i].depth] = i;
+  }
+  for (std::size_t i = nodes_.size(); i-- > 1;) {
+    groups_below_[parent_of[i]] |= own[i] | groups_below_[i];
+  }
+  // Only now: what is inside of a character for itself is none to its parents.
+  for (std::size_t i = 1; i < nodes_.size(); ++i) {
+    if (inside[i]) groups_below_[i] |= kStrayBytes;
+  }
+}
+
+void TokenTrie::add_token_order() {
+  token_begins_.reserve(nodes_.size() + 1);
+  for (const Node& node : nodes_) {
+    token_begins_.push_back(static_cast<std::uint32_t>(tokens_.size()));
+    for (TokenId id = node.token; id >= 0; id = twin(id)) tokens_.push_back(id);
+  }
+  token_begins_.push_back(static_cast<std::uint32_t>(tokens_.size()));
+}
+
 std::size_t TokenTrie::size_bytes() const {
-  return nodes_.size() * sizeof(Node) + twins_.size() * sizeof(TokenId) + text_.size() +
+  return nodes_.size() * (sizeof(Node) + sizeof(ByteGroups) + sizeof(std::uint32_t)) +
+         (tokens_.size() + twins_.size()) * sizeof(TokenId) + text_.size() +
          offsets_.size() * sizeof(std::uint32_t);
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "request/token.h"
+#include "text/grammar/byte_groups.h"
 #include "text/tokenizer.h"
 
 namespace inferneo::text::grammar {
@@ -34,6 +35,14 @@ class TokenTrie {
   explicit TokenTrie(const Tokenizer& tokenizer);
 
   [[nodiscard]] std::span<const Node> nodes() const { return nodes_; }
+  // What the bytes below a node are; of a node inside of a character, with kStrayBytes.
+  [[nodiscard]] ByteGroups groups_below(std::uint32_t node) const { return groups_below_[node]; }
+  // The tokens that end at a node or below it, twins included.
+  [[nodiscard]] std::span<const TokenId> tokens_from(std::uint32_t node) const {
+    const std::uint32_t end = nodes_[node].end;
+    return std::span(tokens_).subspan(token_begins_[node],
+                                      token_begins_[end] - token_begins_[node]);
+  }
   [[nodiscard]] std::size_t depth_max() const { return depth_max_; }
   // Tokens with the same bytes as `id`: the next one, or -1.
   [[nodiscard]] TokenId twin(TokenId id) const { return twins_[static_cast<std::size_t>(id)]; }
@@ -50,7 +59,13 @@ class TokenTrie {
   void add_texts(const Tokenizer& tokenizer);
   void add_nodes(std::span<const TokenId> sorted);
 
+  void add_groups();
+  void add_token_order();
+
   std::vector<Node> nodes_;
+  std::vector<ByteGroups> groups_below_;     // by node
+  std::vector<TokenId> tokens_;              // in the order of their nodes
+  std::vector<std::uint32_t> token_begins_;  // by node, into tokens_, and one behind the last
   std::vector<TokenId> twins_;
   std::string text_;
   std::vector<std::uint32_t> offsets_;

@@ -32,6 +32,11 @@ bool ends_in_reasoning(const ReasoningFormat& format, std::string_view prompt) {
   return rest.find_first_not_of(kSpace) == std::string_view::npos;
 }
 
+bool ends_behind_reasoning(const ReasoningFormat& format, std::string_view prompt) {
+  const std::size_t last = prompt.find_last_not_of(kSpace);
+  return last != std::string_view::npos && prompt.substr(0, last + 1).ends_with(format.end);
+}
+
 std::size_t partial_mark_size(std::string_view text, std::string_view mark) {
   std::size_t size = std::min(text.size(), mark.size() - 1);
   while (size > 0 && !text.ends_with(mark.substr(0, size))) --size;

@@ -29,6 +29,9 @@ const ReasoningFormat* choose_reasoning_format(std::string_view template_source)
 // Whether a prompt ends inside reasoning: behind an opening mark that is not closed.
 bool ends_in_reasoning(const ReasoningFormat& format, std::string_view prompt);
 
+// Whether it ends behind reasoning that was closed, so that the reply begins with the answer.
+bool ends_behind_reasoning(const ReasoningFormat& format, std::string_view prompt);
+
 // Splits a reply at the marks. White space at the ends of the reasoning, and before the text that
 // follows it, belongs to the format and is dropped.
 class ReasoningSplitter {

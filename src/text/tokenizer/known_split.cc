@@ -219,11 +219,25 @@ std::size_t upper_word(const Reader& in, std::size_t at) {
   return stop > at ? in.run(stop, kNotUpper) : 0;
 }
 
+// The end of [A-Z]*[a-z]* from `at`.
+std::size_t capitals_then_small(const Reader& in, std::size_t at) {
+  if (at + 8 <= in.end()) {
+    const std::uint64_t word = load_eight(in.text().data() + at);
+    const std::size_t capitals = leading_count(in_range(word, 'A', 'Z'));
+    if (capitals < 8) {
+      const std::size_t count =
+          capitals + leading_count(in_range(word, 'a', 'z') >> (8 * capitals));
+      return count < 8 ? at + count : in.bytes(at + 8, 'a', 'z');
+    }
+  }
+  return in.bytes(in.bytes(at, 'A', 'Z'), 'a', 'z');
+}
+
 // A word of ASCII with a space in front of it or without, or `at`: what lower_word and upper_word
 // give when no other letter follows.
 std::size_t plain_word(const Reader& in, std::size_t at) {
   const std::size_t body = in.byte(at) == ' ' ? at + 1 : at;
-  const std::size_t stop = in.bytes(in.bytes(body, 'A', 'Z'), 'a', 'z');
+  const std::size_t stop = capitals_then_small(in, body);
   const bool ends = stop == in.end() || static_cast<std::uint8_t>(in.text()[stop]) < 0x80;
   return stop > body && ends ? stop : at;
 }

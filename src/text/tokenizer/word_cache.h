@@ -10,8 +10,8 @@
 #include <span>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include "base/anonymous_memory.h"
 #include "request/token.h"
 
 namespace inferneo::text {
@@ -34,7 +34,7 @@ class WordCache {
 
   // The tokens of the word, or null data when it is not here. Valid until the next call.
   [[nodiscard]] std::span<const TokenId> find(const Key& key) {
-    if (sets_.empty()) return {};
+    if (sets_ == nullptr) return {};
     const std::uint64_t hash = key.hash();
     if (key.size <= kSmallWordSizeMax) {
       Set& set = sets_[hash >> kSetShift];
@@ -46,7 +46,7 @@ class WordCache {
     }
     return find_line(key, hash);
   }
-  // Ignored when there are no tokens or too many for a line.
+  // Ignored when there are no tokens or too many for a line, and without memory for the tables.
   void insert(const Key& key, std::span<const TokenId> ids);
 
  private:
@@ -90,8 +90,12 @@ class WordCache {
     return found ? std::span<const TokenId>(line.ids, line.count) : std::span<const TokenId>();
   }
 
-  std::vector<Set> sets_;
-  std::vector<Line> lines_;
+  bool allocate();
+
+  // Both tables, zeroed; pages that no word falls on stay untouched.
+  AnonymousMemory memory_;
+  Set* sets_ = nullptr;
+  Line* lines_ = nullptr;
 };
 
 inline WordCache::Key::Key(std::string_view word) : size(static_cast<std::uint16_t>(word.size())) {
@@ -124,12 +128,20 @@ inline std::uint64_t WordCache::Key::hash() const {
          0x9E3779B97F4A7C15u;
 }
 
+inline bool WordCache::allocate() {
+  constexpr std::size_t kSetsSize = sizeof(Set) << kSetBits;
+  constexpr std::size_t kLinesSize = sizeof(Line) << kLineBits;
+  Result<AnonymousMemory> memory = AnonymousMemory::allocate(kSetsSize + kLinesSize, "word cache");
+  if (!memory) return false;
+  memory_ = std::move(memory).value();
+  sets_ = reinterpret_cast<Set*>(memory_.data());
+  lines_ = reinterpret_cast<Line*>(memory_.data() + kSetsSize);
+  return true;
+}
+
 inline void WordCache::insert(const Key& key, std::span<const TokenId> ids) {
   if (ids.empty() || ids.size() > kTokenCountMax) return;
-  if (sets_.empty()) {
-    sets_.resize(std::size_t{1} << kSetBits);
-    lines_.resize(std::size_t{1} << kLineBits);
-  }
+  if (sets_ == nullptr && !allocate()) return;
   const std::uint64_t hash = key.hash();
   const auto put = [&](auto& place) {
     place.first = key.first;

@@ -208,6 +208,33 @@ void Batches::load() {
   }
 }
 
+void Batches::forget(const BatchRecord& record) const {
+  std::error_code error;
+  for (const char* kind : {"json", "output", "errors"}) fs::remove(path(record.id, kind), error);
+}
+
+void Batches::trim_locked() {
+  const std::int64_t oldest_kept = files_.now() - kBatchAgeMax.count();
+  std::erase_if(records_, [&](const auto& entry) {
+    const BatchRecord& record = entry.second;
+    if (!record.is_over() || record.created_at > oldest_kept) return false;
+    forget(record);
+    return true;
+  });
+  while (records_.size() >= limits::kBatchFileCountMax) {
+    auto oldest = records_.end();
+    for (auto at = records_.begin(); at != records_.end(); ++at) {
+      if (!at->second.is_over()) continue;
+      if (oldest == records_.end() || at->second.created_at < oldest->second.created_at) {
+        oldest = at;
+      }
+    }
+    if (oldest == records_.end()) return;
+    forget(oldest->second);
+    records_.erase(oldest);
+  }
+}
+
 void Batches::start(http::Dispatcher& dispatcher) {
   thread_ = std::jthread([this, &dispatcher](const std::stop_token& stop) {
     set_thread_name("batch-0");
@@ -248,12 +275,14 @@ Result<BatchRecord> Batches::create(BatchRecord record) {
         .with_where("endpoint")
         .with_hint("/v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses");
   }
+  RETURN_IF_ERROR(files_.has_room());
   const std::lock_guard lock(mutex_);
+  trim_locked();
   if (records_.size() >= limits::kBatchFileCountMax) {
-    return resource_exhausted("there are as many batches as are kept").with_where("quota");
+    return resource_exhausted("there are as many batches to do as are kept").with_where("quota");
   }
   record.id = random_id("batch_", 24);
-  record.created_at = unix_now();
+  record.created_at = files_.now();
   record.expires_at = record.created_at + limits::kBatchWindow.count();
   save(record);
   records_.emplace(record.id, record);
@@ -275,10 +304,10 @@ Result<BatchRecord> Batches::cancel(std::string_view id) {
                   str("the batch is ", known.status, " and cannot be cancelled"))
         .with_where("batch_id");
   }
-  return update(id, [](BatchRecord& record) {
+  return update(id, [this](BatchRecord& record) {
     if (record.is_over() || record.status == "cancelling") return;
     record.status = "cancelling";
-    record.cancelling_at = unix_now();
+    record.cancelling_at = files_.now();
   });
 }
 
@@ -298,8 +327,9 @@ std::vector<BatchRecord> Batches::list() const {
 std::optional<std::string> Batches::next(const std::stop_token& stop) {
   constexpr std::chrono::seconds kExpiryInterval{10};
   while (!stop.stop_requested()) {
-    files_.expire(unix_now());
+    files_.expire();
     std::unique_lock lock(mutex_);
+    trim_locked();
     const BatchRecord* oldest = nullptr;
     for (const auto& [id, record] : records_) {
       if (record.is_over()) continue;
@@ -322,7 +352,7 @@ void Batches::run(const std::stop_token& stop, http::Dispatcher& dispatcher) {
 bool Batches::must_stop(const std::string& id) const {
   const std::lock_guard lock(mutex_);
   const BatchRecord& record = records_.find(id)->second;
-  return record.status == "cancelling" || unix_now() >= record.expires_at;
+  return record.status == "cancelling" || files_.now() >= record.expires_at;
 }
 
 void Batches::run_batch(const std::string& id,
@@ -374,7 +404,7 @@ Status Batches::validate(const std::string& id, const std::string& content) {
     record.errors = errors;
     if (!errors.empty() || record.status != "validating") return;
     record.status = "in_progress";
-    record.in_progress_at = unix_now();
+    record.in_progress_at = files_.now();
   });
   return errors.empty() ? ok_status() : invalid_argument("the input file is not valid");
 }
@@ -436,7 +466,7 @@ void Batches::finish(const std::string& id, const Status& status) {
   if (!status.ok()) {
     update(id, [&](BatchRecord& record) {
       record.status = "failed";
-      record.failed_at = unix_now();
+      record.failed_at = files_.now();
       if (record.errors.empty()) record.errors.push_back({status.message(), 0});
     });
     return;
@@ -445,9 +475,9 @@ void Batches::finish(const std::string& id, const Status& status) {
   const bool cancelled = before.status == "cancelling";
   const bool whole = before.completed + before.failed >= before.total;
   if (!cancelled) {
-    update(id, [](BatchRecord& record) {
+    update(id, [this](BatchRecord& record) {
       record.status = "finalizing";
-      record.finalizing_at = unix_now();
+      record.finalizing_at = files_.now();
     });
   }
   const std::string output = keep_results(id, "output");
@@ -455,7 +485,7 @@ void Batches::finish(const std::string& id, const Status& status) {
   update(id, [&](BatchRecord& record) {
     record.output_file_id = output;
     record.error_file_id = errors;
-    const std::int64_t now = unix_now();
+    const std::int64_t now = files_.now();
     if (cancelled) {
       record.status = "cancelled";
       record.cancelled_at = now;

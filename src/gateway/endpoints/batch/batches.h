@@ -5,6 +5,7 @@
 // Thread: any; one thread of its own runs the batches.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -60,6 +61,9 @@ struct BatchRecord {
 
 void write_batch(JsonWriter& json, const BatchRecord& record);
 
+// How long a batch that is over is kept. Why: as long as results are usually fetched.
+inline constexpr std::chrono::seconds kBatchAgeMax{std::chrono::hours(24 * 30)};
+
 class Batches {
  public:
   // `files` must outlive it. Failures: as Files::open.
@@ -73,17 +77,21 @@ class Batches {
   // Leaves the running batch where it is; start() goes on with it.
   void stop();
 
-  // Failures: not_found (file), invalid_argument (endpoint), resource_exhausted.
+  // Failures: not_found (file), invalid_argument (endpoint), resource_exhausted (as many batches
+  // wait as are kept, or there is no room for results).
   Result<BatchRecord> create(BatchRecord record);
   // Failures of both: not_found with where() "batch_id".
   [[nodiscard]] Result<BatchRecord> find(std::string_view id) const;
   Result<BatchRecord> cancel(std::string_view id);
-  // Newest first.
+  // Newest first. A batch that is over is kept for kBatchAgeMax.
   [[nodiscard]] std::vector<BatchRecord> list() const;
 
  private:
   Batches(std::string directory, Files& files) : directory_(std::move(directory)), files_(files) {}
   void load();
+  // Forgets batches that ended long ago, and the oldest that are over where there are too many.
+  void trim_locked();
+  void forget(const BatchRecord& record) const;
   void run(const std::stop_token& stop, http::Dispatcher& dispatcher);
   std::optional<std::string> next(const std::stop_token& stop);
   void run_batch(const std::string& id, const std::stop_token& stop, http::Dispatcher& dispatcher);

@@ -90,7 +90,9 @@ std::int64_t unix_now() {
       .count();
 }
 
-Result<std::unique_ptr<Files>> Files::open(const std::string& directory, std::uint64_t bytes_max) {
+Result<std::unique_ptr<Files>> Files::open(const std::string& directory,
+                                           std::uint64_t bytes_max,
+                                           UnixClock clock) {
   std::error_code error;
   fs::create_directories(directory, error);
   if (!error) fs::permissions(directory, fs::perms::owner_all, error);
@@ -98,7 +100,7 @@ Result<std::unique_ptr<Files>> Files::open(const std::string& directory, std::ui
     return Status(StatusCode::kPermissionDenied,
                   str("cannot use the directory ", directory, ": ", error.message()));
   }
-  std::unique_ptr<Files> files(new Files(directory, bytes_max));
+  std::unique_ptr<Files> files(new Files(directory, bytes_max, std::move(clock)));
   RETURN_IF_ERROR(files->lock());
   files->load();
   return files;
@@ -180,10 +182,11 @@ Result<FileRecord> Files::enter(FileRecord record) {
 
 Result<FileRecord> Files::add(FileRecord record, std::string_view content) {
   const std::lock_guard lock(mutex_);
+  expire_locked();
   RETURN_IF_ERROR(check_room(content.size()));
   record.id = random_id("file-", 24);
   record.bytes = content.size();
-  record.created_at = unix_now();
+  record.created_at = clock_();
   RETURN_IF_ERROR(inferneo::write_file(path(record.id), content));
   return enter(std::move(record));
 }
@@ -193,7 +196,7 @@ Result<FileRecord> Files::adopt(FileRecord record, const std::string& from) {
   std::error_code error;
   record.bytes = fs::file_size(from, error);
   record.id = random_id("file-", 24);
-  record.created_at = unix_now();
+  record.created_at = clock_();
   if (!error) fs::rename(from, path(record.id), error);
   if (error) return internal_error(str("cannot keep ", from, ": ", error.message()));
   return enter(std::move(record));
@@ -202,7 +205,7 @@ Result<FileRecord> Files::adopt(FileRecord record, const std::string& from) {
 Result<FileRecord> Files::find(std::string_view id) const {
   const std::lock_guard lock(mutex_);
   const auto found = records_.find(id);
-  if (found == records_.end()) return no_file(id);
+  if (found == records_.end() || is_over(found->second)) return no_file(id);
   return found->second;
 }
 
@@ -214,13 +217,17 @@ Result<std::string> Files::read(std::string_view id) const {
 Status Files::remove(std::string_view id) {
   const std::lock_guard lock(mutex_);
   const auto found = records_.find(id);
-  if (found == records_.end()) return no_file(id);
-  std::error_code error;
-  fs::remove(path(id) + std::string(kRecordSuffix), error);
-  fs::remove(path(id), error);
-  bytes_ -= found->second.bytes;
+  if (found == records_.end() || is_over(found->second)) return no_file(id);
+  remove_locked(found->second);
   records_.erase(found);
   return ok_status();
+}
+
+void Files::remove_locked(const FileRecord& record) {
+  std::error_code error;
+  fs::remove(path(record.id) + std::string(kRecordSuffix), error);
+  fs::remove(path(record.id), error);
+  bytes_ -= record.bytes;
 }
 
 std::vector<FileRecord> Files::list(std::string_view purpose) const {
@@ -228,6 +235,7 @@ std::vector<FileRecord> Files::list(std::string_view purpose) const {
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [id, record] : records_) {
+      if (is_over(record)) continue;
       if (purpose.empty() || record.purpose == purpose) found.push_back(record);
     }
   }
@@ -237,10 +245,23 @@ std::vector<FileRecord> Files::list(std::string_view purpose) const {
   return found;
 }
 
-void Files::expire(std::int64_t now) {
-  for (const FileRecord& record : list({})) {
-    if (record.expires_at && *record.expires_at <= now) static_cast<void>(remove(record.id));
-  }
+void Files::expire() {
+  const std::lock_guard lock(mutex_);
+  expire_locked();
+}
+
+void Files::expire_locked() {
+  std::erase_if(records_, [&](const auto& entry) {
+    if (!is_over(entry.second)) return false;
+    remove_locked(entry.second);
+    return true;
+  });
+}
+
+Status Files::has_room() {
+  const std::lock_guard lock(mutex_);
+  expire_locked();
+  return check_room(0);
 }
 
 }  // namespace inferneo::gateway::endpoints::batch
