@@ -21,6 +21,8 @@ using Clock = std::chrono::steady_clock;
 
 struct Shape {
   std::int32_t rows, context, kv_heads, group, head_dim;
+  std::int32_t window = 0;  // keys that a row sees, 0 for all
+  float soft_cap = 0;
 };
 
 struct Options {
@@ -89,6 +91,8 @@ void measure(device::CpuDevice& cpu, const Shape& shape, bool is_i8, double seco
   args.head_dim = shape.head_dim;
   args.block_size = Cache::kBlockSize;
   args.scale = 0.125F;
+  args.soft_cap = shape.soft_cap;
+  if (shape.window > 0) args.reach_before = shape.window - 1;
   constexpr std::int32_t kRows = 32;  // of an item, as the executor cuts them
   const std::int64_t tiles = (shape.rows + kRows - 1) / kRows;
   double best = std::numeric_limits<double>::infinity();
@@ -115,15 +119,21 @@ void measure(device::CpuDevice& cpu, const Shape& shape, bool is_i8, double seco
     cpu.parallel_for(tiles * shape.kv_heads, 1, body);
     best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
   } while (Clock::now() < deadline);
-  // A row at position p does 4 head_dim operations for each of its p + 1 keys.
+  // A row does 4 head_dim operations for each key that it sees.
   const double rows = shape.rows;
-  const double keys = rows * shape.context + rows * (rows + 1) / 2;
+  double keys = 0;
+  for (std::int32_t position = shape.context; position < shape.context + shape.rows; ++position) {
+    keys += shape.window > 0 ? std::min(position + 1, shape.window) : position + 1;
+  }
   const double flops = 4.0 * keys * static_cast<double>(width);
   const double row_size = is_i8 ? shape.head_dim + 4.0 : shape.head_dim * 2.0;
-  const double bytes = 2.0 * (shape.context + rows) * shape.kv_heads * row_size;
+  const double cached = shape.context + rows;
+  const double read = shape.window > 0 ? std::min(cached, shape.window + rows - 1) : cached;
+  const double bytes = 2.0 * read * shape.kv_heads * row_size;
   std::printf(
-      "%-12s %s  rows %4d  context %5d  heads %2d x %-2d  dim %3d  %9.1f us  %7.1f GFLOP/s  %6.2f "
-      "GB/s\n",
+      "%-12s %s  rows %4d  context %5d  heads %2d x %-2d  dim %3d  window %4d  cap %2.0f  %9.1f us "
+      " "
+      "%7.1f GFLOP/s  %6.2f GB/s\n",
       cpu.kernels().name,
       is_i8 ? "i8 " : "f16",
       shape.rows,
@@ -131,6 +141,8 @@ void measure(device::CpuDevice& cpu, const Shape& shape, bool is_i8, double seco
       shape.kv_heads,
       shape.group,
       shape.head_dim,
+      shape.window,
+      static_cast<double>(shape.soft_cap),
       best * 1e6,
       flops / best / 1e9,
       bytes / best / 1e9);
@@ -152,7 +164,12 @@ int run(const Options& options) {
                                Shape{1, 8191, 4, 8, 64},
                                Shape{1, 1023, 1, 8, 64},
                                Shape{1, 8191, 8, 4, 128},
-                               Shape{1, 4095, 32, 1, 128}}) {
+                               Shape{1, 4095, 32, 1, 128},
+                               Shape{512, 7680, 4, 8, 64, 1024},
+                               Shape{512, 7680, 8, 4, 128, 4096},
+                               Shape{512, 7680, 4, 2, 256, 0, 50},
+                               Shape{1, 8191, 4, 8, 64, 1024},
+                               Shape{1, 8191, 4, 2, 256, 0, 50}}) {
       for (const bool is_i8 : {false, true}) measure(**cpu, shape, is_i8, options.seconds);
     }
   }

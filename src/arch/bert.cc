@@ -1,5 +1,7 @@
 // BERT, RoBERTa and XLM-RoBERTa: encoders with learned positions and norms behind the sums, without
-// a head, or with one that scores classes. The head of a masked language model is passed over.
+// a head, or with one that scores classes. The head of a masked language model is passed over. GGUF
+// files name all of them alike, hold positions from the first one that is used, and say by their
+// tensors what there is.
 // Spec: transformers 5, models/bert, models/roberta and models/xlm_roberta.
 #include <array>
 
@@ -28,6 +30,10 @@ constexpr WeightName kNames[] = {
 constexpr WeightName kRobertaNames[] = {
     {"class_dense", "classifier.dense"},
     {"classes", "classifier.out_proj"},
+};
+constexpr WeightName kGgufOnly[] = {
+    {"layer.*.attention_post_norm", "blk.*.attn_output_norm"},
+    {"layer.*.ffn_post_norm", "blk.*.layer_output_norm"},
 };
 constexpr std::string_view kPrefixes[] = {"roberta."};
 // Heads of masked language models, and what follows from the sizes.
@@ -78,6 +84,21 @@ Status plan_positions(const formats::ModelMeta& meta, DecoderPlan& plan) {
       .with_where("max_position_embeddings");
 }
 
+// Rows of a tensor whose only row converters write as a vector; 0 where it is missing.
+std::int64_t rows_of(const tensor::WeightMap& weights, std::string_view name) {
+  const tensor::TensorView* found = weights.find(name);
+  if (found == nullptr || found->shape.rank() == 0) return 0;
+  return found->shape.rank() == 1 ? 1 : found->shape[0];
+}
+
+void plan_gguf(const tensor::WeightMap& weights, DecoderPlan& plan) {
+  plan.token_type_count = rows_of(weights, "token_types.weight");
+  const std::int64_t labels = rows_of(weights, "cls.output.weight");
+  if (labels == 0) return;
+  plan.ending = Ending::kClasses;
+  plan.classes.count = labels;
+}
+
 Result<BuiltModel> build_bert(const formats::ModelMeta& meta,
                               const tensor::WeightMap& weights,
                               const graph::Arithmetic& arithmetic) {
@@ -92,6 +113,7 @@ Result<BuiltModel> build_bert(const formats::ModelMeta& meta,
   plan.is_bidirectional = true;
   plan.has_embedding_norm = true;
   plan.token_type_count = meta.variant.token_type_count.value_or(2);
+  if (plan.is_gguf) plan_gguf(weights, plan);
   plan.has_attention_norm = plan.has_ffn_norm = plan.has_final_norm = false;
   plan.has_attention_post_norm = plan.has_ffn_post_norm = plan.norms_sums = true;
   plan.qkv_bias = plan.output_bias = plan.mlp_bias = true;
@@ -100,13 +122,15 @@ Result<BuiltModel> build_bert(const formats::ModelMeta& meta,
   const bool scores = plan.ending == Ending::kClasses;
   plan.vector_rows = scores ? VectorRows::kFirst : VectorRows::kAll;
   if (scores) {
-    plan.classes.has_dense = plan.classes.dense_bias = true;
+    plan.classes.has_dense = !plan.is_gguf || rows_of(weights, "cls.weight") > 0;
+    plan.classes.dense_bias = true;
     plan.classes.is_tanh = plan.classes.has_bias = true;
   }
   std::vector<WeightName> names;
   if (is_roberta(meta)) names.assign(std::begin(kRobertaNames), std::end(kRobertaNames));
   names.insert(names.end(), std::begin(kNames), std::end(kNames));
   plan.names = names;
+  plan.names_in_gguf = kGgufOnly;
   plan.prefix = "bert.";
   plan.other_prefixes = kPrefixes;
   std::vector<std::string_view> ignored(std::begin(kIgnored), std::end(kIgnored));
@@ -125,10 +149,11 @@ constexpr std::array<std::string_view, 9> kClassNames = {"BertModel",
                                                          "XLMRobertaForMaskedLM",
                                                          "XLMRobertaForSequenceClassification"};
 constexpr std::array<std::string_view, 3> kModelTypes = {"bert", "roberta", "xlm-roberta"};
+constexpr std::array<std::string_view, 1> kGgufNames = {"bert"};
 
 }  // namespace
 
 extern const ArchSpec kBert;
-const ArchSpec kBert = {"bert", kClassNames, kModelTypes, {}, build_bert};
+const ArchSpec kBert = {"bert", kClassNames, kModelTypes, kGgufNames, build_bert};
 
 }  // namespace inferneo::arch

@@ -45,6 +45,19 @@ WeightReader make_reader(const DecoderPlan& plan, const tensor::WeightMap& weigh
   return reader;
 }
 
+// A matrix that GGUF files hold as a vector when it has one row.
+TensorView take_rows(const DecoderPlan& plan,
+                     WeightReader& weights,
+                     std::string_view role,
+                     std::int64_t rows) {
+  const TensorView* found = weights.find(role);
+  const bool is_vector = plan.is_gguf && rows == 1 && found != nullptr && found->shape.rank() == 1;
+  TensorView view = weights.take(
+      role, is_vector ? tensor::Shape({plan.hidden}) : tensor::Shape({rows, plan.hidden}));
+  view.shape = {rows, plan.hidden};
+  return view;
+}
+
 // The embedding of tokens with what is added to it before the first layer.
 ValueId add_embedding(const DecoderPlan& plan,
                       const TensorView& table,
@@ -58,8 +71,7 @@ ValueId add_embedding(const DecoderPlan& plan,
     if (weights.status().ok()) builder.add_positions(sum, positions, *plan.position_offset);
   }
   if (plan.token_type_count > 0) {
-    const TensorView& types =
-        weights.take("token_types.weight", {plan.token_type_count, plan.hidden});
+    const TensorView types = take_rows(plan, weights, "token_types.weight", plan.token_type_count);
     if (weights.status().ok()) builder.add_segments(sum, types);
   }
   if (plan.has_embedding_norm) {
@@ -108,7 +120,7 @@ ValueId add_classes(const DecoderPlan& plan,
     if (!weights.status().ok()) return hidden;
     hidden = builder.norm(hidden, builder.norm_of(vectors, width));
   }
-  const TensorView& matrix = weights.take("classes.weight", {classes.count, width});
+  const TensorView matrix = take_rows(plan, weights, "classes.weight", classes.count);
   const TensorView* bias =
       classes.has_bias ? &weights.take("classes.bias", {classes.count}) : nullptr;
   if (!weights.status().ok()) return hidden;

@@ -5,6 +5,7 @@
 // Ownership: owns the cache and its scratch; program, constants and device are borrowed.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -55,8 +56,9 @@ class AttentionRunner {
     std::int32_t sequence = 0;
     std::int32_t row_begin = 0;  // within the sequence's slice
     std::int32_t row_end = 0;
-    std::int32_t key_count = 0;  // that its rows see, where nothing limits their reach
-    std::int64_t cost = 0;       // of one key/value head
+    std::int32_t key_count = 0;    // before the end of what its rows see
+    std::int32_t range_first = 0;  // of keys that its rows see
+    std::int64_t cost = 0;         // of one key/value head
     // Of a tile whose ranges of keys are split: items that share it, where its partials are (those
     // of head h at partials + h * partials_stride), and its first count of items to come.
     std::int32_t piece_count = 1;
@@ -72,10 +74,25 @@ class AttentionRunner {
     std::int64_t cost = 0;
   };
 
-  void cut_tiles(const Step& step) noexcept;
-  void split_tile(std::int32_t index, std::int64_t cost_max) noexcept;
-  void balance_items() noexcept;
+  // The work of a layer, cut. Sized at creation.
+  struct Cut {
+    bool has_window = false;
+    std::vector<Tile> tiles;
+    std::vector<Item> items;
+    std::int32_t tile_count = 0;
+    std::int32_t item_count = 0;
+    std::int64_t work = 0;  // multiply-adds
+    std::int64_t partials_used = 0;
+    std::size_t pending_used = 0;
+    std::unique_ptr<std::atomic<std::int32_t>[]> pending;  // Shape: [split tile][kv_head]
+  };
+
+  void plan(const Step& step, Cut& cut) noexcept;
+  void cut_tiles(const Step& step, Cut& cut) const noexcept;
+  void split_tile(Cut& cut, std::int32_t index, std::int64_t cost_max) const noexcept;
+  void balance_items(Cut& cut) noexcept;
   void run_item(const AttentionOp& op,
+                Cut& cut,
                 const Item& item,
                 std::int32_t kv_head,
                 const float* q,
@@ -92,19 +109,13 @@ class AttentionRunner {
   std::int64_t scratch_stride_ = 0;
   AnonymousMemory partials_;  // Shape: [partials_count_] floats
   std::int64_t partials_count_ = 0;
+  KvWindows windows_;
 
   // About the planned step. Sized at creation.
   const Step* step_ = nullptr;
-  std::vector<Tile> tiles_;
-  std::vector<Item> items_;
+  std::array<Cut, 2> cuts_;  // of layers without and with a window
   std::vector<Item> sorted_;
-  std::int32_t tile_count_ = 0;
-  std::int32_t item_count_ = 0;
-  std::int64_t work_ = 0;  // multiply-adds of a layer
-  std::int64_t partials_used_ = 0;
-  std::size_t pending_used_ = 0;
   std::size_t pending_count_ = 0;
-  std::unique_ptr<std::atomic<std::int32_t>[]> pending_;  // Shape: [split tile][kv_head]
 };
 
 }  // namespace inferneo::graph

@@ -86,6 +86,9 @@ struct AttentionArgs {
   float* partials = nullptr;
   std::int32_t range_begin = 0;
   std::int32_t range_end = 0;
+  // Partials begin with this range instead of the first, of which and of those before it no row of
+  // the call sees a key but in this one.
+  std::int32_t partials_begin = 0;
 };
 using AttentionFn = void (*)(const AttentionArgs&) noexcept;
 

@@ -101,7 +101,8 @@ struct RangeRow {
 RangeRow partial_row(const AttentionArgs& args, std::int32_t range, std::int64_t query) {
   const std::int64_t queries = std::int64_t{args.row_end - args.row_begin} * args.group;
   const std::int64_t width = padded_head_dim(args.head_dim);
-  float* floats = args.partials + range * partial_floats(queries, args.head_dim);
+  float* floats =
+      args.partials + (range - args.partials_begin) * partial_floats(queries, args.head_dim);
   return {floats + query * width,
           floats + queries * width + query,
           floats + queries * (width + 1) + query};
@@ -223,8 +224,8 @@ void attention(const AttentionArgs& args) noexcept {
 void attention_merge(const AttentionArgs& args) noexcept {
   const std::int64_t queries = std::int64_t{args.row_end - args.row_begin} * args.group;
   for (std::int64_t query = 0; query < queries; ++query) {
-    const RangeRow total = partial_row(args, 0, query);
-    for (std::int32_t range = 1; range <= last_range(args, query); ++range) {
+    const RangeRow total = partial_row(args, args.partials_begin, query);
+    for (std::int32_t range = args.partials_begin + 1; range <= last_range(args, query); ++range) {
       fold_range(args, total, partial_row(args, range, query));
     }
     write_row(args, total, query);

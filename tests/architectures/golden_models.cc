@@ -115,26 +115,29 @@ std::vector<GoldenModel> read_golden_models() {
 
 std::vector<GoldenFile> read_golden_files() {
   std::vector<GoldenFile> files;
-  for (const auto& entry : std::filesystem::directory_iterator(golden_root())) {
-    const std::filesystem::path path = entry.path() / "model.gguf";
-    if (!std::filesystem::exists(path)) continue;
-    GoldenFile file{entry.path().filename(), path, {}};
-    for (const json& prompt : read_json(entry.path() / "gguf.json").at("prompts")) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(golden_root())) {
+    const std::filesystem::path& path = entry.path();
+    if (path.extension() != ".gguf") continue;
+    const std::string family = path.parent_path().filename();
+    const bool is_only = path.stem() == "model";
+    std::filesystem::path goldens = path;
+    goldens.replace_filename(is_only ? "gguf" : path.stem()).replace_extension(".json");
+    GoldenFile file{is_only ? family : family + "_" + path.stem().string(), family, path, {}};
+    const json document = read_json(goldens);
+    for (const json& prompt : document.at("prompts")) {
       file.prompts.push_back(read_prompt(prompt));
     }
     files.push_back(std::move(file));
   }
   std::sort(files.begin(), files.end(), [](const GoldenFile& a, const GoldenFile& b) {
-    return a.family < b.family;
+    return a.name < b.name;
   });
   return files;
 }
 
-Result<std::shared_ptr<const runtime::Model>> load_golden_model(const GoldenModel& golden,
-                                                                DType dtype,
-                                                                runtime::LoadOptions options,
-                                                                device::CpuDevice& device) {
-  ASSIGN_OR_RETURN(const formats::ModelMeta meta, formats::parse_model_config(golden.config, ""));
+namespace {
+
+Result<runtimes::native::WeightStore> make_weights(const GoldenModel& golden, DType dtype) {
   runtimes::native::WeightStore store;
   const kernels::KernelTable& table = kernels::reference_table();
   for (const GoldenWeight& weight : golden.weights) {
@@ -161,10 +164,45 @@ Result<std::shared_ptr<const runtime::Model>> load_golden_model(const GoldenMode
     store.weights.add(weight.name, {here, shape, memory.data()});
     store.memory.push_back(std::move(memory));
   }
+  return store;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const runtime::Model>> load_golden_model(const GoldenModel& golden,
+                                                                DType dtype,
+                                                                runtime::LoadOptions options,
+                                                                device::CpuDevice& device) {
+  ASSIGN_OR_RETURN(const formats::ModelMeta meta, formats::parse_model_config(golden.config, ""));
+  ASSIGN_OR_RETURN(runtimes::native::WeightStore store, make_weights(golden, dtype));
   if (meta.quantization == "mxfp4") {
     RETURN_IF_ERROR(formats::join_mxfp4_tensors(store.weights));
   }
   return runtimes::native::make_model(meta, std::move(store), "a golden model", options, device);
+}
+
+// Spec: https://github.com/huggingface/safetensors#format
+Status save_golden_model(const GoldenModel& golden,
+                         const std::string& directory,
+                         std::string_view left_out) {
+  ASSIGN_OR_RETURN(const runtimes::native::WeightStore store, make_weights(golden, DType::kF32));
+  json header;
+  std::string data;
+  for (const auto& [name, view] : store.weights.entries()) {
+    if (name == left_out) continue;
+    const auto dims = view.shape.dims();
+    const std::size_t begin = data.size();
+    data.append(reinterpret_cast<const char*>(view.data), view.byte_size());
+    header[name] = {{"dtype", view.dtype == DType::kU8 ? "U8" : "F32"},
+                    {"shape", std::vector<std::int64_t>(dims.begin(), dims.end())},
+                    {"data_offsets", {begin, data.size()}}};
+  }
+  const std::string text = header.dump();
+  const std::uint64_t size = text.size();
+  std::ofstream(directory + "/config.json") << golden.config;
+  std::ofstream file(directory + "/model.safetensors", std::ios::binary);
+  file.write(reinterpret_cast<const char*>(&size), sizeof(size)) << text << data;
+  return file ? ok_status() : internal_error("cannot write " + directory);
 }
 
 }  // namespace inferneo::testing

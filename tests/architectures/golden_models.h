@@ -47,12 +47,14 @@ struct GoldenModel {
 std::vector<GoldenModel> read_golden_models();
 
 struct GoldenFile {
+  std::string name;  // of the family and, where there are several, the file
   std::string family;
   std::string path;
   std::vector<GoldenPrompt> prompts;
+  [[nodiscard]] bool generates() const { return !prompts.front().logits.empty(); }
 };
 
-// The families that have a GGUF file, sorted.
+// GGUF files, sorted.
 std::vector<GoldenFile> read_golden_files();
 
 // Loads the model with weights of `dtype`: f32, f16 or bf16, which hold them exactly but for the
@@ -61,5 +63,11 @@ Result<std::shared_ptr<const runtime::Model>> load_golden_model(const GoldenMode
                                                                 tensor::DType dtype,
                                                                 runtime::LoadOptions options,
                                                                 device::CpuDevice& device);
+
+// Writes config.json and model.safetensors (f32, and octets where the model has them) into a
+// directory, without the tensor `left_out`.
+Status save_golden_model(const GoldenModel& golden,
+                         const std::string& directory,
+                         std::string_view left_out = "");
 
 }  // namespace inferneo::testing

@@ -29,12 +29,6 @@ static inline KeySpan visible_keys(const AttentionArgs& args, int64_t position) 
   return {begin > 0 ? begin : 0, end < args.key_count ? end : args.key_count};
 }
 
-// Whether rows see all keys up to their own, and scores are products of queries and keys alone.
-static inline bool is_plain(const AttentionArgs& args) {
-  return args.reach_before == kUnlimitedReach && args.reach_after == 0 && args.soft_cap == 0 &&
-         args.slopes == nullptr && args.sinks == nullptr;
-}
-
 static inline int64_t query_count(const AttentionArgs& args) {
   return (int64_t)(args.row_end - args.row_begin) * args.group;
 }
@@ -55,7 +49,8 @@ static inline RangeRows range_rows(float* floats, int64_t queries, int64_t head_
 // Queries of a call's partials from `index` on.
 static inline RangeRows partial_rows(const AttentionArgs& args, int64_t range, int64_t index) {
   const int64_t queries = query_count(args);
-  float* floats = args.partials + range * partial_floats(queries, args.head_dim);
+  float* floats =
+      args.partials + (range - args.partials_begin) * partial_floats(queries, args.head_dim);
   const RangeRows rows = range_rows(floats, queries, args.head_dim);
   return {
       rows.values + index * padded_head_dim(args.head_dim), rows.most + index, rows.sum + index};
@@ -113,8 +108,8 @@ static inline void write_rows(const AttentionArgs& args,
 void attention_merge(const AttentionArgs& args) noexcept {
   const int64_t queries = query_count(args);
   const int64_t keys = visible_keys(args, query_row(args, queries - 1).position).end;
-  const RangeRows total = partial_rows(args, 0, 0);
-  for (int64_t range = 1; range <= (keys - 1) / kAttentionRange; ++range) {
+  const RangeRows total = partial_rows(args, args.partials_begin, 0);
+  for (int64_t range = args.partials_begin + 1; range <= (keys - 1) / kAttentionRange; ++range) {
     fold_range(total, partial_rows(args, range, 0), queries, args.head_dim);
   }
   write_rows(args, total, 0, queries);

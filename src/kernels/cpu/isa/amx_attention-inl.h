@@ -8,7 +8,8 @@
 // Invariant: a query sees the keys of a range in chunks that begin at multiples of kTileKeys, in
 // order. A score is one sum over steps of 32 dimensions, an output one over steps of 32 keys. Keys
 // that a query does not see weigh 0, and a step of them changes no bit: values that are not finite
-// take part as zeros, and are added to the outputs of the queries that see them.
+// take part as zeros, and are added to the outputs of the queries that see them. So keys that no
+// query of a call sees may be read with the chunk that they are part of.
 //
 // int8 codes are exact as f16. Scores take the scales of the keys; values are scaled, and so
 // rounded, before they are transposed.
@@ -21,9 +22,12 @@ struct TileAttention {
   F16* q;                // Shape: [tile][head_dim / 32][16 pairs][16 queries][2], scaled
   float* out;            // Shape: [tile][head_dim][16 queries], of the range at hand
   float* unscale;        // Shape: [query], powers of two that scores still have to be multiplied by
+  float* slope;          // Shape: [query], what is added to a score for each key
+  float* offset;         // Shape: [query], the same of key 0
   float* most;           // Shape: [query], largest score so far
   float* sum;            // Shape: [query], sum of weights so far
-  int32_t* visible;      // Shape: [query], keys that it sees
+  int32_t* first;        // Shape: [query], the first key that it sees
+  int32_t* visible;      // Shape: [query], the key behind the last
   float* scores;         // Shape: [2][kTileKeys][16 queries]
   F16* weights;          // Shape: [2][kTileKeys / 2][16 queries][2]
   F16* values;           // Shape: [kTileSteps][head_dim][32 keys]
@@ -34,6 +38,8 @@ struct TileAttention {
   int64_t cache_rows[kTileKeys];  // of the chunk's keys
   const F16* key_tiles[kTileKeys / kTile];
   int64_t head_dim;
+  float soft_cap;  // in units of scores, 0 for none
+  bool has_slopes;
   bool has_broken_values;                 // some value of the chunk is not finite
   bool is_started[kTileQueries / kTile];  // out holds a sum
 };
@@ -51,8 +57,11 @@ static inline TileAttention tile_attention(const AttentionArgs& args) {
   s.q = (F16*)take(kTileQueries * d / 2);
   s.out = take(kTileQueries * d);
   s.unscale = take(kTileQueries);
+  s.slope = take(kTileQueries);
+  s.offset = take(kTileQueries);
   s.most = take(kTileQueries);
   s.sum = take(kTileQueries);
+  s.first = (int32_t*)take(kTileQueries);
   s.visible = (int32_t*)take(kTileQueries);
   s.scores = take(2 * kTileKeys * kTile);
   s.weights = (F16*)take(kTileKeys * kTile);
@@ -63,6 +72,8 @@ static inline TileAttention tile_attention(const AttentionArgs& args) {
   for (RangeRows& rows : s.results) {
     rows = range_rows(take(partial_floats(kTileQueries, d)), kTileQueries, d);
   }
+  s.soft_cap = args.soft_cap * 1.44269504f;
+  s.has_slopes = args.slopes != nullptr;
   return s;
 }
 
@@ -110,7 +121,8 @@ static inline void pack_queries(const AttentionArgs& args,
                                 const TileAttention& s,
                                 int64_t index,
                                 int64_t count) {
-  const float factor = args.scale * 1.44269504f;  // scores are exponents of 2
+  // Scores are exponents of 2; under a soft cap, first what its tanh takes.
+  const float factor = args.soft_cap != 0 ? args.scale / args.soft_cap : args.scale * 1.44269504f;
   for (int64_t tile = 0; tile * kTile < count; ++tile) {
     const float* rows[kTile];
     Vec exponents[kTile];
@@ -121,7 +133,11 @@ static inline void pack_queries(const AttentionArgs& args,
       const float exponent = query < count ? row_exponent(rows[i], s.head_dim, factor) : 0;
       exponents[i] = set(exponent);
       s.unscale[query] = _mm512_cvtss_f32(_mm512_scalef_ps(set(1.0f), set(-exponent)));
-      s.visible[query] = (int32_t)at.position + 1;
+      const KeySpan seen = visible_keys(args, at.position);
+      s.first[query] = (int32_t)seen.begin;
+      s.visible[query] = (int32_t)seen.end;
+      s.slope[query] = s.has_slopes ? args.slopes[at.head] * 1.44269504f : 0;
+      s.offset[query] = s.slope[query] * -(float)at.position;
     }
     for (int64_t d = 0; d < s.head_dim; d += kStepK) {
       Vec pairs[kTile];
@@ -303,11 +319,47 @@ void score_tiles(const TileAttention& s, int64_t tile, int64_t step_count) {
   }
 }
 
+// Which keys of a chunk the queries of a tile see.
+enum class Mask { kNone, kEnd, kBoth };
+
+// The keys of a chunk, counted from its first, between which queries see.
+struct Seen {
+  __m512i first;
+  __m512i visible;
+};
+
+template <Mask mask>
+static inline __mmask16 sees_key(const Seen& seen, int64_t key) {
+  if constexpr (mask == Mask::kNone) return 0xffff;
+  const __m512i position = _mm512_set1_epi32((int)key);
+  const __mmask16 before_end = _mm512_cmpgt_epi32_mask(seen.visible, position);
+  if constexpr (mask == Mask::kEnd) return before_end;
+  return _mm512_mask_cmple_epi32_mask(before_end, seen.first, position);
+}
+
+// Finishes scores under a soft cap or with slopes, which then need no more factors.
+template <bool has_scales>
+void adjust_tile(
+    const TileAttention& s, int64_t tile, int64_t place, int64_t key_begin, int64_t key_count) {
+  float* scores = s.scores + place * kTileKeys * kTile;
+  const Vec unscale = load(s.unscale + tile * kTile);
+  const Vec slope = load(s.slope + tile * kTile);
+  const Vec offset = load(s.offset + tile * kTile);
+  for (int64_t key = 0; key < key_count; ++key, scores += kTile) {
+    Vec score = load(scores);
+    if constexpr (has_scales) score = mul(score, set(s.k_scales[key]));
+    score = mul(score, unscale);
+    if (s.soft_cap != 0) score = mul(tanh_lanes(score), set(s.soft_cap));
+    if (s.has_slopes) score = add(score, fma(set((float)(key_begin + key)), slope, offset));
+    store(scores, score);
+  }
+}
+
 // Largest score of each query among the keys of the chunk that it sees.
-template <bool is_masked, bool has_scales>
+template <Mask mask, bool has_scales>
 inline Vec largest_scores(const TileAttention& s,
                           const float* scores,
-                          __m512i visible,
+                          const Seen& seen,
                           int64_t key_count) {
   const Vec lowest = set(-__builtin_inff());
   Vec most[4] = {lowest, lowest, lowest, lowest};
@@ -316,10 +368,8 @@ inline Vec largest_scores(const TileAttention& s,
     for (int i = 0; i < 4; ++i) {
       Vec score = load(scores + (key + i) * kTile);
       if constexpr (has_scales) score = mul(score, set(s.k_scales[key + i]));
-      if constexpr (is_masked) {
-        const __m512i position = _mm512_set1_epi32((int)key + i);
-        const __mmask16 sees = _mm512_cmpgt_epi32_mask(visible, position);
-        most[i] = _mm512_mask_max_ps(most[i], sees, most[i], score);
+      if constexpr (mask != Mask::kNone) {
+        most[i] = _mm512_mask_max_ps(most[i], sees_key<mask>(seen, key + i), most[i], score);
       } else {
         most[i] = max(most[i], score);
       }
@@ -329,10 +379,10 @@ inline Vec largest_scores(const TileAttention& s,
 }
 
 // Weights of a chunk's keys, and their sums.
-template <bool is_masked, bool has_scales>
+template <Mask mask, bool has_scales>
 inline Vec weigh_scores(const TileAttention& s,
                         const float* scores,
-                        __m512i visible,
+                        const Seen& seen,
                         int64_t key_count,
                         Vec unscale,
                         Vec shift,
@@ -377,11 +427,8 @@ inline Vec weigh_scores(const TileAttention& s,
     for (int i = 0; i < 2; ++i) {
       Vec score = load(scores + (key + i) * kTile);
       if constexpr (has_scales) score = mul(score, set(s.k_scales[key + i]));
-      __mmask16 sees = 0xffff;
-      if constexpr (is_masked) {
-        sees = _mm512_cmpgt_epi32_mask(visible, _mm512_set1_epi32((int)key + i));
-      }
-      weight[i] = exp2_weight(_mm512_fmsub_ps(score, unscale, shift), sees);
+      weight[i] =
+          exp2_weight(_mm512_fmsub_ps(score, unscale, shift), sees_key<mask>(seen, key + i));
       sums[i] = add(sums[i], weight[i]);
     }
     const __m512i lower = _mm512_castsi256_si512(to_f16(weight[0]));
@@ -392,25 +439,29 @@ inline Vec weigh_scores(const TileAttention& s,
 }
 
 // Turns the scores of a tile of queries into weights and rescales what the tile has so far.
-template <bool is_masked, bool has_scales>
-void soften_tile(
-    TileAttention& s, int64_t tile, int64_t place, int64_t key_begin, int64_t key_count) {
+template <Mask mask, bool has_scales>
+void soften_tile(TileAttention& s,
+                 int64_t tile,
+                 int64_t place,
+                 int64_t key_begin,
+                 int64_t key_count,
+                 bool is_adjusted) {
   const float* scores = s.scores + place * kTileKeys * kTile;
   F16* weights = s.weights + place * kTileKeys * kTile;
   const int64_t query = tile * kTile;
-  const __m512i visible =
-      _mm512_sub_epi32(_mm512_loadu_si512(s.visible + query), _mm512_set1_epi32((int)key_begin));
-  const Vec unscale = load(s.unscale + query);
+  const __m512i begin = _mm512_set1_epi32((int)key_begin);
+  const Seen seen = {_mm512_sub_epi32(_mm512_loadu_si512(s.first + query), begin),
+                     _mm512_sub_epi32(_mm512_loadu_si512(s.visible + query), begin)};
+  const Vec unscale = is_adjusted ? set(1.0f) : load(s.unscale + query);
   const Vec before = load(s.most + query);
-  const Vec here =
-      mul(largest_scores<is_masked, has_scales>(s, scores, visible, key_count), unscale);
+  const Vec here = mul(largest_scores<mask, has_scales>(s, scores, seen, key_count), unscale);
   const Vec most = max(before, here);
   // Why: while every score is -infinity, subtracting it would make NaNs of weights that are 0.
   const Vec lowest = set(-__builtin_inff());
   const __mmask16 has_none = _mm512_cmp_ps_mask(most, lowest, _CMP_EQ_OQ);
   const Vec shift = _mm512_mask_blend_ps(has_none, most, zero());
   const Vec sum =
-      weigh_scores<is_masked, has_scales>(s, scores, visible, key_count, unscale, shift, weights);
+      weigh_scores<mask, has_scales>(s, scores, seen, key_count, unscale, shift, weights);
   const Vec rescale = exp2_wide(sub(before, shift));
   store(s.most + query, most);
   store(s.sum + query, fma(load(s.sum + query), rescale, sum));
@@ -480,10 +531,11 @@ void add_broken_values(const AttentionArgs& args,
                        int64_t tile,
                        int64_t key_begin,
                        int64_t key_end) {
-  const __m512i visible = _mm512_loadu_si512(s.visible + tile * kTile);
+  const Seen seen = {_mm512_loadu_si512(s.first + tile * kTile),
+                     _mm512_loadu_si512(s.visible + tile * kTile)};
   for (int64_t key = key_begin; key < key_end; ++key) {
     const F16* row = value_row<Cache>(args, s.cache_rows[key - key_begin], s.value_rows);
-    const __mmask16 sees = _mm512_cmpgt_epi32_mask(visible, _mm512_set1_epi32((int)key));
+    const __mmask16 sees = sees_key<Mask::kBoth>(seen, key);
     for (int64_t d = 0; d < s.head_dim; ++d) {
       if (!is_broken(row[d])) continue;
       float* out = s.out + (tile * s.head_dim + d) * kTile;
@@ -493,24 +545,42 @@ void add_broken_values(const AttentionArgs& args,
   }
 }
 
+// Scores of a tile of queries to weights, with what has to be masked.
+template <Mask mask, typename Cache>
+void soften_masked(
+    TileAttention& s, int64_t tile, int64_t place, int64_t key_begin, int64_t key_count) {
+  if (s.soft_cap != 0 || s.has_slopes) {
+    adjust_tile<Cache::kHasScales>(s, tile, place, key_begin, key_count);
+    soften_tile<mask, false>(s, tile, place, key_begin, key_count, true);
+  } else {
+    soften_tile<mask, Cache::kHasScales>(s, tile, place, key_begin, key_count, false);
+  }
+}
+
+template <typename Cache>
+void soften(TileAttention& s, int64_t tile, int64_t place, int64_t key_begin, int64_t key_count) {
+  const bool begins_before = s.first[(tile + 1) * kTile - 1] <= key_begin;
+  if (!begins_before) {
+    soften_masked<Mask::kBoth, Cache>(s, tile, place, key_begin, key_count);
+  } else if (s.visible[tile * kTile] < key_begin + key_count) {
+    soften_masked<Mask::kEnd, Cache>(s, tile, place, key_begin, key_count);
+  } else {
+    soften_masked<Mask::kNone, Cache>(s, tile, place, key_begin, key_count);
+  }
+}
+
 // One chunk of keys for one or two tiles of queries.
 template <typename Cache, int tiles>
 void attend_tiles(
     const AttentionArgs& args, TileAttention& s, int64_t tile, int64_t key_begin, int64_t key_end) {
   const int64_t last = s.visible[(tile + tiles) * kTile - 1];
   const int64_t count = (last < key_end ? last : key_end) - key_begin;
-  if (count <= 0) return;
+  if (count <= 0 || s.first[tile * kTile] >= key_end) return;
   const int64_t step_count = (count + kStepK - 1) / kStepK;
   score_tiles<tiles>(s, tile, step_count);
   tile_memory_fence();
   const int64_t key_count = step_count * kStepK;
-  for (int64_t i = 0; i < tiles; ++i) {
-    if (s.visible[(tile + i) * kTile] < key_begin + key_count) {
-      soften_tile<true, Cache::kHasScales>(s, tile + i, i, key_begin, key_count);
-    } else {
-      soften_tile<false, Cache::kHasScales>(s, tile + i, i, key_begin, key_count);
-    }
-  }
+  for (int64_t i = 0; i < tiles; ++i) soften<Cache>(s, tile + i, i, key_begin, key_count);
   tile_memory_fence();
   weigh_tiles<tiles>(s, tile, step_count);
   tile_memory_fence();
@@ -519,6 +589,10 @@ void attend_tiles(
     if (s.has_broken_values) add_broken_values<Cache>(args, s, tile + i, key_begin, key_end);
   }
 }
+
+// What weights are too large by goes out of a range: sinks, which are added to their sum, and other
+// bodies of attention know nothing of it.
+constexpr float kWeightUnscale = 1 / kWeightScale;
 
 // Brings the outputs of a range to rows.
 static inline void write_range(const TileAttention& s, const RangeRows& rows, int64_t count) {
@@ -531,7 +605,7 @@ static inline void write_range(const TileAttention& s, const RangeRows& rows, in
       const float* out = s.out + (tile * s.head_dim + d) * kTile;
       INFERNEO_UNROLL
       for (int i = 0; i < kTile; ++i) {
-        block[i] = s.is_started[tile] ? load(out + i * kTile) : zero();
+        block[i] = s.is_started[tile] ? mul(load(out + i * kTile), set(kWeightUnscale)) : zero();
       }
       transpose(block);
       float* to = rows.values + query * width + d;
@@ -541,8 +615,16 @@ static inline void write_range(const TileAttention& s, const RangeRows& rows, in
       }
     }
     store_some(rows.most + query, load(s.most + query), (int)row_count);
-    store_some(rows.sum + query, load(s.sum + query), (int)row_count);
+    const Vec sum = mul(load(s.sum + query), set(kWeightUnscale));
+    store_some(rows.sum + query, sum, (int)row_count);
   }
+}
+
+// The first key of a range that chunks have to begin with.
+static inline int64_t first_chunk(const TileAttention& s, int64_t range) {
+  const int64_t begin = range * kAttentionRange;
+  const int64_t seen = s.first[0] / kTileKeys * kTileKeys;
+  return seen > begin ? seen : begin;
 }
 
 template <typename Cache>
@@ -559,7 +641,7 @@ void attend_tile_range(const AttentionArgs& args,
   }
   const int64_t range_end = (range + 1) * kAttentionRange;
   const int64_t end = at_most(s.visible[count - 1], range_end);
-  for (int64_t key = range * kAttentionRange; key < end; key += kTileKeys) {
+  for (int64_t key = first_chunk(s, range); key < end; key += kTileKeys) {
     const int64_t key_end = at_most(end, key + kTileKeys);
     find_keys<Cache>(args, s, key, key_end);
     pack_values<Cache>(args, s, key, key_end);

@@ -141,18 +141,35 @@ static inline void store_narrow_weights(const __m256i (&pairs)[kTile], F16* weig
   }
 }
 
+// As adjust_tile, for two keys to a vector.
+template <bool has_scales>
+void adjust_narrow(const TileAttention& s, int64_t key_begin, int64_t key_count) {
+  const Vec own = _mm512_set_ps(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+  const Vec unscale = both_halves(load(s.unscale));
+  const Vec slope = both_halves(load(s.slope));
+  const Vec offset = both_halves(load(s.offset));
+  for (int64_t key = 0; key < key_count; key += 2) {
+    Vec score = mul(narrow_scores<has_scales>(s, key), unscale);
+    if (s.soft_cap != 0) score = mul(tanh_lanes(score), set(s.soft_cap));
+    if (s.has_slopes) {
+      score = add(score, fma(add(set((float)(key_begin + key)), own), slope, offset));
+    }
+    store(s.scores + key * kNarrow, score);
+  }
+}
+
 // As soften_tile, for two keys to a vector.
-template <bool is_masked, bool has_scales>
-void soften_narrow(TileAttention& s, bool is_started, int64_t key_begin, int64_t key_count) {
+template <Mask mask, bool has_scales>
+void soften_narrow(
+    TileAttention& s, bool is_started, int64_t key_begin, int64_t key_count, bool is_adjusted) {
   const Vec lowest = set(-__builtin_inff());
-  const __m512i first = _mm512_castps_si512(both_halves(load((const float*)s.visible)));
   const __m512i own = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
-  const __m512i visible =
-      _mm512_sub_epi32(first, _mm512_add_epi32(own, _mm512_set1_epi32((int)key_begin)));
-  const auto sees = [&](int64_t key) -> __mmask16 {
-    if constexpr (!is_masked) return 0xffff;
-    return _mm512_cmpgt_epi32_mask(visible, _mm512_set1_epi32((int)key));
+  const __m512i begin = _mm512_add_epi32(own, _mm512_set1_epi32((int)key_begin));
+  const auto from_begin = [&](const int32_t* keys) {
+    return _mm512_sub_epi32(_mm512_castps_si512(both_halves(load((const float*)keys))), begin);
   };
+  const Seen seen = {from_begin(s.first), from_begin(s.visible)};
+  const auto sees = [&](int64_t key) { return sees_key<mask>(seen, key); };
   Vec mosts[2] = {lowest, lowest};
   for (int64_t key = 0; key < key_count; key += 4) {
     INFERNEO_UNROLL
@@ -161,7 +178,7 @@ void soften_narrow(TileAttention& s, bool is_started, int64_t key_begin, int64_t
       mosts[i] = _mm512_mask_max_ps(mosts[i], sees(key + 2 * i), mosts[i], score);
     }
   }
-  const Vec unscale = both_halves(load(s.unscale));
+  const Vec unscale = is_adjusted ? set(1.0f) : both_halves(load(s.unscale));
   const Vec before = both_halves(load(s.most));
   const Vec largest = max(mosts[0], mosts[1]);
   const Vec most = max(before, mul(max(largest, swap_halves(largest)), unscale));
@@ -233,7 +250,7 @@ void add_broken_narrow(const AttentionArgs& args,
       const int64_t column = narrow_column(d);
       for (int64_t q = 0; q < kNarrow; ++q) {
         float* out = s.out + (column / kTile * kNarrow + q) * kTile + column % kTile;
-        if (s.visible[q] > key) *out += value;
+        if (s.visible[q] > key && s.first[q] <= key) *out += value;
       }
     }
   }
@@ -250,14 +267,26 @@ static inline void write_narrow_range(const TileAttention& s,
   for (int64_t q = 0; q < count; ++q) {
     for (int64_t d = 0; d < s.head_dim; d += kStepK) {
       const float* out = s.out + (d / kTile * kNarrow + q) * kTile;
-      const Vec a = is_started ? load(out) : zero();
-      const Vec b = is_started ? load(out + kNarrow * kTile) : zero();
+      const Vec unscale = set(kWeightUnscale);
+      const Vec a = is_started ? mul(load(out), unscale) : zero();
+      const Vec b = is_started ? mul(load(out + kNarrow * kTile), unscale) : zero();
       store(rows.values + q * width + d, _mm512_permutex2var_ps(a, lower, b));
       store(rows.values + q * width + d + kTile, _mm512_permutex2var_ps(a, upper, b));
     }
   }
   store_some(rows.most, load(s.most), (int)count);
-  store_some(rows.sum, load(s.sum), (int)count);
+  store_some(rows.sum, mul(load(s.sum), set(kWeightUnscale)), (int)count);
+}
+
+// Scores to weights, with what has to be masked.
+template <Mask mask, typename Cache>
+void soften_narrow_masked(TileAttention& s, bool is_started, int64_t key_begin, int64_t key_count) {
+  if (s.soft_cap != 0 || s.has_slopes) {
+    adjust_narrow<Cache::kHasScales>(s, key_begin, key_count);
+    soften_narrow<mask, false>(s, is_started, key_begin, key_count, true);
+  } else {
+    soften_narrow<mask, Cache::kHasScales>(s, is_started, key_begin, key_count, false);
+  }
 }
 
 // The keys of one range for all queries of the call, into `rows`.
@@ -271,7 +300,7 @@ void attend_narrow_range(const AttentionArgs& args,
   store(s.sum, zero());
   bool is_started = false;
   const int64_t end = at_most(s.visible[count - 1], (range + 1) * kAttentionRange);
-  for (int64_t key = range * kAttentionRange; key < end; key += kTileKeys) {
+  for (int64_t key = first_chunk(s, range); key < end; key += kTileKeys) {
     const int64_t key_end = at_most(end, key + kTileKeys);
     const int64_t step_count = (key_end - key + kStepK - 1) / kStepK;
     const int64_t key_count = step_count * kStepK;
@@ -280,10 +309,12 @@ void attend_narrow_range(const AttentionArgs& args,
     tile_memory_fence();
     score_narrow(s, step_count);
     tile_memory_fence();
-    if (s.visible[0] < key + key_count) {
-      soften_narrow<true, Cache::kHasScales>(s, is_started, key, key_count);
+    if (s.first[kNarrow - 1] > key) {
+      soften_narrow_masked<Mask::kBoth, Cache>(s, is_started, key, key_count);
+    } else if (s.visible[0] < key + key_count) {
+      soften_narrow_masked<Mask::kEnd, Cache>(s, is_started, key, key_count);
     } else {
-      soften_narrow<false, Cache::kHasScales>(s, is_started, key, key_count);
+      soften_narrow_masked<Mask::kNone, Cache>(s, is_started, key, key_count);
     }
     tile_memory_fence();
     weigh_narrow(s, is_started, step_count);
@@ -307,8 +338,9 @@ void attend_ranges(const AttentionArgs& args,
     }
     return;
   }
-  attend(s.results[0], 0);
-  for (int64_t range = 1; range <= (s.visible[count - 1] - 1) / kAttentionRange; ++range) {
+  const int64_t first = s.first[0] / kAttentionRange;
+  attend(s.results[0], first);
+  for (int64_t range = first + 1; range <= (s.visible[count - 1] - 1) / kAttentionRange; ++range) {
     attend(s.results[1], range);
     fold_range(s.results[0], s.results[1], count, s.head_dim);
   }
@@ -317,7 +349,7 @@ void attend_ranges(const AttentionArgs& args,
 
 template <typename Cache>
 void amx_attention(const AttentionArgs& args) noexcept {
-  if (!fits_tiles(args.head_dim) || !is_plain(args)) {
+  if (!fits_tiles(args.head_dim)) {
     attention<Cache>(args);
     return;
   }
