@@ -73,13 +73,18 @@ class Load(unittest.TestCase):
 
             abort(500)
             server.wait_idle()
-            before, descriptors = server.anonymous_bytes(), server.descriptor_count()
-            abort(1000)
-            server.wait_idle()
-            grown = server.anonymous_bytes() - before
-            print(f"1000 aborts: anonymous memory {grown / 1024:+.0f} KiB")
+            descriptors = server.descriptor_count()
+            # Why rounds: blocks of the KV cache that are used for the first time touch huge pages of
+            # 2 MiB, in some round; what an abort leaves behind shows in every one.
+            sizes = [server.anonymous_bytes()]
+            for _ in range(3):
+                abort(500)
+                server.wait_idle()
+                sizes.append(server.anonymous_bytes())
+            growth = [after - before for before, after in zip(sizes, sizes[1:])]
+            print("500 aborts: anonymous memory", *(f"{grown / 1024:+.0f} KiB" for grown in growth))
             if MEASURES_MEMORY:
-                self.assertLess(grown, 1000 * 1024)  # below 1 KiB an abort
+                self.assertLess(min(growth), 500 * 1024)  # below 1 KiB an abort
             self.assertLessEqual(server.wait_descriptor_count(descriptors + 2), descriptors + 2)
             reply = server.request("POST", "/v1/chat/completions", {**question(rng), "max_tokens": 4})
             self.assertEqual(reply.status, 200)
