@@ -340,6 +340,7 @@ class Lifecycle {
   // In place, or by building engine and pool anew.
   [[nodiscard]] static bool may_resize(const Version& version);
   [[nodiscard]] static bool may_rebuild(const Version& version);
+  bool note_pool_size(VersionId id, std::uint64_t kv_bytes, std::string_view why);
   void rebuild_pool(VersionId id, std::uint64_t kv_bytes, std::string_view why);
   void resize_pool(VersionId id, std::uint64_t kv_bytes, std::string_view why);
   void begin_load(VersionId id, std::uint64_t kv_bytes, TimePoint now);
