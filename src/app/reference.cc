@@ -80,7 +80,11 @@ std::string architecture_reference() {
   }
   return out + str("\nTypes of rotary scaling: ",
                    code_list(arch::rope_types()),
-                   ".\n\nActivations: ",
+                   ".\nFactors of `longrope` are the long ones where the context that the model "
+                   "was made for is longer than the\noriginal one, whatever the length of a "
+                   "sequence: cached keys must not change as it grows. `dynamic` begins\nto change "
+                   "frequencies where contexts end here, at `max_position_embeddings`.\n\n"
+                   "Activations: ",
                    code_list(arch::activation_names()),
                    ".\n");
 }
