@@ -78,15 +78,17 @@ std::string architecture_reference() {
                code_list(spec->gguf_names),
                " |\n");
   }
-  return out + str("\nTypes of rotary scaling: ",
-                   code_list(arch::rope_types()),
-                   ".\nFactors of `longrope` are the long ones where the context that the model "
-                   "was made for is longer than the\noriginal one, whatever the length of a "
-                   "sequence: cached keys must not change as it grows. `dynamic` begins\nto change "
-                   "frequencies where contexts end here, at `max_position_embeddings`.\n\n"
-                   "Activations: ",
-                   code_list(arch::activation_names()),
-                   ".\n");
+  return out +
+         str("\nTypes of rotary scaling: ",
+             code_list(arch::rope_types()),
+             ".\n`longrope` takes its long factors where sequences may become longer than the "
+             "original context, by the\nconfiguration of the model or, where it is set, "
+             "`context_tokens_max`: cached keys must not change as a\nsequence grows. "
+             "`dynamic` begins to change frequencies where contexts end here, at "
+             "`max_position_embeddings`.\n\n"
+             "Activations: ",
+             code_list(arch::activation_names()),
+             ".\n");
 }
 
 std::string configuration_reference() {
