@@ -41,12 +41,12 @@ constexpr int64_t vector_attention_floats(int64_t head_dim) {
          2 * partial_floats(kQueryTile, head_dim);
 }
 
-// Queries (halves) and outputs of a block, results of two ranges, seven values for each query,
-// scores and weights (halves) of two tiles, keys and values (halves) and key scales of a chunk,
-// values (halves) of a step, and room to align.
+// Queries (two parts, halves) and outputs of a block, results of two ranges, seven values for each
+// query, scores and weights (two parts, halves) of two tiles, keys and values (halves) and key
+// scales of a chunk, values (halves) of a step, and room to align.
 constexpr int64_t tile_attention_floats(int64_t head_dim) {
-  return kTileQueries * head_dim * 3 / 2 + 2 * partial_floats(kTileQueries, head_dim) +
-         7 * kTileQueries + 3 * kTileKeys * 16 + kTileKeys * (head_dim + 1) + 16 * head_dim + 16;
+  return kTileQueries * head_dim * 2 + 2 * partial_floats(kTileQueries, head_dim) +
+         7 * kTileQueries + 4 * kTileKeys * 16 + kTileKeys * (head_dim + 1) + 16 * head_dim + 16;
 }
 
 }  // namespace inferneo::kernels
