@@ -33,8 +33,8 @@ inline constexpr std::chrono::seconds kSsePingInterval{15};
 // Bytes of a response that may wait for a slow reader before its request is cancelled.
 inline constexpr std::size_t kResponseBufferSizeMax = 1024 * 1024;
 
-// WebSocket connections. Why a minute: half of it, when a ping is sent, is below the idle time-out of
-// usual proxies. A client may have as many requests in flight as run at a time.
+// WebSocket connections. Why a minute: half of it, when a ping is sent, is below the idle time-out
+// of usual proxies. A client may have as many requests in flight as run at a time.
 inline constexpr std::chrono::seconds kWebSocketIdleTimeout{60};
 inline constexpr std::chrono::seconds kWebSocketCloseTimeout{5};
 inline constexpr std::chrono::seconds kWebSocketGoodbyeTimeout{1};
@@ -119,8 +119,8 @@ inline constexpr std::size_t kGrammarWorkMax = 2'500'000;
 inline constexpr std::size_t kGrammarChoiceCountMax = 10'000;
 // Rules that begin with each other. Why: each costs a stack frame for every byte read.
 inline constexpr std::size_t kGrammarLeftChainMax = 128;
-// While text is generated: readings of an ambiguous grammar side by side, nesting, and the work of one
-// mask (about 100 ms). What exceeds them ends its request only.
+// While text is generated: readings of an ambiguous grammar side by side, nesting, and the work of
+// one mask (about 100 ms). What exceeds them ends its request only.
 inline constexpr std::size_t kGrammarPlaceCountMax = 256;
 inline constexpr std::size_t kGrammarFrameCountMax = 1 << 17;
 inline constexpr std::uint64_t kGrammarWalkStepMax = 10'000'000;

@@ -20,9 +20,9 @@ inline constexpr std::int32_t kStepRowTile = 16;
 // Why a tile: a step reads all weights anyway, so that these cost next to nothing.
 inline constexpr std::int32_t kPacedPromptTokenCountMin = kStepRowTile;
 
-// Where a step without prompts takes a good part of the target, prompts beside streams would pay all
-// of it for few tokens. So a step may take this many times as long as one without prompts, up to a
-// time that no reader sees.
+// Where a step without prompts takes a good part of the target, prompts beside streams would pay
+// all of it for few tokens. So a step may take this many times as long as one without prompts, up
+// to a time that no reader sees.
 inline constexpr double kPacedSlowdown = 3;
 inline constexpr std::chrono::milliseconds kPacedStepTime{80};
 

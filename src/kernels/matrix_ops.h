@@ -57,8 +57,8 @@ struct PackedLinearArgs {
 
 // How inputs are packed. Two MatrixOps that point to the same InputOps read the same bytes.
 struct InputOps {
-  // Bytes of m rows; a multiple of 64. When m is a multiple of kInputRows, the bytes of the rows that
-  // follow begin there: packed rows [m, ..) are packed inputs of their own.
+  // Bytes of m rows; a multiple of 64. When m is a multiple of kInputRows, the bytes of the rows
+  // that follow begin there: packed rows [m, ..) are packed inputs of their own.
   std::size_t (*size)(std::int64_t m, std::int64_t k) noexcept = nullptr;
   // Packs rows [m_begin, m_end) of x, Shape [m][x_stride], into the buffer of all rows, which is
   // aligned to 64 bytes. m_begin is a multiple of kInputRows, and m_end is one or m.

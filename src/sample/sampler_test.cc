@@ -16,7 +16,7 @@
 namespace {
 // Of the only thread.
 int allocation_count = 0;
-}
+}  // namespace
 
 // Counts what the code under test allocates. Not inlined, so that the compiler does not see the
 // pair and warn about malloc and free in it.

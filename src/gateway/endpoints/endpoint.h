@@ -40,9 +40,9 @@ struct Services {
   observe::ServerMetrics* server_metrics = nullptr;
   const Clock* clock = nullptr;
   ReplyFormatChoice reply_formats = {};
-  batch::Files* files = nullptr;       // null: files and batches are not served
-  batch::Batches* batches = nullptr;   // with files
-  StreamPinger* pinger = nullptr;      // set by make_dispatcher; null means no pings
+  batch::Files* files = nullptr;      // null: files and batches are not served
+  batch::Batches* batches = nullptr;  // with files
+  StreamPinger* pinger = nullptr;     // set by make_dispatcher; null means no pings
   std::shared_ptr<ResponseStore> responses = nullptr;  // set by make_dispatcher
   // Set by make_dispatcher, for endpoints that run requests of their own.
   http::Dispatcher* dispatcher = nullptr;
