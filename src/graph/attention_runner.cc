@@ -22,10 +22,10 @@ constexpr std::int64_t kWorkMin = 1 << 15;
 // Cost of reading a key and its value, in queries that use it.
 constexpr std::int64_t kKeyCost = 16;
 
-kernels::AttentionFn find_kernel(const kernels::KernelTable& table, tensor::DType kv) {
-  switch (kv) {
+kernels::AttentionFn find_kernel(const kernels::KernelTable& table, const Arithmetic& arithmetic) {
+  switch (arithmetic.kv) {
     case tensor::DType::kF16:
-      return table.attention_f16;
+      return arithmetic.rounds_attention ? table.attention_f16 : table.attention_f16_fine;
     case tensor::DType::kBf16:
       return table.attention_bf16;
     case tensor::DType::kI8:
@@ -48,7 +48,7 @@ AttentionRunner::AttentionRunner(const Program& program,
       table_(device.kernels()),
       program_(program),
       constants_(constants),
-      kernel_(find_kernel(device.kernels(), program.arithmetic.kv)),
+      kernel_(find_kernel(device.kernels(), program.arithmetic)),
       windows_(kv_windows(program)) {
   cuts_[1].has_window = true;
 }

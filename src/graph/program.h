@@ -65,10 +65,12 @@ struct AttentionStyle {
 
 // How precisely a program computes; sums are always f32.
 struct Arithmetic {
-  // Linears may read packed matrices, whose kernels round activations (to 16 bits or to pairs of
-  // bf16 beside 16-bit weights, to 8-bit groups beside quantised ones). Otherwise all is f32.
+  // Linears may read packed matrices, whose kernels round activations (to f16 or to pairs of halves
+  // beside 16-bit weights, to 8-bit groups beside quantised ones). Otherwise all is f32.
   bool packed = false;
   tensor::DType kv = tensor::DType::kF32;  // of keys and values, see is_kv_type
+  // Attention over f16 may round queries and weights to f16 as well.
+  bool rounds_attention = false;
 };
 
 // A matrix as it lies in a file. Shape of the view: [rows][columns], data at the first element.
@@ -195,6 +197,9 @@ class ProgramBuilder {
   ValueId attention(
       std::int32_t layer, ValueId q, ValueId k, ValueId v, const AttentionStyle& style = {});
   ValueId gather_logit_rows(ValueId in);
+  // For each row of the outputs the mean over its sequence, which a bidirectional model has whole
+  // in a step.
+  ValueId mean_rows(ValueId in);
 
   // `correction` may be null. Shape: [experts]
   ValueId route(ValueId logits, Routing routing, const tensor::TensorView* correction);

@@ -16,17 +16,23 @@ namespace {
 using testing::random_floats;
 using testing::same_bits;
 
-enum class KvType { kF32, kF16, kBf16, kI8 };
-constexpr KvType kKvTypes[] = {KvType::kF32, KvType::kF16, KvType::kBf16, KvType::kI8};
+// kF16Fine is the cache of kF16 read by the entry that rounds less.
+enum class KvType { kF32, kF16, kBf16, kI8, kF16Fine };
+constexpr KvType kKvTypes[] = {
+    KvType::kF32, KvType::kF16, KvType::kBf16, KvType::kI8, KvType::kF16Fine};
+constexpr KvType kF16Types[] = {KvType::kF16, KvType::kF16Fine};
 
 const char* name(KvType type) {
-  constexpr const char* kNames[] = {"f32", "f16", "bf16", "i8"};
+  constexpr const char* kNames[] = {"f32", "f16", "bf16", "i8", "f16 fine"};
   return kNames[static_cast<int>(type)];
 }
 
 AttentionFn entry(const KernelTable& table, KvType type) {
-  const AttentionFn entries[] = {
-      table.attention_f32, table.attention_f16, table.attention_bf16, table.attention_i8};
+  const AttentionFn entries[] = {table.attention_f32,
+                                 table.attention_f16,
+                                 table.attention_bf16,
+                                 table.attention_i8,
+                                 table.attention_f16_fine};
   return entries[static_cast<int>(type)];
 }
 
@@ -49,9 +55,10 @@ struct Plane {
         held[3][i] = static_cast<float>(i8[i]) * scales[row];
       }
     }
+    held[4] = held[1];
   }
   [[nodiscard]] const void* data(KvType type) const {
-    const void* planes[] = {f32.data(), f16.data(), bf16.data(), i8.data()};
+    const void* planes[] = {f32.data(), f16.data(), bf16.data(), i8.data(), f16.data()};
     return planes[static_cast<int>(type)];
   }
 
@@ -60,7 +67,7 @@ struct Plane {
   std::vector<Bf16> bf16;
   std::vector<std::int8_t> i8;
   std::vector<float> scales;
-  std::vector<float> held[4];
+  std::vector<float> held[5];
 };
 
 // What scores and the choice of keys have besides.
@@ -322,9 +329,16 @@ void expect_same(const std::vector<float>& expected,
   }
 }
 
+template <typename Body>
+void for_each_f16(const Body& body) {
+  for (const KernelTable* table : supported_tables()) {
+    for (const KvType type : kF16Types) body(*table, type);
+  }
+}
+
 TEST(Attention, agrees_with_sums_in_double_for_odd_head_sizes) {
   for (const std::int32_t head_dim :
-       {1, 2, 3, 7, 8, 15, 16, 17, 24, 32, 48, 64, 80, 96, 100, 128, 192, 256}) {
+       {1, 2, 3, 7, 8, 15, 16, 17, 24, 32, 48, 64, 80, 96, 100, 128, 192, 256, 320, 576}) {
     const Sequence sequence(70, 3, head_dim);
     for (const KernelTable* table : supported_tables()) {
       for (const KvType type : kKvTypes) {
@@ -358,20 +372,22 @@ TEST(Attention, windows_caps_slopes_and_sinks_change_no_bit_however_a_sequence_i
       sequence.style = style;
       for (const KernelTable* table : supported_tables()) {
         if (table == &reference_table()) continue;
-        std::vector<float> whole(sequence.q.size(), 0.0F);
-        const std::int32_t begin = std::max(tokens - 90, 0);
-        sequence.run(*table, KvType::kF16, begin, begin, tokens, whole);
-        std::vector<float> cut(sequence.q.size(), 0.0F);
-        for (std::int32_t at = begin; at < tokens;) {
-          const std::int32_t end = std::min(at + 1 + at % 7, tokens);
-          if (at % 2 == 0) {
-            sequence.run(*table, KvType::kF16, begin, at, end, cut);
-          } else {
-            sequence.run_split(*table, KvType::kF16, at, end, 1 + at % 2, cut);
+        for (const KvType type : kF16Types) {
+          std::vector<float> whole(sequence.q.size(), 0.0F);
+          const std::int32_t begin = std::max(tokens - 90, 0);
+          sequence.run(*table, type, begin, begin, tokens, whole);
+          std::vector<float> cut(sequence.q.size(), 0.0F);
+          for (std::int32_t at = begin; at < tokens;) {
+            const std::int32_t end = std::min(at + 1 + at % 7, tokens);
+            if (at % 2 == 0) {
+              sequence.run(*table, type, begin, at, end, cut);
+            } else {
+              sequence.run_split(*table, type, at, end, 1 + at % 2, cut);
+            }
+            at = end;
           }
-          at = end;
+          expect_same(whole, cut, table->name);
         }
-        expect_same(whole, cut, table->name);
       }
     }
   }
@@ -385,7 +401,7 @@ TEST(Attention, agrees_with_sums_in_double_for_odd_lengths_groups_and_block_size
         for (const KernelTable* table : supported_tables()) {
           const std::string what = "tokens " + std::to_string(tokens) + " group " +
                                    std::to_string(group) + " block " + std::to_string(block_size);
-          expect_close(sequence, KvType::kF16, *table, 9, what);
+          for (const KvType type : kF16Types) expect_close(sequence, type, *table, 9, what);
         }
       }
     }
@@ -427,6 +443,22 @@ TEST(Attention, bits_do_not_depend_on_chunks_or_row_ranges) {
           }
         }
       }
+    }
+  }
+}
+
+// As latent attention has them: many queries of one key, in tiles and in few.
+TEST(Attention, bits_of_wide_heads_do_not_depend_on_chunks) {
+  const Sequence sequence(40, 9, 320);
+  for (const KernelTable* table : supported_tables()) {
+    const std::vector<float> whole = sequence.whole(*table, KvType::kF16);
+    for (const std::int32_t size : {1, 7, 31}) {
+      std::vector<float> chunks(whole.size(), 0.0F);
+      for (std::int32_t t = 0; t < sequence.tokens; t += size) {
+        const std::int32_t end = std::min(t + size, sequence.tokens);
+        sequence.run(*table, KvType::kF16, t, t, end, chunks);
+      }
+      expect_same(whole, chunks, std::string(table->name) + " size " + std::to_string(size));
     }
   }
 }
@@ -500,22 +532,22 @@ TEST(Attention, broken_elements_reach_later_rows_only) {
 }
 
 TEST(Attention, broken_queries_spoil_their_own_row_only) {
-  for (const KernelTable* table : supported_tables()) {
+  for_each_f16([](const KernelTable& table, KvType type) {
     const Sequence good(40, 2, 32);
-    const std::vector<float> expected = good.whole(*table, KvType::kF16);
+    const std::vector<float> expected = good.whole(table, type);
     Sequence bad = good;
     bad.q[static_cast<std::size_t>(17 * good.q_stride() + 3)] =
         std::numeric_limits<float>::infinity();
-    const std::vector<float> actual = bad.whole(*table, KvType::kF16);
+    const std::vector<float> actual = bad.whole(table, type);
     for (std::size_t i = 0; i < expected.size(); ++i) {
       const auto row = static_cast<std::size_t>(17 * good.q_stride());
       if (i >= row && i < row + 32) {
-        EXPECT_TRUE(std::isnan(actual[i])) << table->name;
+        EXPECT_TRUE(std::isnan(actual[i])) << table.name << " " << name(type);
       } else {
-        EXPECT_TRUE(same_bits(expected[i], actual[i])) << table->name;
+        EXPECT_TRUE(same_bits(expected[i], actual[i])) << table.name << " " << name(type);
       }
     }
-  }
+  });
 }
 
 // Rows of values of any magnitude lose no more than the rounding of their scale.
@@ -544,8 +576,8 @@ TEST(Attention, queries_may_have_any_magnitude) {
     for (float& x : sequence.q) x *= factor;
     for (float& x : sequence.k.f32) x /= factor < 1 ? 1e-4F : 1e4F;
     sequence.convert();
-    for (const KernelTable* table : supported_tables()) {
-      const std::vector<float> actual = sequence.whole(*table, KvType::kF16);
+    for_each_f16([&](const KernelTable& table, KvType type) {
+      const std::vector<float> actual = sequence.whole(table, type);
       double largest = 0;
       for (std::int32_t t = 0; t < 40; ++t) {
         const std::vector<double> expected = sequence.expected(KvType::kF16, t, 1);
@@ -555,14 +587,16 @@ TEST(Attention, queries_may_have_any_magnitude) {
         }
       }
       // The scores reach some hundreds, so that a relative error of 2^-12 in them is one of a tenth
-      // in a weight.
-      EXPECT_LE(largest, factor > 1 ? 0.1 : 2e-4) << table->name;
-    }
+      // in a weight, and one of 2^-18 at least 50 times less.
+      const double bound = factor > 1 ? 0.1 : 2e-4;
+      EXPECT_LE(largest, type == KvType::kF16 ? bound : bound / 50)
+          << table.name << " " << name(type);
+    });
   }
 }
 
 TEST(Attention, scores_of_minus_infinity_weigh_nothing) {
-  for (const KernelTable* table : supported_tables()) {
+  for_each_f16([](const KernelTable& table, KvType type) {
     for (const std::int32_t head_dim : {8, 32}) {
       // The first scores are all -infinity, the later ones finite.
       constexpr std::int32_t kBroken = 150;
@@ -572,17 +606,19 @@ TEST(Attention, scores_of_minus_infinity_weigh_nothing) {
         sequence.k.f32[sequence.offset(t, 0)] = -std::numeric_limits<float>::infinity();
       }
       sequence.convert();
-      const std::vector<float> actual = sequence.whole(*table, KvType::kF16);
+      const std::vector<float> actual = sequence.whole(table, type);
       for (std::int32_t t = kBroken; t < sequence.tokens; ++t) {
         const std::vector<double> expected = sequence.expected(KvType::kF16, t, 0);
         const float* row = actual.data() + t * sequence.q_stride();
         for (std::size_t d = 0; d < expected.size(); ++d) {
-          EXPECT_NEAR(expected[d], row[d], kBoundHalves) << table->name << " token " << t;
+          if (type == KvType::kF16Fine && std::isnan(row[d])) continue;
+          EXPECT_NEAR(expected[d], row[d], type == KvType::kF16 ? kBoundHalves : kBound)
+              << table.name << " " << name(type) << " token " << t;
         }
       }
-      EXPECT_TRUE(std::isnan(actual[0])) << table->name;
+      EXPECT_TRUE(std::isnan(actual[0])) << table.name << " " << name(type);
     }
-  }
+  });
 }
 
 }  // namespace

@@ -123,6 +123,10 @@ struct KernelTable {
   // f16 keys and values. A table may round scaled queries and softmax weights to f16 (relative
   // error up to 2^-11), where the sums are f32 all the same.
   AttentionFn attention_f16 = nullptr;
+  // The same where queries and weights keep 18 bits at least, for models whose matrices round no
+  // more than that either. A key that is not finite may make NaN of the outputs of any query that
+  // sees it.
+  AttentionFn attention_f16_fine = nullptr;
   AttentionFn attention_bf16 = nullptr;
   // int8 keys and values with one scale a row. As attention_f16, a table may round, values too.
   AttentionFn attention_i8 = nullptr;

@@ -257,15 +257,23 @@ struct Expected {
   double variance = 0;  // of the error that 8-bit inputs bring, for elements rounded at random
 };
 
-// Bound: an input is off by half of its group's scale, or by 1e-3 of itself where inputs are
-// halves; scales and mins are rounded to f16, 2^-12 of each, or weights to bf16, 2^-9; sums in f32
-// add far less.
+// What the terms of a product may be off by, as a share of themselves; half of it is lost at most
+// where nothing else is said. Beside inputs that are codes, whose rounding comes apart, scales and
+// mins are rounded to f16. Bound: sums in f32 add less than 2^-21 at the sizes tested.
+double relative_rounding(const MatrixOps& ops, const MatrixFormat& format) {
+  if (has_code_inputs(ops)) return 0x1p-11;
+  if (rounds_weights(ops, format)) return 0x1p-8;  // to bf16
+  if (is_codes(format)) return 0x1p-10;            // scales, elements and inputs, each to f16
+  if (format.kind == MatrixFormat::Kind::kF16) return 0x1p-20;  // inputs to two f16 numbers
+  const bool pairs = std::string_view(ops.layout).starts_with("amx-bf16");
+  return pairs ? 0x1p-15 : 0x1p-11;  // inputs to two bf16 numbers, or to one f16 number
+}
+
+// Bound: an input that is a code is off by half of its group's scale.
 Expected expected(const Problem& problem, std::int64_t row, std::int64_t n) {
   constexpr std::int64_t kGroup = 32;
   const bool codes_in = has_code_inputs(problem.ops);
-  const double rounding = codes_in                                             ? 0x1p-11
-                          : rounds_weights(problem.ops, problem.matrix.format) ? 0x1p-8
-                                                                               : 1e-3;
+  const double rounding = relative_rounding(problem.ops, problem.matrix.format);
   const std::int64_t k = problem.matrix.k;
   const float* x = problem.x.data() + row * k;
   Expected e;

@@ -400,6 +400,7 @@ constexpr KernelTable kReference = {
     .matrix_ops = reference_codes_ops,
     .attention_f32 = attention<float, from_f32>,
     .attention_f16 = attention<F16, from_f16>,
+    .attention_f16_fine = attention<F16, from_f16>,
     .attention_bf16 = attention<Bf16, from_bf16>,
     .attention_i8 = attention<std::int8_t, from_i8>,
     .attention_merge = attention_merge,

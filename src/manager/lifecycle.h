@@ -231,6 +231,8 @@ class Lifecycle {
     double load_seconds = 0;
     std::int32_t waiting_count = 0;
     TimePoint retry_at{};
+    // How long it stays without a request unless requests say otherwise; max: pinned or held.
+    Duration keep_alive = Duration::max();
   };
   [[nodiscard]] View view(VersionId id) const;
   [[nodiscard]] std::vector<VersionId> versions_of(const std::string& name) const;  // ascending
@@ -340,6 +342,7 @@ class Lifecycle {
   // In place, or by building engine and pool anew.
   [[nodiscard]] static bool may_resize(const Version& version);
   [[nodiscard]] static bool may_rebuild(const Version& version);
+  bool note_pool_size(VersionId id, std::uint64_t kv_bytes, std::string_view why);
   void rebuild_pool(VersionId id, std::uint64_t kv_bytes, std::string_view why);
   void resize_pool(VersionId id, std::uint64_t kv_bytes, std::string_view why);
   void begin_load(VersionId id, std::uint64_t kv_bytes, TimePoint now);

@@ -179,18 +179,21 @@ bool Lifecycle::may_rebuild(const Version& version) {
          !version.resident && !version.sizes.kv_is_fixed && version.resize_to == 0;
 }
 
-void Lifecycle::rebuild_pool(VersionId id, std::uint64_t kv_bytes, std::string_view why) {
-  Version& version = at(id);
-  const bool grows = kv_bytes > version.loaded.kv_bytes;
-  version.next_kv_bytes = kv_bytes;
-  if (grows) ledger_.reserve(id, version.loaded.fixed_bytes + kv_bytes);
+// Whether it grows.
+bool Lifecycle::note_pool_size(VersionId id, std::uint64_t kv_bytes, std::string_view why) {
+  const std::uint64_t from = at(id).loaded.kv_bytes;
+  const bool grows = kv_bytes > from;
   note(id,
        grows ? "grown" : "shrunk",
-       str("KV pool from ",
-           format_bytes(version.loaded.kv_bytes),
-           " to ",
-           format_bytes(kv_bytes),
-           why));
+       str("KV pool from ", format_bytes(from), " to ", format_bytes(kv_bytes), why));
+  return grows;
+}
+
+void Lifecycle::rebuild_pool(VersionId id, std::uint64_t kv_bytes, std::string_view why) {
+  Version& version = at(id);
+  const bool grows = note_pool_size(id, kv_bytes, why);
+  version.next_kv_bytes = kv_bytes;
+  if (grows) ledger_.reserve(id, version.loaded.fixed_bytes + kv_bytes);
 }
 
 // What its pool can do without: all beyond a whole context, and beyond what its requests use with a
@@ -204,14 +207,7 @@ std::uint64_t Lifecycle::spare_kv(const Version& version) const {
 
 void Lifecycle::resize_pool(VersionId id, std::uint64_t kv_bytes, std::string_view why) {
   Version& version = at(id);
-  const bool grows = kv_bytes > version.loaded.kv_bytes;
-  note(id,
-       grows ? "grown" : "shrunk",
-       str("KV pool from ",
-           format_bytes(version.loaded.kv_bytes),
-           " to ",
-           format_bytes(kv_bytes),
-           why));
+  const bool grows = note_pool_size(id, kv_bytes, why);
   version.resize_to = kv_bytes;
   // Bytes are reserved before they can be used, and free after they were given back.
   if (grows) ledger_.reserve(id, version.loaded.fixed_bytes + kv_bytes);

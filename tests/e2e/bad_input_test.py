@@ -10,10 +10,8 @@ import time
 import unittest
 
 from server import STARTER, Server, free_port
+from surviving_server import CHAT, HELLO, TEXT, SurvivingServer
 
-CHAT = "/v1/chat/completions"
-TEXT = "/v1/completions"
-HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 
 # name, path, body, status, part of the message, param
 REQUESTS = [
@@ -35,19 +33,7 @@ REQUESTS = [
 ]
 
 
-class Requests(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = Server().__enter__()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.__exit__()
-
-    def tearDown(self):
-        reply = self.server.request("POST", CHAT, {**HELLO, "max_tokens": 2})
-        self.assertEqual(reply.status, 200, "the server must survive")
-
+class Requests(SurvivingServer):
     def check(self, reply, status, part="", param=None):
         self.assertEqual(reply.status, status, reply.body[:300])
         error = reply.error()

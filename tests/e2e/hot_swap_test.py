@@ -15,7 +15,7 @@ import threading
 import time
 import unittest
 
-from rollout_test import poisoned_copy
+from rollout_test import RolloutCase, poisoned_copy
 from server import MEASURES_MEMORY, ROOT, STARTER, Server
 from streams import Streams, capacity, percentile
 
@@ -83,22 +83,10 @@ class Hook:
         self.server.server_close()
 
 
-class HotSwap(unittest.TestCase):
+class HotSwap(RolloutCase):
     def setUp(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="hot-swap-"))
         self.addCleanup(shutil.rmtree, self.directory, True)
-
-    def state(self, server):
-        return server.request("GET", f"{API}/rollouts/m").json()["data"]
-
-    def wait_for(self, server, done, seconds=120):
-        deadline = time.monotonic() + seconds
-        while True:
-            state = self.state(server)
-            if done(state):
-                return state
-            self.assertLess(time.monotonic(), deadline, state)
-            time.sleep(0.01)
 
     def live(self, server):
         return server.request("GET", "/v1/models/m").json()["version"]

@@ -6,12 +6,10 @@ import threading
 import time
 import unittest
 
-from server import Server, read_chunks
+from server import read_chunks
+from surviving_server import CHAT, HELLO, TEXT, SurvivingServer
 from websocket_client import WebSocket
 
-CHAT = "/v1/chat/completions"
-TEXT = "/v1/completions"
-HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 # How each dialect asks for a few tokens, and what its limit of tokens is called.
 ASKS = {
     CHAT: (HELLO, "max_tokens"),
@@ -28,19 +26,7 @@ def nested(depth, begin="{\"a\":", inside="1", end="}"):
     return (begin * depth + inside + end * depth).encode()
 
 
-class KnownFailures(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = Server().__enter__()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.__exit__()
-
-    def tearDown(self):
-        reply = self.server.request("POST", CHAT, {**HELLO, "max_tokens": 2})
-        self.assertEqual(reply.status, 200, "the server must survive")
-
+class KnownFailures(SurvivingServer):
     def refused(self, path, body, status=400, part=""):
         reply = self.server.request("POST", path, body)
         self.assertEqual(reply.status, status, (path, str(body)[:200], reply.body[:300]))

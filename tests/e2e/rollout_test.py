@@ -49,6 +49,22 @@ def poisoned_copy(target):
     return target
 
 
+class RolloutCase(unittest.TestCase):
+    """Looks at the rollout of "m"."""
+
+    def state(self, server):
+        return server.request("GET", f"{API}/rollouts/m").json()["data"]
+
+    def wait_for(self, server, done, seconds=120):
+        deadline = time.monotonic() + seconds
+        while True:
+            state = self.state(server)
+            if done(state):
+                return state
+            self.assertLess(time.monotonic(), deadline, state)
+            time.sleep(0.01)
+
+
 class Clients:
     """Ask for "m" as ever changing users; count who answered."""
 
@@ -90,7 +106,7 @@ class Clients:
             return counts
 
 
-class Rollout(unittest.TestCase):
+class Rollout(RolloutCase):
     def setUp(self):
         self.directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.directory, True)
@@ -102,18 +118,6 @@ class Rollout(unittest.TestCase):
     def update(self, server, version="2", policy=None, **more):
         return server.request("POST", f"{API}/update", {
             "model_id": "m", "new_version": version, "policy": {**FAST, **(policy or {})}, **more})
-
-    def state(self, server):
-        return server.request("GET", f"{API}/rollouts/m").json()["data"]
-
-    def wait_for(self, server, done, seconds=120):
-        deadline = time.monotonic() + seconds
-        while True:
-            state = self.state(server)
-            if done(state):
-                return state
-            self.assertLess(time.monotonic(), deadline, state)
-            time.sleep(0.02)
 
     def texts(self, server):
         texts = {version: answer_of(server, f"m:{version}") for version in ("1", "2")}

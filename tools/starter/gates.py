@@ -1,5 +1,6 @@
 """The gates of the starter model: what its answers, losses and draft must reach to be shipped."""
 import collections
+import json
 
 from scoring import json_parses, passed
 
@@ -83,3 +84,16 @@ def print_report(report):
         value = f"{gate['value']:.1%}" if "least" in gate else f"{gate['value']:.4f}"
         print(f"{'ok  ' if gate['passed'] else 'MISS'} {name}: {value} ({wanted})")
     print("assistant loss", {k: round(v, 4) for k, v in report["assistant_loss"].items()})
+
+
+def write_report(report, results, path, answers_path):
+    """Print a report; write it, and the answers, to the files that are given."""
+    if path:
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(report, file, indent=1)
+            file.write("\n")
+    if answers_path:
+        with open(answers_path, "w", encoding="utf-8") as file:
+            for result in results:
+                file.write(json.dumps(result, ensure_ascii=False) + "\n")
+    print_report(report)

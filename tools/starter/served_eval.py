@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 
-from gates import LOSS_GATES, answer_gates, draft_gate, judge, loss_gates, print_report
+from gates import LOSS_GATES, answer_gates, draft_gate, judge, loss_gates, write_report
 from textgen import mixture, rendering
 from tokenizer import Tokenizer
 
@@ -181,15 +181,7 @@ def main():
                 gates.update(draft_gate(same_as_draft(server, "draft", tokenizer, results)))
     report = {"model": os.path.basename(os.path.normpath(args.model)), "kinds": kinds, "gates": gates,
               "assistant_loss": losses}
-    if args.out:
-        with open(args.out, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=1)
-            file.write("\n")
-    if args.answers:
-        with open(args.answers, "w", encoding="utf-8") as file:
-            for result in results:
-                file.write(json.dumps(result, ensure_ascii=False) + "\n")
-    print_report(report)
+    write_report(report, results, args.out, args.answers)
     sys.exit(0 if all(gate["passed"] for gate in gates.values()) else 1)
 
 

@@ -9,6 +9,7 @@ constexpr KernelTable generic_table(const char* name) {
       .linear_f32_bf16 = linear<OperandsF32Bf16>,
       .attention_f32 = attention<F32Cache>,
       .attention_f16 = attention<F16Cache>,
+      .attention_f16_fine = attention<F16Cache>,
       .attention_bf16 = attention<Bf16Cache>,
       .attention_i8 = attention<I8Cache>,
       .attention_merge = attention_merge,

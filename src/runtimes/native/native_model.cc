@@ -31,11 +31,15 @@ DType matrix_type(const WeightMap& weights) {
   return largest == sizes.end() ? DType::kF32 : largest->first;
 }
 
+// Whether inputs are rounded beside matrices of this type on every table: to 16 bits, or to codes.
+bool rounds_inputs(DType weights) {
+  return weights == DType::kBf16 || tensor::is_quantized(weights);
+}
+
 // Why f16 only where it is packed: without such kernels its products are those of f32 anyway.
 Arithmetic choose_arithmetic(Arithmetic wanted, DType weights, const kernels::KernelTable& table) {
   if (wanted != Arithmetic::kAuto) return wanted;
-  const bool rounds = weights == DType::kBf16 || tensor::is_quantized(weights) ||
-                      graph::find_matrix_ops(table, weights) != nullptr;
+  const bool rounds = rounds_inputs(weights) || graph::find_matrix_ops(table, weights) != nullptr;
   return rounds ? Arithmetic::kBf16 : Arithmetic::kF32;
 }
 
@@ -102,7 +106,10 @@ runtime::VectorInfo vector_info(const formats::PoolingMeta& meta, const arch::Bu
   const std::int64_t width = program.values[static_cast<std::size_t>(program.hidden)].width;
   info.hidden_size = static_cast<std::int32_t>(width);
   info.class_count = static_cast<std::int32_t>(built.class_count);
-  info.pooling = pooling_of(meta.kind, built.vector_rows);
+  // What files say of pooling is about vectors; where a head reads scores is its own matter.
+  const bool scores = built.class_count > 0;
+  info.pooling =
+      pooling_of(scores ? formats::PoolingMeta::Kind::kUnknown : meta.kind, built.vector_rows);
   info.normalize = built.class_count == 0 && meta.normalize.value_or(true);
   info.bidirectional = program.attention.is_bidirectional;
   return info;
@@ -225,9 +232,10 @@ Result<ModelPlan> plan_model(const formats::ModelMeta& meta,
                              const kernels::KernelTable& table) {
   ModelPlan plan;
   ASSIGN_OR_RETURN(plan.spec, arch::find_arch(meta));
-  plan.arithmetic = choose_arithmetic(options.arithmetic, matrix_type(weights), table);
+  const DType type = matrix_type(weights);
+  plan.arithmetic = choose_arithmetic(options.arithmetic, type, table);
   graph::Arithmetic arithmetic;
-  if (plan.arithmetic == Arithmetic::kBf16) arithmetic = {true, DType::kF16};
+  if (plan.arithmetic == Arithmetic::kBf16) arithmetic = {true, DType::kF16, rounds_inputs(type)};
   if (options.kv_dtype) arithmetic.kv = *options.kv_dtype;
   ASSIGN_OR_RETURN(plan.built, plan.spec->build(meta, weights, arithmetic));
   plan.matrices = graph::plan_matrices(plan.built.program, table);

@@ -13,6 +13,9 @@
 //
 // int8 codes are exact as f16. Scores take the scales of the keys; values are scaled, and so
 // rounded, before they are transposed.
+//
+// Queries and weights are rounded to f16, or, with two parts, to the sum of two f16 numbers: what
+// the first leaves is the second. A product then adds part by part at each step.
 
 constexpr int64_t kTileSteps = kTileKeys / kStepK;
 constexpr int64_t kPairQueries = 2 * kTile;
@@ -35,6 +38,8 @@ struct TileAttention {
   float* k_scales;       // Shape: [kTileKeys], of caches with scales
   F16* value_rows;       // Shape: [32][head_dim], values of a step widened to f16
   RangeRows results[2];  // of the ranges before, and of the one at hand
+  F16* q_rest;           // as q: what is left of it
+  F16* weights_rest;     // as weights
   int64_t cache_rows[kTileKeys];  // of the chunk's keys
   const F16* key_tiles[kTileKeys / kTile];
   int64_t head_dim;
@@ -72,12 +77,26 @@ static inline TileAttention tile_attention(const AttentionArgs& args) {
   for (RangeRows& rows : s.results) {
     rows = range_rows(take(partial_floats(kTileQueries, d)), kTileQueries, d);
   }
+  s.q_rest = (F16*)take(kTileQueries * d / 2);
+  s.weights_rest = (F16*)take(kTileKeys * kTile);
   s.soft_cap = args.soft_cap * 1.44269504f;
   s.has_slopes = args.slopes != nullptr;
   return s;
 }
 
 static inline __m256i to_f16(Vec v) { return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT); }
+
+// Rounds to the halves of a part: the first, or what that leaves.
+template <int part>
+static inline __m256i to_part(Vec v) {
+  const __m256i halves = to_f16(v);
+  return part == 0 ? halves : to_f16(sub(v, _mm512_cvtph_ps(halves)));
+}
+
+template <int part>
+static inline __m512i to_part(Vec a, Vec b) {
+  return _mm512_inserti64x4(_mm512_castsi256_si512(to_part<part>(a)), to_part<part>(b), 1);
+}
 
 // 2^x times 2^shift, within a relative error of 1e-7 (1 exactly at x = 0); 0 at -infinity.
 // Method: 2^floor(x) * p(x - floor(x)), a polynomial fitted for the smallest relative error.
@@ -116,7 +135,29 @@ static inline float row_exponent(const float* q, int64_t head_dim, float factor)
   return (float)(exponent < 100 ? exponent : 100);
 }
 
+// Packs a part of the queries of a tile, null where there is none. Shape: to [head_dim / 32][16
+// pairs][16 queries][2]
+template <int part>
+static inline void pack_query_part(
+    const float* const* rows, const Vec* exponents, float factor, int64_t head_dim, F16* to) {
+  for (int64_t d = 0; d < head_dim; d += kStepK) {
+    Vec pairs[kTile];
+    for (int64_t i = 0; i < kTile; ++i) {
+      if (rows[i] == nullptr) {
+        pairs[i] = zero();
+        continue;
+      }
+      const Vec a = _mm512_scalef_ps(mul(load(rows[i] + d), set(factor)), exponents[i]);
+      const Vec b = _mm512_scalef_ps(mul(load(rows[i] + d + kLanes), set(factor)), exponents[i]);
+      pairs[i] = _mm512_castsi512_ps(to_part<part>(a, b));
+    }
+    transpose(pairs);
+    for (int i = 0; i < kTile; ++i) store((float*)(to + d * kTile) + i * kTile, pairs[i]);
+  }
+}
+
 // Packs queries [index, index + count) of the call.
+template <int parts>
 static inline void pack_queries(const AttentionArgs& args,
                                 const TileAttention& s,
                                 int64_t index,
@@ -139,22 +180,10 @@ static inline void pack_queries(const AttentionArgs& args,
       s.slope[query] = s.has_slopes ? args.slopes[at.head] * 1.44269504f : 0;
       s.offset[query] = s.slope[query] * -(float)at.position;
     }
-    for (int64_t d = 0; d < s.head_dim; d += kStepK) {
-      Vec pairs[kTile];
-      for (int64_t i = 0; i < kTile; ++i) {
-        if (rows[i] == nullptr) {
-          pairs[i] = zero();
-          continue;
-        }
-        const Vec a = mul(load(rows[i] + d), set(factor));
-        const Vec b = mul(load(rows[i] + d + kLanes), set(factor));
-        const __m512i lower = _mm512_castsi256_si512(to_f16(_mm512_scalef_ps(a, exponents[i])));
-        const __m256i upper = to_f16(_mm512_scalef_ps(b, exponents[i]));
-        pairs[i] = _mm512_castsi512_ps(_mm512_inserti64x4(lower, upper, 1));
-      }
-      transpose(pairs);
-      float* to = (float*)(s.q + (tile * s.head_dim + d) * kTile);
-      for (int i = 0; i < kTile; ++i) store(to + i * kTile, pairs[i]);
+    const int64_t at = tile * s.head_dim * kTile;
+    pack_query_part<0>(rows, exponents, factor, s.head_dim, s.q + at);
+    if constexpr (parts == 2) {
+      pack_query_part<1>(rows, exponents, factor, s.head_dim, s.q_rest + at);
     }
   }
 }
@@ -282,10 +311,10 @@ void find_keys(const AttentionArgs& args, TileAttention& s, int64_t begin, int64
 
 // Scores of `step_count` steps of keys for one or two tiles of queries. Tiles 0 to 3 hold sums, 4
 // and 5 keys, 6 and 7 queries.
-template <int tiles>
+template <int tiles, int parts>
 void score_tiles(const TileAttention& s, int64_t tile, int64_t step_count) {
-  const F16* queries = s.q + tile * kTile * s.head_dim;
-  const F16* queries_second = queries + kTile * s.head_dim;
+  const int64_t first_query = tile * kTile * s.head_dim;
+  const int64_t second_query = first_query + kTile * s.head_dim;
   const int64_t row_bytes = s.head_dim * (int64_t)sizeof(F16);
   float* scores = s.scores;
   for (int64_t step = 0; step < step_count; ++step, scores += kStepK * kTile) {
@@ -298,15 +327,19 @@ void score_tiles(const TileAttention& s, int64_t tile, int64_t step_count) {
       _tile_zero(3);
     }
     for (int64_t d = 0; d < s.head_dim; d += kStepK) {
-      _tile_loadd(4, first + d, row_bytes);
-      _tile_loadd(6, queries + d * kTile, 64);
-      tile_product_f16<0, 4, 6>();
-      _tile_loadd(5, second + d, row_bytes);
-      tile_product_f16<1, 5, 6>();
-      if constexpr (tiles == 2) {
-        _tile_loadd(7, queries_second + d * kTile, 64);
-        tile_product_f16<2, 4, 7>();
-        tile_product_f16<3, 5, 7>();
+      INFERNEO_UNROLL
+      for (int part = 0; part < parts; ++part) {
+        const F16* queries = (part == 0 ? s.q : s.q_rest) + d * kTile;
+        if (part == 0) _tile_loadd(4, first + d, row_bytes);
+        _tile_loadd(6, queries + first_query, 64);
+        tile_product_f16<0, 4, 6>();
+        if (part == 0) _tile_loadd(5, second + d, row_bytes);
+        tile_product_f16<1, 5, 6>();
+        if constexpr (tiles == 2) {
+          _tile_loadd(7, queries + second_query, 64);
+          tile_product_f16<2, 4, 7>();
+          tile_product_f16<3, 5, 7>();
+        }
       }
     }
     _tile_stored(0, scores, 64);
@@ -378,15 +411,15 @@ inline Vec largest_scores(const TileAttention& s,
   return max(max(most[0], most[1]), max(most[2], most[3]));
 }
 
-// Weights of a chunk's keys, and their sums.
-template <Mask mask, bool has_scales>
+// Weights of a chunk's keys, those of place `place`, and their sums.
+template <Mask mask, bool has_scales, int parts>
 inline Vec weigh_scores(const TileAttention& s,
                         const float* scores,
                         const Seen& seen,
                         int64_t key_count,
                         Vec unscale,
                         Vec shift,
-                        F16* weights) {
+                        int64_t place) {
   // Halves of a pair of keys side by side for each query.
   const __m512i order = _mm512_set_epi16(31,
                                          15,
@@ -431,15 +464,19 @@ inline Vec weigh_scores(const TileAttention& s,
           exp2_weight(_mm512_fmsub_ps(score, unscale, shift), sees_key<mask>(seen, key + i));
       sums[i] = add(sums[i], weight[i]);
     }
-    const __m512i lower = _mm512_castsi256_si512(to_f16(weight[0]));
-    const __m512i pair = _mm512_inserti64x4(lower, to_f16(weight[1]), 1);
-    _mm512_storeu_si512(weights + key * kTile, _mm512_permutexvar_epi16(order, pair));
+    const int64_t at = (place * kTileKeys + key) * kTile;
+    const __m512i pair = to_part<0>(weight[0], weight[1]);
+    _mm512_storeu_si512(s.weights + at, _mm512_permutexvar_epi16(order, pair));
+    if constexpr (parts == 2) {
+      const __m512i rest = to_part<1>(weight[0], weight[1]);
+      _mm512_storeu_si512(s.weights_rest + at, _mm512_permutexvar_epi16(order, rest));
+    }
   }
   return add(sums[0], sums[1]);
 }
 
 // Turns the scores of a tile of queries into weights and rescales what the tile has so far.
-template <Mask mask, bool has_scales>
+template <Mask mask, bool has_scales, int parts>
 void soften_tile(TileAttention& s,
                  int64_t tile,
                  int64_t place,
@@ -447,7 +484,6 @@ void soften_tile(TileAttention& s,
                  int64_t key_count,
                  bool is_adjusted) {
   const float* scores = s.scores + place * kTileKeys * kTile;
-  F16* weights = s.weights + place * kTileKeys * kTile;
   const int64_t query = tile * kTile;
   const __m512i begin = _mm512_set1_epi32((int)key_begin);
   const Seen seen = {_mm512_sub_epi32(_mm512_loadu_si512(s.first + query), begin),
@@ -461,7 +497,7 @@ void soften_tile(TileAttention& s,
   const __mmask16 has_none = _mm512_cmp_ps_mask(most, lowest, _CMP_EQ_OQ);
   const Vec shift = _mm512_mask_blend_ps(has_none, most, zero());
   const Vec sum =
-      weigh_scores<mask, has_scales>(s, scores, seen, key_count, unscale, shift, weights);
+      weigh_scores<mask, has_scales, parts>(s, scores, seen, key_count, unscale, shift, place);
   const Vec rescale = exp2_wide(sub(before, shift));
   store(s.most + query, most);
   store(s.sum + query, fma(load(s.sum + query), rescale, sum));
@@ -475,7 +511,7 @@ void soften_tile(TileAttention& s,
 
 // out += values * weights for one or two tiles of queries. Tiles 0 to 3 hold sums, 4 and 5 values,
 // 6 and 7 weights.
-template <int tiles>
+template <int tiles, int parts>
 void weigh_tiles(const TileAttention& s, int64_t tile, int64_t step_count) {
   float* out = s.out + tile * kTile * s.head_dim;
   float* out_second = out + kTile * s.head_dim;
@@ -498,20 +534,21 @@ void weigh_tiles(const TileAttention& s, int64_t tile, int64_t step_count) {
       }
     }
     const F16* values = s.values + d * kStepK;
-    const F16* weights = s.weights;
-    for (int64_t step = 0; step < step_count; ++step) {
-      _tile_loadd(4, values, 64);
-      _tile_loadd(6, weights, 64);
-      tile_product_f16<0, 4, 6>();
-      _tile_loadd(5, values + kTileElements, 64);
-      tile_product_f16<1, 5, 6>();
-      if constexpr (tiles == 2) {
-        _tile_loadd(7, weights + kTileKeys * kTile, 64);
-        tile_product_f16<2, 4, 7>();
-        tile_product_f16<3, 5, 7>();
+    for (int64_t step = 0; step < step_count; ++step, values += s.head_dim * kStepK) {
+      INFERNEO_UNROLL
+      for (int part = 0; part < parts; ++part) {
+        const F16* weights = (part == 0 ? s.weights : s.weights_rest) + step * kTileElements;
+        if (part == 0) _tile_loadd(4, values, 64);
+        _tile_loadd(6, weights, 64);
+        tile_product_f16<0, 4, 6>();
+        if (part == 0) _tile_loadd(5, values + kTileElements, 64);
+        tile_product_f16<1, 5, 6>();
+        if constexpr (tiles == 2) {
+          _tile_loadd(7, weights + kTileKeys * kTile, 64);
+          tile_product_f16<2, 4, 7>();
+          tile_product_f16<3, 5, 7>();
+        }
       }
-      values += s.head_dim * kStepK;
-      weights += kTileElements;
     }
     _tile_stored(0, out, 64);
     _tile_stored(1, out + sums, 64);
@@ -546,43 +583,43 @@ void add_broken_values(const AttentionArgs& args,
 }
 
 // Scores of a tile of queries to weights, with what has to be masked.
-template <Mask mask, typename Cache>
+template <Mask mask, typename Cache, int parts>
 void soften_masked(
     TileAttention& s, int64_t tile, int64_t place, int64_t key_begin, int64_t key_count) {
   if (s.soft_cap != 0 || s.has_slopes) {
     adjust_tile<Cache::kHasScales>(s, tile, place, key_begin, key_count);
-    soften_tile<mask, false>(s, tile, place, key_begin, key_count, true);
+    soften_tile<mask, false, parts>(s, tile, place, key_begin, key_count, true);
   } else {
-    soften_tile<mask, Cache::kHasScales>(s, tile, place, key_begin, key_count, false);
+    soften_tile<mask, Cache::kHasScales, parts>(s, tile, place, key_begin, key_count, false);
   }
 }
 
-template <typename Cache>
+template <typename Cache, int parts>
 void soften(TileAttention& s, int64_t tile, int64_t place, int64_t key_begin, int64_t key_count) {
   const bool begins_before = s.first[(tile + 1) * kTile - 1] <= key_begin;
   if (!begins_before) {
-    soften_masked<Mask::kBoth, Cache>(s, tile, place, key_begin, key_count);
+    soften_masked<Mask::kBoth, Cache, parts>(s, tile, place, key_begin, key_count);
   } else if (s.visible[tile * kTile] < key_begin + key_count) {
-    soften_masked<Mask::kEnd, Cache>(s, tile, place, key_begin, key_count);
+    soften_masked<Mask::kEnd, Cache, parts>(s, tile, place, key_begin, key_count);
   } else {
-    soften_masked<Mask::kNone, Cache>(s, tile, place, key_begin, key_count);
+    soften_masked<Mask::kNone, Cache, parts>(s, tile, place, key_begin, key_count);
   }
 }
 
 // One chunk of keys for one or two tiles of queries.
-template <typename Cache, int tiles>
+template <typename Cache, int tiles, int parts>
 void attend_tiles(
     const AttentionArgs& args, TileAttention& s, int64_t tile, int64_t key_begin, int64_t key_end) {
   const int64_t last = s.visible[(tile + tiles) * kTile - 1];
   const int64_t count = (last < key_end ? last : key_end) - key_begin;
   if (count <= 0 || s.first[tile * kTile] >= key_end) return;
   const int64_t step_count = (count + kStepK - 1) / kStepK;
-  score_tiles<tiles>(s, tile, step_count);
+  score_tiles<tiles, parts>(s, tile, step_count);
   tile_memory_fence();
   const int64_t key_count = step_count * kStepK;
-  for (int64_t i = 0; i < tiles; ++i) soften<Cache>(s, tile + i, i, key_begin, key_count);
+  for (int64_t i = 0; i < tiles; ++i) soften<Cache, parts>(s, tile + i, i, key_begin, key_count);
   tile_memory_fence();
-  weigh_tiles<tiles>(s, tile, step_count);
+  weigh_tiles<tiles, parts>(s, tile, step_count);
   tile_memory_fence();
   for (int64_t i = 0; i < tiles; ++i) {
     s.is_started[tile + i] = true;
@@ -627,7 +664,7 @@ static inline int64_t first_chunk(const TileAttention& s, int64_t range) {
   return seen > begin ? seen : begin;
 }
 
-template <typename Cache>
+template <typename Cache, int parts>
 void attend_tile_range(const AttentionArgs& args,
                        TileAttention& s,
                        const RangeRows& rows,
@@ -647,8 +684,10 @@ void attend_tile_range(const AttentionArgs& args,
     pack_values<Cache>(args, s, key, key_end);
     tile_memory_fence();
     int64_t tile = 0;
-    for (; tile + 2 <= tile_count; tile += 2) attend_tiles<Cache, 2>(args, s, tile, key, key_end);
-    if (tile < tile_count) attend_tiles<Cache, 1>(args, s, tile, key, key_end);
+    for (; tile + 2 <= tile_count; tile += 2) {
+      attend_tiles<Cache, 2, parts>(args, s, tile, key, key_end);
+    }
+    if (tile < tile_count) attend_tiles<Cache, 1, parts>(args, s, tile, key, key_end);
   }
   write_range(s, rows, count);
 }

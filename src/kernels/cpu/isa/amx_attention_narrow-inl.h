@@ -50,6 +50,7 @@ void pair_values(const AttentionArgs& args, TileAttention& s, int64_t begin, int
   drop_broken(s, broken, values);
 }
 
+template <int parts>
 static inline void score_narrow(const TileAttention& s, int64_t step_count) {
   const int64_t row_bytes = s.head_dim * (int64_t)sizeof(F16);
   float* scores = s.scores;
@@ -59,11 +60,14 @@ static inline void score_narrow(const TileAttention& s, int64_t step_count) {
     _tile_zero(0);
     _tile_zero(1);
     for (int64_t d = 0; d < s.head_dim; d += kStepK) {
-      _tile_loadd(3, first + d, row_bytes);
-      _tile_loadd(2, s.q + d * kTile, 64);
-      tile_product_f16<0, 3, 2>();
-      _tile_loadd(7, second + d, row_bytes);
-      tile_product_f16<1, 7, 2>();
+      INFERNEO_UNROLL
+      for (int part = 0; part < parts; ++part) {
+        if (part == 0) _tile_loadd(3, first + d, row_bytes);
+        _tile_loadd(2, (part == 0 ? s.q : s.q_rest) + d * kTile, 64);
+        tile_product_f16<0, 3, 2>();
+        if (part == 0) _tile_loadd(7, second + d, row_bytes);
+        tile_product_f16<1, 7, 2>();
+      }
     }
     _tile_stored(0, scores, 32);
     _tile_stored(1, scores + kTile * kNarrow, 32);
@@ -159,7 +163,7 @@ void adjust_narrow(const TileAttention& s, int64_t key_begin, int64_t key_count)
 }
 
 // As soften_tile, for two keys to a vector.
-template <Mask mask, bool has_scales>
+template <Mask mask, bool has_scales, int parts>
 void soften_narrow(
     TileAttention& s, bool is_started, int64_t key_begin, int64_t key_count, bool is_adjusted) {
   const Vec lowest = set(-__builtin_inff());
@@ -187,15 +191,18 @@ void soften_narrow(
   Vec sum = zero();
   for (int64_t key = 0; key < key_count; key += kStepK) {
     __m256i pairs[kTile];
+    __m256i rests[kTile];
     INFERNEO_UNROLL
     for (int i = 0; i < kTile; ++i) {
       const Vec score = narrow_scores<has_scales>(s, key + 2 * i);
       const Vec x = _mm512_fmsub_ps(score, unscale, shift);
       const Vec weight = exp2_weight(x, sees(key + 2 * i));
       sum = add(sum, weight);
-      pairs[i] = to_f16(weight);
+      pairs[i] = to_part<0>(weight);
+      if constexpr (parts == 2) rests[i] = to_part<1>(weight);
     }
     store_narrow_weights(pairs, s.weights + key * kNarrow);
+    if constexpr (parts == 2) store_narrow_weights(rests, s.weights_rest + key * kNarrow);
   }
   const Vec rescale = exp2_wide(sub(before, shift));
   store(s.most, most);
@@ -209,6 +216,7 @@ void soften_narrow(
 }
 
 // out += weights * values. Shape of out: [head_dim / 16][8 queries][16 columns]
+template <int parts>
 static inline void weigh_narrow(const TileAttention& s, bool is_started, int64_t step_count) {
   constexpr int64_t kOutTile = kNarrow * kTile;
   float* out = s.out;
@@ -221,15 +229,15 @@ static inline void weigh_narrow(const TileAttention& s, bool is_started, int64_t
       _tile_zero(6);
     }
     const F16* values = s.values + d * kStepK;
-    const F16* weights = s.weights;
-    for (int64_t step = 0; step < step_count; ++step) {
-      _tile_loadd(4, weights, 64);
-      _tile_loadd(3, values, 64);
-      tile_product_f16<5, 4, 3>();
-      _tile_loadd(7, values + kTileElements, 64);
-      tile_product_f16<6, 4, 7>();
-      values += s.head_dim * kStepK;
-      weights += kNarrow * kStepK;
+    for (int64_t step = 0; step < step_count; ++step, values += s.head_dim * kStepK) {
+      INFERNEO_UNROLL
+      for (int part = 0; part < parts; ++part) {
+        _tile_loadd(4, (part == 0 ? s.weights : s.weights_rest) + step * kNarrow * kStepK, 64);
+        if (part == 0) _tile_loadd(3, values, 64);
+        tile_product_f16<5, 4, 3>();
+        if (part == 0) _tile_loadd(7, values + kTileElements, 64);
+        tile_product_f16<6, 4, 7>();
+      }
     }
     _tile_stored(5, out, 64);
     _tile_stored(6, out + kOutTile, 64);
@@ -279,18 +287,18 @@ static inline void write_narrow_range(const TileAttention& s,
 }
 
 // Scores to weights, with what has to be masked.
-template <Mask mask, typename Cache>
+template <Mask mask, typename Cache, int parts>
 void soften_narrow_masked(TileAttention& s, bool is_started, int64_t key_begin, int64_t key_count) {
   if (s.soft_cap != 0 || s.has_slopes) {
     adjust_narrow<Cache::kHasScales>(s, key_begin, key_count);
-    soften_narrow<mask, false>(s, is_started, key_begin, key_count, true);
+    soften_narrow<mask, false, parts>(s, is_started, key_begin, key_count, true);
   } else {
-    soften_narrow<mask, Cache::kHasScales>(s, is_started, key_begin, key_count, false);
+    soften_narrow<mask, Cache::kHasScales, parts>(s, is_started, key_begin, key_count, false);
   }
 }
 
 // The keys of one range for all queries of the call, into `rows`.
-template <typename Cache>
+template <typename Cache, int parts>
 void attend_narrow_range(const AttentionArgs& args,
                          TileAttention& s,
                          const RangeRows& rows,
@@ -307,17 +315,17 @@ void attend_narrow_range(const AttentionArgs& args,
     find_keys<Cache>(args, s, key, key_end);
     pair_values<Cache>(args, s, key, key_end);
     tile_memory_fence();
-    score_narrow(s, step_count);
+    score_narrow<parts>(s, step_count);
     tile_memory_fence();
     if (s.first[kNarrow - 1] > key) {
-      soften_narrow_masked<Mask::kBoth, Cache>(s, is_started, key, key_count);
+      soften_narrow_masked<Mask::kBoth, Cache, parts>(s, is_started, key, key_count);
     } else if (s.visible[0] < key + key_count) {
-      soften_narrow_masked<Mask::kEnd, Cache>(s, is_started, key, key_count);
+      soften_narrow_masked<Mask::kEnd, Cache, parts>(s, is_started, key, key_count);
     } else {
-      soften_narrow_masked<Mask::kNone, Cache>(s, is_started, key, key_count);
+      soften_narrow_masked<Mask::kNone, Cache, parts>(s, is_started, key, key_count);
     }
     tile_memory_fence();
-    weigh_narrow(s, is_started, step_count);
+    weigh_narrow<parts>(s, is_started, step_count);
     tile_memory_fence();
     is_started = true;
     if (s.has_broken_values) add_broken_narrow<Cache>(args, s, key, key_end);
@@ -347,7 +355,7 @@ void attend_ranges(const AttentionArgs& args,
   write_rows(args, s.results[0], index, count);
 }
 
-template <typename Cache>
+template <typename Cache, int parts>
 void amx_attention(const AttentionArgs& args) noexcept {
   if (!fits_tiles(args.head_dim)) {
     attention<Cache>(args);
@@ -359,12 +367,12 @@ void amx_attention(const AttentionArgs& args) noexcept {
   _tile_loadconfig(is_narrow ? &kNarrowTiles : &kTileConfig);
   for (int64_t index = 0; index < total; index += kTileQueries) {
     const int64_t count = at_most(total - index, kTileQueries);
-    pack_queries(args, s, index, count);
+    pack_queries<parts>(args, s, index, count);
     attend_ranges(args, s, index, count, [&](const RangeRows& rows, int64_t range) {
       if (is_narrow) {
-        attend_narrow_range<Cache>(args, s, rows, count, range);
+        attend_narrow_range<Cache, parts>(args, s, rows, count, range);
       } else {
-        attend_tile_range<Cache>(args, s, rows, count, range);
+        attend_tile_range<Cache, parts>(args, s, rows, count, range);
       }
     });
   }

@@ -2,7 +2,9 @@
 // weights keep their value, others lose 2^-9, inputs 2^-16. Included after amx_tiles-inl.h, before
 // amx_inputs-inl.h.
 
-constexpr int kInputParts = 2;  // tiles whose sum is an input
+// Tiles whose sum is an input.
+constexpr int kInputParts = 2;
+constexpr int kF16InputParts = 2;
 #define INFERNEO_AMX_LAYOUT "amx-bf16-"
 
 template <int sums, int a, int b>
@@ -27,6 +29,7 @@ static inline void store_weights(char* out, __m512h v) {
 }
 
 // Splits kStepK inputs into rows of two tiles.
+template <int parts>
 static inline void store_inputs(char* out, Vec low, Vec high) {
   const auto upper = (__m512i)_mm512_cvtne2ps_pbh(high, low);
   const Vec rest_low = sub(low, from_bf16(_mm512_castsi512_si256(upper)));

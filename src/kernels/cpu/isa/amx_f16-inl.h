@@ -1,9 +1,14 @@
 // How AMX tables of f16 tiles round: weights and inputs to f16, each row of them multiplied with a
 // power of two, so that f16 holds 11 bits of everything but what is 2^-29 of the row's largest:
-// bf16 weights keep their value, inputs lose 2^-12. Included after amx_tiles-inl.h, before
+// bf16 weights keep their value, inputs lose 2^-12. Beside f16 weights inputs are the sum of two
+// f16 numbers and lose 2^-23, or 2^-40 of the row's largest. Included after amx_tiles-inl.h, before
 // amx_inputs-inl.h.
 
-constexpr int kInputParts = 1;  // tiles whose sum is an input
+// Tiles whose sum is an input. Why two beside f16 weights: who keeps a model in f16 chose accuracy
+// over size and speed. One would be the largest error of such a model, beside bf16 weights it is
+// less than what llama.cpp loses there.
+constexpr int kInputParts = 1;
+constexpr int kF16InputParts = 2;
 #define INFERNEO_AMX_LAYOUT "amx-f16-"
 
 template <int sums, int a, int b>
@@ -27,9 +32,13 @@ static inline float weight_factor(float largest) {
 static inline void store_weights(uint16_t* out, Vec v) { store_f16(out, v); }
 static inline void store_weights(char* out, __m512h v) { _mm512_store_si512(out, (__m512i)v); }
 
-// Rounds kStepK inputs to a row of a tile.
+// Rounds kStepK inputs to a row of a tile, and what is left of them to a row of a second one.
+template <int parts>
 static inline void store_inputs(char* out, Vec low, Vec high) {
   const __m256i a = _mm512_cvtps_ph(low, _MM_FROUND_TO_NEAREST_INT);
   const __m256i b = _mm512_cvtps_ph(high, _MM_FROUND_TO_NEAREST_INT);
   _mm512_storeu_si512(out, _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1));
+  if constexpr (parts == 2) {
+    store_inputs<1>(out + kTileBytes, sub(low, _mm512_cvtph_ps(a)), sub(high, _mm512_cvtph_ps(b)));
+  }
 }

@@ -32,8 +32,9 @@ namespace {
 
 constexpr KernelTable amx_table() {
   KernelTable table = generic_table("amx_fp16", amx_matrix_ops, spin_int8);
-  table.attention_f16 = amx_attention<F16Cache>;
-  table.attention_i8 = amx_attention<I8Cache>;
+  table.attention_f16 = amx_attention<F16Cache, 1>;
+  table.attention_f16_fine = amx_attention<F16Cache, 2>;
+  table.attention_i8 = amx_attention<I8Cache, 1>;
   table.spin_bf16 = spin_amx;
   table.spin_bf16_dot = spin<Bf16DotStep>;
   return table;

@@ -6,13 +6,19 @@ static inline int64_t at_most(int64_t value, int64_t limit) {
   return value < limit ? value : limit;
 }
 
-// Packed inputs: for each tile of rows their factors' inverses, [16] f32, then
-// [step][part][16 rows][32 k].
-constexpr int64_t kInputStepBytes = kInputParts * kTileBytes;
-static inline int64_t input_tile_size(int64_t k) { return 64 + steps_of(k) * kInputStepBytes; }
+// Packed inputs that are the sum of so many parts: for each tile of rows their factors' inverses,
+// [16] f32, then [step][part][16 rows][32 k].
+template <int parts>
+constexpr int64_t kInputStepBytes = parts* kTileBytes;
 
+template <int parts>
+static inline int64_t input_tile_size(int64_t k) {
+  return 64 + steps_of(k) * kInputStepBytes<parts>;
+}
+
+template <int parts>
 size_t amx_inputs_size(int64_t m, int64_t k) noexcept {
-  return (size_t)((m + kTile - 1) / kTile * input_tile_size(k));
+  return (size_t)((m + kTile - 1) / kTile * input_tile_size<parts>(k));
 }
 
 // The magnitudes' maximum as bits, in which a NaN counts as the largest.
@@ -26,20 +32,22 @@ static inline float largest_magnitude(const float* x, int64_t k) {
   return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(_mm512_reduce_max_epi32(largest))));
 }
 
+template <int parts>
 static inline void pack_input_row(const float* x, int64_t k, Vec factor, char* tiles) {
   int64_t i = 0;
-  for (; i + kStepK <= k; i += kStepK, tiles += kInputStepBytes) {
+  for (; i + kStepK <= k; i += kStepK, tiles += kInputStepBytes<parts>) {
     const Vec low = mul(load(x + i), factor);
     const Vec high = mul(load(x + i + kLanes), factor);
-    store_inputs(tiles, low, high);
+    store_inputs<parts>(tiles, low, high);
   }
   if (i == k) return;
   const Vec low = mul(load_part(x + i, at_most(k - i, kLanes)), factor);
   const int64_t rest = k - i - kLanes;
   const Vec high = rest > 0 ? mul(load_part(x + i + kLanes, rest), factor) : zero();
-  store_inputs(tiles, low, high);
+  store_inputs<parts>(tiles, low, high);
 }
 
+template <int parts>
 void amx_pack_inputs(const float* x,
                      int64_t x_stride,
                      int64_t m_begin,
@@ -47,7 +55,7 @@ void amx_pack_inputs(const float* x,
                      int64_t k,
                      void* packed) noexcept {
   for (int64_t m = m_begin; m < m_end; m += kTile) {
-    char* tile = (char*)packed + m / kTile * input_tile_size(k);
+    char* tile = (char*)packed + m / kTile * input_tile_size<parts>(k);
     float* inverse = (float*)tile;
     char* rows = tile + 64;
     for (int64_t row = 0; row < kTile; ++row) {
@@ -55,10 +63,10 @@ void amx_pack_inputs(const float* x,
         const float* source = x + (m + row) * x_stride;
         const float factor = row_factor(largest_magnitude(source, k));
         inverse[row] = 1 / factor;
-        pack_input_row(source, k, set(factor), rows + row * 64);
+        pack_input_row<parts>(source, k, set(factor), rows + row * 64);
       } else {
         inverse[row] = 0;
-        for (int64_t tile_at = 0; tile_at < steps_of(k) * kInputParts; ++tile_at) {
+        for (int64_t tile_at = 0; tile_at < steps_of(k) * parts; ++tile_at) {
           _mm512_storeu_si512(rows + tile_at * kTileBytes + row * 64, _mm512_setzero_si512());
         }
       }
@@ -66,4 +74,5 @@ void amx_pack_inputs(const float* x,
   }
 }
 
-constexpr InputOps kAmxInputs = {amx_inputs_size, amx_pack_inputs};
+template <int parts>
+constexpr InputOps kAmxInputs = {amx_inputs_size<parts>, amx_pack_inputs<parts>};

@@ -16,7 +16,8 @@ constexpr int64_t kAheadBytes = 2304;         // distance of the prefetch of few
 
 // One product: input tiles `first` and `second` by weight tiles of panels a and b, adding to sums,
 // Shape [input tile][panel][16][16]. Tiles 0 to 3 hold them, 4 and 5 inputs, 6 and 7 weights.
-constexpr int kInputsAheadLines = 2 * kInputParts;
+template <int parts>
+constexpr int kInputsAheadLines = 2 * parts;
 struct AmxProduct {
   const char* first;
   const char* second;
@@ -24,16 +25,16 @@ struct AmxProduct {
   const char* b;
   int64_t step_count;
   const char* ahead[2];      // bytes to fetch into L2
-  const char* inputs_ahead;  // the same, kInputsAheadLines a step
+  const char* inputs_ahead;  // the same, kInputsAheadLines<parts> a step
   float* next_sums;          // to be written next
 };
 
-template <bool two_rows, int ahead_lines>
+template <int parts, bool two_rows, int ahead_lines>
 static inline void amx_step(const AmxProduct& p, int64_t step) {
-  const char* first = p.first + step * kInputStepBytes;
-  const char* second = p.second + step * kInputStepBytes;
+  const char* first = p.first + step * kInputStepBytes<parts>;
+  const char* second = p.second + step * kInputStepBytes<parts>;
   INFERNEO_UNROLL
-  for (int part = 0; part < kInputParts; ++part) {
+  for (int part = 0; part < parts; ++part) {
     // Why the streaming hint: inputs pass by and must not drive the weights out of L1.
     _tile_stream_loadd(4, first + part * kTileBytes, 64);
     if constexpr (two_rows) _tile_stream_loadd(5, second + part * kTileBytes, 64);
@@ -52,14 +53,14 @@ static inline void amx_step(const AmxProduct& p, int64_t step) {
     _mm_prefetch(p.ahead[1] + (step * ahead_lines + line) * 64, _MM_HINT_T1);
   }
   INFERNEO_UNROLL
-  for (int line = 0; line < kInputsAheadLines; ++line) {
-    _mm_prefetch(p.inputs_ahead + (step * kInputsAheadLines + line) * 64, _MM_HINT_T1);
+  for (int line = 0; line < kInputsAheadLines<parts>; ++line) {
+    _mm_prefetch(p.inputs_ahead + (step * kInputsAheadLines<parts> + line) * 64, _MM_HINT_T1);
   }
   INFERNEO_UNROLL
   for (int line = 0; line < 4; ++line) __builtin_prefetch(p.next_sums + (4 * step + line) * 16, 1);
 }
 
-template <bool two_rows, int ahead_lines>
+template <int parts, bool two_rows, int ahead_lines>
 static inline void amx_product(const AmxProduct& p, bool is_first, float* sums) {
   tile_memory_fence();
   if (is_first) {
@@ -77,9 +78,9 @@ static inline void amx_product(const AmxProduct& p, bool is_first, float* sums) 
   }
   // Why two loops: the one of constant length is predicted to its end.
   if (p.step_count == kStepsPerChunk) {
-    for (int64_t i = 0; i < kStepsPerChunk; ++i) amx_step<two_rows, ahead_lines>(p, i);
+    for (int64_t i = 0; i < kStepsPerChunk; ++i) amx_step<parts, two_rows, ahead_lines>(p, i);
   } else {
-    for (int64_t i = 0; i < p.step_count; ++i) amx_step<two_rows, ahead_lines>(p, i);
+    for (int64_t i = 0; i < p.step_count; ++i) amx_step<parts, two_rows, ahead_lines>(p, i);
   }
   _tile_stored(0, sums, 64);
   _tile_stored(1, sums + 256, 64);
@@ -91,6 +92,7 @@ static inline void amx_product(const AmxProduct& p, bool is_first, float* sums) 
 }
 
 // Writes a tile of sums, Shape [16 rows][16 outputs], for row tile `tile` and panel `panel`.
+template <int parts>
 static inline void write_tile(const PackedLinearArgs& args,
                               const float* sums,
                               int64_t tile,
@@ -100,7 +102,7 @@ static inline void write_tile(const PackedLinearArgs& args,
   const int count = (int)at_most(args.n_end - n, kPanelOutputs);
   const int64_t row_count = at_most(args.m - tile * kTile, kTile);
   const float* row_inverse =
-      (const float*)((const char*)args.inputs + tile * input_tile_size(args.k));
+      (const float*)((const char*)args.inputs + tile * input_tile_size<parts>(args.k));
   const Vec inverse = load((const float*)(args.panels + panel * panel_size));
   const Vec bias = args.bias != nullptr ? load_some(args.bias + n, count) : zero();
   float* y = args.y + tile * kTile * args.y_stride + n;
@@ -145,9 +147,10 @@ static inline void amx_chunk(const PackedLinearArgs& args,
                              float* sums) {
   const int64_t panel_size = (int64_t)amx_panel_size<Weights>(args.k);
   const int64_t pair_count = (block.tile_count + 1) / 2;
-  const int64_t input_size = input_tile_size(args.k);
+  constexpr int kParts = Weights::kParts;
+  const int64_t input_size = input_tile_size<kParts>(args.k);
   const bool is_last = step + step_count == steps_of(args.k);
-  constexpr int64_t step_bytes = kStepsPerChunk * kInputStepBytes;
+  constexpr int64_t step_bytes = kStepsPerChunk * kInputStepBytes<kParts>;
   constexpr int kAheadLines = (int)(Weights::kUnitBytes / kUnitSteps / 64 / (kBlockTiles / 2) +
                                     (Weights::kInPlace ? 0 : 1));
   for (int64_t i = 0; i < block.panel_count; i += 2) {
@@ -164,7 +167,7 @@ static inline void amx_chunk(const PackedLinearArgs& args,
     for (int64_t j = 0; j < pair_count; ++j) {
       const int64_t tile = block.tile + 2 * j;
       const bool two_rows = 2 * j + 1 < block.tile_count;
-      p.first = (const char*)args.inputs + tile * input_size + 64 + step * kInputStepBytes;
+      p.first = (const char*)args.inputs + tile * input_size + 64 + step * kInputStepBytes<kParts>;
       p.second = p.first + input_size;
       const char* next = panel + 2 * panel_size + j * ahead_bytes;
       p.ahead[0] = next;
@@ -172,18 +175,18 @@ static inline void amx_chunk(const PackedLinearArgs& args,
       float* own = sums + (i / 2 * pair_count + j) * kSums;
       p.next_sums = own + kSums;
       // Each pair of panels fetches its share of the next chunk of these inputs.
-      const int64_t share = i / 2 * kStepsPerChunk * kInputsAheadLines * 64;
+      const int64_t share = i / 2 * kStepsPerChunk * kInputsAheadLines<kParts> * 64;
       p.inputs_ahead =
           (share < step_bytes ? p.first + share : p.second + (share - step_bytes)) + step_bytes;
       if (two_rows) {
-        amx_product<true, kAheadLines>(p, step == 0, own);
+        amx_product<kParts, true, kAheadLines>(p, step == 0, own);
       } else {
-        amx_product<false, kAheadLines>(p, step == 0, own);
+        amx_product<kParts, false, kAheadLines>(p, step == 0, own);
       }
       if (!is_last) continue;
       for (int64_t t = 0; t < (two_rows ? 2 : 1); ++t) {
         for (int64_t q = 0; q < (has_other ? 2 : 1); ++q) {
-          write_tile(
+          write_tile<kParts>(
               args, own + (2 * t + q) * kTile * kTile, tile + t, block.panel + i + q, panel_size);
         }
       }
@@ -191,21 +194,27 @@ static inline void amx_chunk(const PackedLinearArgs& args,
   }
 }
 
-// Adds the products of one step with weights of panel i to its row_tiles sums.
-template <int row_tiles, int i>
+// Adds the products of one step with weights of panel i to its row_tiles sums. Tiles 4 and 5 hold
+// inputs: of one row tile both parts, for all panels, of two row tiles the part at hand.
+template <int parts, int row_tiles, int i>
 static inline void small_product(const char* weights, const char* inputs, int64_t input_size) {
-  INFERNEO_UNROLL
-  for (int part = 0; part < kInputParts; ++part) {
-    if (i == 0 || kInputParts > 1) {
-      _tile_loadd(4, inputs + part * kTileBytes, 64);
-      if (row_tiles == 2) _tile_loadd(5, inputs + input_size + part * kTileBytes, 64);
-    }
-    if (part == 0) tile_load<6 + i % 2>(weights);
-    if constexpr (row_tiles == 1) {
-      tile_product<i, 4, 6 + i % 2>();
-    } else {
-      tile_product<i, 4, 6 + i % 2>();
-      tile_product<2 + i, 5, 6 + i % 2>();
+  constexpr int kWeights = 6 + i % 2;
+  if constexpr (row_tiles == 1) {
+    if (i == 0) tile_load<4>(inputs);
+    if (i == 0 && parts == 2) tile_load<5>(inputs + kTileBytes);
+    tile_load<kWeights>(weights);
+    tile_product<i, 4, kWeights>();
+    if constexpr (parts == 2) tile_product<i, 5, kWeights>();
+  } else {
+    INFERNEO_UNROLL
+    for (int part = 0; part < parts; ++part) {
+      if (i == 0 || parts > 1) {
+        tile_load<4>(inputs + part * kTileBytes);
+        tile_load<5>(inputs + input_size + part * kTileBytes);
+      }
+      if (part == 0) tile_load<kWeights>(weights);
+      tile_product<i, 4, kWeights>();
+      tile_product<2 + i, 5, kWeights>();
     }
   }
 }
@@ -237,13 +246,14 @@ static inline void small_step(const SmallGroup<row_tiles>& group,
   }
   const char* unit = group.units[i];
   if (Weights::kInPlace) {
-    small_product<row_tiles, i>(unit + half * kTileBytes, group.inputs, group.input_size);
+    small_product<Weights::kParts, row_tiles, i>(
+        unit + half * kTileBytes, group.inputs, group.input_size);
   } else {
     char* out = group.buffer + (half * kPanels + i) * kTileBytes;
     Weights::tile(unit, half, table, out);
     tile_memory_fence();
     if (has_previous) {
-      small_product<row_tiles, i>(
+      small_product<Weights::kParts, row_tiles, i>(
           group.buffer + ((1 - half) * kPanels + i) * kTileBytes, group.inputs, group.input_size);
       tile_memory_fence();
     }
@@ -254,12 +264,12 @@ static inline void small_step(const SmallGroup<row_tiles>& group,
 }
 
 // The last products of an unpacked group.
-template <int row_tiles, int i = 0>
+template <int parts, int row_tiles, int i = 0>
 static inline void small_rest(const SmallGroup<row_tiles>& group, int half) {
   constexpr int kPanels = SmallGroup<row_tiles>::kPanels;
-  small_product<row_tiles, i>(
+  small_product<parts, row_tiles, i>(
       group.buffer + (half * kPanels + i) * kTileBytes, group.inputs, group.input_size);
-  if constexpr (i + 1 < kPanels) small_rest<row_tiles, i + 1>(group, half);
+  if constexpr (i + 1 < kPanels) small_rest<parts, row_tiles, i + 1>(group, half);
 }
 
 // Few rows: the sums of all of them for 4 / row_tiles panels stay in tiles over all of k, while the
@@ -267,8 +277,9 @@ static inline void small_rest(const SmallGroup<row_tiles>& group, int half) {
 template <typename Weights, int row_tiles>
 static inline void amx_small(const PackedLinearArgs& args, const __m512i& table, char* buffer) {
   constexpr int64_t kPanels = 4 / row_tiles;
+  constexpr int kParts = Weights::kParts;
   const int64_t panel_size = (int64_t)amx_panel_size<Weights>(args.k);
-  const int64_t input_size = input_tile_size(args.k);
+  const int64_t input_size = input_tile_size<kParts>(args.k);
   const int64_t steps = steps_of(args.k);
   const int64_t panel_end = (args.n_end + kPanelOutputs - 1) / kPanelOutputs;
   const int64_t far_steps =
@@ -286,18 +297,19 @@ static inline void amx_small(const PackedLinearArgs& args, const __m512i& table,
     group.buffer = buffer;
     group.input_size = input_size;
     // Unpacked tiles meet their inputs a step later.
-    group.inputs = (const char*)args.inputs + 64 - (Weights::kInPlace ? 0 : kInputStepBytes);
+    group.inputs =
+        (const char*)args.inputs + 64 - (Weights::kInPlace ? 0 : kInputStepBytes<kParts>);
     for (int64_t step = 0; step < steps; step += kUnitSteps) {
       // Near the end of a panel the bytes to fetch are those of its successor in turn.
       group.ahead = kAheadBytes + (step < far_steps ? 0 : (kPanels - 1) * panel_size);
       small_step<Weights, row_tiles, 0>(group, step > 0, table);
-      group.inputs += kInputStepBytes;
+      group.inputs += kInputStepBytes<kParts>;
       if (step + 1 == steps) break;
       small_step<Weights, row_tiles, 1>(group, true, table);
-      group.inputs += kInputStepBytes;
+      group.inputs += kInputStepBytes<kParts>;
       for (int64_t i = 0; i < kPanels; ++i) group.units[i] += Weights::kUnitBytes;
     }
-    if (!Weights::kInPlace) small_rest<row_tiles>(group, (int)((steps - 1) % kUnitSteps));
+    if (!Weights::kInPlace) small_rest<kParts, row_tiles>(group, (int)((steps - 1) % kUnitSteps));
     _tile_stored(0, sums, 64);
     _tile_stored(1, sums + 256, 64);
     _tile_stored(2, sums + 512, 64);
@@ -305,7 +317,8 @@ static inline void amx_small(const PackedLinearArgs& args, const __m512i& table,
     tile_memory_fence();
     for (int64_t tile = 0; tile < row_tiles; ++tile) {
       for (int64_t i = 0; i < at_most(panel_end - n, kPanels); ++i) {
-        write_tile(args, sums + (tile * kPanels + i) * kTile * kTile, tile, n + i, panel_size);
+        write_tile<kParts>(
+            args, sums + (tile * kPanels + i) * kTile * kTile, tile, n + i, panel_size);
       }
     }
   }
@@ -358,7 +371,7 @@ void amx_matrix_linear(const PackedLinearArgs& args) noexcept {
 template <typename Weights, bool has_min>
 constexpr MatrixOps amx_ops(const char* layout) {
   return {layout,
-          &kAmxInputs,
+          &kAmxInputs<Weights::kParts>,
           amx_panel_size<Weights>,
           Weights::pack_panel,
           amx_matrix_linear<Weights, has_min>};

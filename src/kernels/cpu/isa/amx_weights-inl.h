@@ -3,8 +3,9 @@
 constexpr int64_t kUnitSteps = 2;  // steps whose weights are unpacked together
 
 // Packed weights: panels of the outputs' inverse factors, [16] f32, then units of kUnitSteps steps.
-// A Weights type has the size of a unit, packs a panel, and unpacks the tile of a step,
-// [16 pairs of k][16 outputs][2]; those that are kInPlace are units of tiles.
+// A Weights type has the number of parts of its inputs and the size of a unit, packs a panel, and
+// unpacks the tile of a step, [16 pairs of k][16 outputs][2]; those that are kInPlace are units of
+// tiles.
 
 static inline int64_t units_of(int64_t k) { return (steps_of(k) + kUnitSteps - 1) / kUnitSteps; }
 
@@ -22,6 +23,7 @@ static inline void store_inverses(const float* factors, int64_t count, std::byte
 // f16 and bf16 weights as tiles.
 template <bool bf16>
 struct HalfWeights {
+  static constexpr int kParts = bf16 ? kInputParts : kF16InputParts;
   static constexpr bool kInPlace = true;
   static constexpr int64_t kUnitBytes = kUnitSteps * kTileBytes;
 
@@ -81,6 +83,7 @@ static inline float scale_factor(float largest) {
 // words of 16 bits whose nibble j belongs to pair 4 i + j; they index the codebook.
 template <int bits, int group, bool has_min>
 struct CodeWeights {
+  static constexpr int kParts = kInputParts;
   static constexpr bool kInPlace = false;
   static constexpr int64_t kStepGroups = kStepK / group;
   static constexpr int64_t kUnitGroups = kUnitSteps * kStepGroups;
