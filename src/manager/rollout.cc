@@ -22,8 +22,7 @@ Status wrong(std::string_view where, std::string message) {
 Status check_time(std::string_view where, milliseconds value, milliseconds min) {
   if (value >= min && value <= kStageTimeMax) return ok_status();
   return wrong(
-      where,
-      str("it is ", value.count(), " ms, not ", min.count(), " to ", kStageTimeMax.count()));
+      where, str("it is ", value.count(), " ms, not ", min.count(), " to ", kStageTimeMax.count()));
 }
 
 Status check_stages(const RolloutPolicy& policy) {
