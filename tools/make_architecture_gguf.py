@@ -23,7 +23,7 @@ from transformers.utils import logging
 import make_architecture_goldens as goldens
 
 ENUMS = {"expert_gating_func": gguf.ExpertGatingFuncType, "rope_scaling_type": gguf.RopeScalingType,
-         "pooling_type": gguf.PoolingType}
+         "pooling_type": gguf.PoolingType, "classifier_pooling_type": gguf.PoolingType}
 MATRIX_TYPE = numpy.float16  # holds the elements exactly
 
 
@@ -215,10 +215,13 @@ def make(family, folder, spec, options):
         if name.endswith("pooler.dense.weight") or name.endswith("pooler.dense.bias"):
             continue
         stored = packed.get(name)
+        # Converters rename the last linear of classifiers whose others have names of their own.
+        if "classes" in options["steps"] and name.startswith("classifier."):
+            name = name.replace("classifier.", "classifier.out_proj.")
         # Some names are known without the prefix of a model with a head alone.
         name = name.replace("e_score_correction_bias", "e_score_correction.bias")
         known = [name] + [name.removeprefix(prefix) for prefix in
-                          ("transformer.", "bert.", "roberta.")]
+                          ("transformer.", "bert.", "roberta.", "model.")]
         mapped = next(filter(None, (names.get_name(each, try_suffixes=(".weight", ".bias"))
                                     for each in known)), None)
         if mapped is None:

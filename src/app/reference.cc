@@ -78,11 +78,17 @@ std::string architecture_reference() {
                code_list(spec->gguf_names),
                " |\n");
   }
-  return out + str("\nTypes of rotary scaling: ",
-                   code_list(arch::rope_types()),
-                   ".\n\nActivations: ",
-                   code_list(arch::activation_names()),
-                   ".\n");
+  return out +
+         str("\nTypes of rotary scaling: ",
+             code_list(arch::rope_types()),
+             ".\n`longrope` takes its long factors where sequences may become longer than the "
+             "original context, by the\nconfiguration of the model or, where it is set, "
+             "`context_tokens_max`: cached keys must not change as a\nsequence grows. "
+             "`dynamic` begins to change frequencies where contexts end here, at "
+             "`max_position_embeddings`.\n\n"
+             "Activations: ",
+             code_list(arch::activation_names()),
+             ".\n");
 }
 
 std::string configuration_reference() {
@@ -103,7 +109,7 @@ std::string configuration_reference() {
       "A key or value that is wrong stops the program with exit status 2 and names the file and "
       "line, the\nvariable or the flag. `inferneo serve --check-config` checks everything without "
       "serving and prints\nthe settings in force.\n\n"
-      "## Engine: `serve`, `run`, `chat`, `bench`\n\n",
+      "## Engine: `serve`, `run`, `chat`, `run-batch`, `inspect`, `bench`\n\n",
       config_rows(ConfigScope::kEngine),
       "\n## Server: `serve`\n\n",
       config_rows(ConfigScope::kServer));

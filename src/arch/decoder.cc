@@ -64,6 +64,12 @@ ValueId add_embedding(const DecoderPlan& plan,
                       WeightReader& weights,
                       ProgramBuilder& builder) {
   ValueId sum = builder.embed(table);
+  if (plan.embedding_width > 0) {
+    const TensorView& matrix =
+        weights.take("embed_projection.weight", {plan.hidden, plan.embedding_width});
+    if (!weights.status().ok()) return sum;
+    sum = builder.linear(sum, {{matrix}}).front();
+  }
   if (plan.embedding_scale != 1) builder.scale(sum, plan.embedding_scale);
   if (plan.position_offset) {
     const TensorView& positions =
@@ -91,7 +97,7 @@ Head take_head(const DecoderPlan& plan, const TensorView& table, WeightReader& w
   // A tied model may store its head as well; what is stored counts, as in transformers.
   const bool is_own = !plan.is_tied || weights.has("head.weight");
   Head head;
-  head.matrix = is_own ? weights.take("head.weight", {plan.vocab, plan.hidden}) : table;
+  head.matrix = is_own ? weights.take("head.weight", {plan.vocab, table.shape[1]}) : table;
   if (plan.head_bias) head.bias = &weights.take("head.bias", {plan.vocab});
   return head;
 }
@@ -134,7 +140,9 @@ Result<BuiltModel> build_decoder(const DecoderPlan& plan,
                                  const graph::Arithmetic& arithmetic) {
   WeightReader weights = make_reader(plan, map);
   ProgramBuilder builder(attention_shape(plan), plan.ropes, arithmetic);
-  const TensorView& table = weights.take("embed.weight", {plan.vocab, plan.hidden});
+  const std::int64_t table_width = plan.embedding_width > 0 ? plan.embedding_width : plan.hidden;
+  const TensorView& table = weights.take("embed.weight", {plan.vocab, table_width});
+  if (!weights.status().ok()) return weights.status();
   Head head;
   if (plan.ending == Ending::kLogits) head = take_head(plan, table, weights);
   if (!weights.status().ok()) return weights.status();
@@ -150,6 +158,13 @@ Result<BuiltModel> build_decoder(const DecoderPlan& plan,
     if (!weights.status().ok()) return weights.status();
     sum = builder.norm(sum, builder.norm_of(vectors, plan.hidden));
   }
+  if (plan.embedding_width > 0) {
+    const TensorView& matrix =
+        weights.take("head_projection.weight", {plan.embedding_width, plan.hidden});
+    if (!weights.status().ok()) return weights.status();
+    sum = builder.linear(sum, {{matrix}}).front();
+  }
+  if (plan.classes.reads_mean) sum = builder.mean_rows(sum);
   if (plan.ending == Ending::kClasses) sum = add_classes(plan, sum, weights, builder);
   // A head that is stored beside its absence: files of the model with a head, read without it.
   if (plan.ending != Ending::kLogits) weights.ignore("lm_head.weight");

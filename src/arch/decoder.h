@@ -79,7 +79,8 @@ struct ClassPlan {
   bool is_tanh = false;  // the activation, else `activation`
   graph::Activation activation = graph::Activation::kGelu;
   bool has_norm = false;
-  bool has_bias = true;  // of the last linear
+  bool has_bias = true;     // of the last linear
+  bool reads_mean = false;  // of the whole text, not one of its rows
 };
 
 // Low-rank queries, keys and values (DeepSeek). The cache holds the latent vector and the rotated
@@ -139,6 +140,8 @@ struct DecoderPlan {
   VectorRows vector_rows = VectorRows::kLast;
 
   bool has_embedding_norm = false;
+  std::int64_t embedding_width =
+      0;  // where it is brought to the hidden width; 0: they are the same
   std::int64_t token_type_count = 0;  // rows of a table of which the first is added to all tokens
   float embedding_scale = 1;
   // Learned positions: row of the first one, and rows of the table.

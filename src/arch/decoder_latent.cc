@@ -2,6 +2,12 @@
 // one rotated key for all heads. Queries are brought into the space of the latent vector, where
 // they meet it directly, and what attention gives is brought from there to the values of heads.
 // Shape of a cached row and of each query: [rope_dim | rank].
+// Why prompts take the same way, though keys and values of heads, made once from the latent vectors
+// of a prompt, would multiply less: the two ways round differently, and a token must come out with
+// the same bits as part of a prompt, generated, computed again after preemption or found in the
+// cache. The choice could follow from its position alone, and a generated token of a position with
+// the other way would make keys and values of its whole context: ten times the work of its layer at
+// 512 tokens.
 // Spec: DeepSeek-V2, arXiv 2405.04434, section 2.1 and appendix C.
 #include <array>
 #include <utility>

@@ -51,8 +51,9 @@ std::string DecoderLayer::role(std::string_view name) const {
   return str("layer.", layer_, ".", name);
 }
 
-bool DecoderLayer::is_last() const {
-  return static_cast<std::size_t>(layer_) + 1 == plan_.layers.size();
+bool DecoderLayer::gathers() const {
+  const bool is_last = static_cast<std::size_t>(layer_) + 1 == plan_.layers.size();
+  return is_last && !plan_.classes.reads_mean;
 }
 
 Status DecoderLayer::add(ValueId& sum) {
@@ -61,7 +62,7 @@ Status DecoderLayer::add(ValueId& sum) {
   ValueId mixed = plan_.latent ? attend_latent(attended) : attend(attended);
   if (!weights_.status().ok()) return weights_.status();
   ValueId ffn_in = attended;
-  if (is_last()) {
+  if (gathers()) {
     gather(mixed);
     gather(sum);
     if (plan_.is_parallel && !plan_.has_ffn_norm) gather(ffn_in);

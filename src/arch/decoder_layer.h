@@ -43,7 +43,8 @@ class DecoderLayer {
   };
 
   [[nodiscard]] std::string role(std::string_view name) const;
-  [[nodiscard]] bool is_last() const;
+  // Whether only the rows of the outputs go on from here.
+  [[nodiscard]] bool gathers() const;
   Weight take(const std::string& role, std::int64_t out, std::int64_t in, bool bias);
   // Rows [begin, begin + count) of a weight with `out` rows.
   Weight take_rows(const Weight& whole, std::int64_t begin, std::int64_t count) const;

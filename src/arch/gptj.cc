@@ -45,10 +45,11 @@ Result<BuiltModel> build_gptj(const formats::ModelMeta& meta,
 
 constexpr std::array<std::string_view, 1> kClassNames = {"GPTJForCausalLM"};
 constexpr std::array<std::string_view, 1> kModelTypes = {"gptj"};
+constexpr std::array<std::string_view, 1> kGgufNames = {"gptj"};
 
 }  // namespace
 
 extern const ArchSpec kGptj;
-const ArchSpec kGptj = {"gptj", kClassNames, kModelTypes, {}, build_gptj};
+const ArchSpec kGptj = {"gptj", kClassNames, kModelTypes, kGgufNames, build_gptj};
 
 }  // namespace inferneo::arch

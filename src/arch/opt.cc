@@ -1,9 +1,8 @@
 // OPT: learned positions that begin at row 2, ReLU; the smallest but one has its norms behind the
-// sums. Spec: transformers 5, models/opt.
+// sums and a narrower embedding. Spec: transformers 5, models/opt.
 #include <array>
 
 #include "arch/decoder.h"
-#include "base/str.h"
 
 namespace inferneo::arch {
 namespace {
@@ -11,6 +10,8 @@ namespace {
 constexpr WeightName kNames[] = {
     {"embed", "model.decoder.embed_tokens"},
     {"positions", "model.decoder.embed_positions"},
+    {"embed_projection", "model.decoder.project_in"},
+    {"head_projection", "model.decoder.project_out"},
     {"final_norm", "model.decoder.final_layer_norm"},
     {"layer.*.attention_norm", "model.decoder.layers.*.self_attn_layer_norm"},
     {"layer.*.attention_post_norm", "model.decoder.layers.*.self_attn_layer_norm"},
@@ -27,15 +28,6 @@ constexpr WeightName kNames[] = {
 Result<BuiltModel> build_opt(const formats::ModelMeta& meta,
                              const tensor::WeightMap& weights,
                              const graph::Arithmetic& arithmetic) {
-  const std::int64_t embedding = meta.variant.embedding_size.value_or(meta.hidden_size);
-  if (embedding != meta.hidden_size) {
-    return unsupported(str("word_embed_proj_dim is ",
-                           embedding,
-                           ", but hidden_size is ",
-                           meta.hidden_size,
-                           "; projected embeddings are not supported"))
-        .with_where("word_embed_proj_dim");
-  }
   DecoderDefaults defaults;
   defaults.activation = "relu";
   defaults.norm_eps = 1e-5;
@@ -48,6 +40,8 @@ Result<BuiltModel> build_opt(const formats::ModelMeta& meta,
   plan.norm.has_weight = plan.norm.has_bias = meta.variant.norm_vectors.value_or(true);
   plan.is_gated = false;
   plan.qkv_bias = plan.output_bias = plan.mlp_bias = meta.attention_bias.value_or(true);
+  const std::int64_t embedding = meta.variant.embedding_size.value_or(plan.hidden);
+  if (embedding != plan.hidden) plan.embedding_width = embedding;
   plan.position_offset = 2;
   plan.position_rows = plan.context_tokens_max + 2;
   plan.names = kNames;

@@ -39,6 +39,7 @@ constexpr WeightName kGguf[] = {
     {"positions", "position_embd"},
     {"token_types", "token_types"},
     {"class_dense", "cls"},
+    {"class_norm", "cls.norm"},
     {"classes", "cls.output"},
     {"final_norm", "output_norm"},
     {"head", "output"},

@@ -297,6 +297,34 @@ Status read_experts(const Keys& keys, MoeMeta& moe) {
   return read_gating(keys, moe);
 }
 
+// Which layers have a window: flags of all of them, or a number that the architecture knows the
+// meaning of.
+Status read_window_layers(const GgufMetadata& metadata, const Keys& keys, ModelMeta& meta) {
+  constexpr std::string_view kKey = "attention.sliding_window_pattern";
+  const GgufValue* value = metadata.find(keys.name(kKey));
+  if (value == nullptr || !std::holds_alternative<GgufNumbers>(*value)) {
+    return keys.read(kKey, 0, kLayerCountMax, meta.window_pattern);
+  }
+  const auto* flags = std::get_if<std::vector<std::int64_t>>(&std::get<GgufNumbers>(*value));
+  if (flags == nullptr || std::ssize(*flags) < meta.layer_count) {
+    return keys.wrong(
+        kKey, "a list", str("a number, or a flag for each of ", meta.layer_count, " layers"));
+  }
+  for (std::int64_t i = 0; i < meta.layer_count; ++i) {
+    meta.window_layers.push_back((*flags)[static_cast<std::size_t>(i)] != 0);
+  }
+  return ok_status();
+}
+
+// Spec: gguf-py/gguf/constants.py, PoolingType.
+Status read_class_pooling(const Keys& keys, std::string& pooling) {
+  constexpr std::string_view kNames[] = {"", "mean", "cls", "last", ""};
+  std::optional<std::int64_t> type;
+  RETURN_IF_ERROR(keys.read("classifier.pooling_type", 0, 4, type));
+  if (type) pooling = kNames[*type];
+  return ok_status();
+}
+
 Status read_variant(const Keys& keys, const tensor::WeightMap& weights, VariantMeta& variant) {
   constexpr double kAny = 1e9;
   RETURN_IF_ERROR(keys.read("use_parallel_residual", variant.parallel_residual));
@@ -308,6 +336,8 @@ Status read_variant(const Keys& keys, const tensor::WeightMap& weights, VariantM
   RETURN_IF_ERROR(keys.read("attention.scale", 0.0, kAny, variant.attention_multiplier));
   RETURN_IF_ERROR(keys.read("attention.clamp_kqv", 0.0, kAny, variant.qkv_clip));
   RETURN_IF_ERROR(keys.read("attention.max_alibi_bias", 0.0, 1000.0, variant.alibi_bias_max));
+  RETURN_IF_ERROR(read_class_pooling(keys, variant.pooling));
+  RETURN_IF_ERROR(keys.read("classifier.activation", variant.class_activation));
   variant.qk_norm = has_weight(weights, "blk.0.attn_q_norm.weight");
   return ok_status();
 }
@@ -510,6 +540,8 @@ Result<ModelMeta> read_gguf_model(const GgufMetadata& metadata, const tensor::We
   const Keys keys(metadata, str(meta.gguf_architecture, "."));
   RETURN_IF_ERROR(read_vocab_size(keys, metadata, weights, meta));
   RETURN_IF_ERROR(read_sizes(keys, meta));
+  RETURN_IF_ERROR(keys.read("hidden_activation", meta.activation));
+  RETURN_IF_ERROR(read_window_layers(metadata, keys, meta));
   RETURN_IF_ERROR(read_rope(keys, weights, meta));
   RETURN_IF_ERROR(read_experts(keys, meta.moe));
   RETURN_IF_ERROR(read_variant(keys, weights, meta.variant));

@@ -44,6 +44,20 @@ struct Small {
   WeightMap weights;
 };
 
+TEST(GgufModel, layers_with_a_window_are_a_number_or_a_flag_each) {
+  Small small;
+  small.set("llama.attention.sliding_window_pattern", std::int64_t{3});
+  EXPECT_EQ(small.read().value().window_pattern, 3);
+  small.set("llama.attention.sliding_window_pattern", GgufNumbers(std::vector<std::int64_t>{0, 1}));
+  EXPECT_THAT(small.read().value().window_layers, ElementsAre(false, true));
+  small.set("llama.attention.sliding_window_pattern", GgufNumbers(std::vector<std::int64_t>{1}));
+  const Status status = small.read().status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(),
+              HasSubstr("llama.attention.sliding_window_pattern is a list, but must be a number, "
+                        "or a flag for each of 2 layers"));
+}
+
 TEST(GgufModel, reads_what_a_file_says) {
   Small small;
   const ModelMeta meta = small.read().value();

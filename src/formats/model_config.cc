@@ -473,6 +473,7 @@ Status read_variant(const Members& config, ModelMeta& meta) {
   if (is_none(config, "final_logit_softcapping")) variant.logit_soft_cap = 0;
   RETURN_IF_ERROR(config.read("position_embedding_type", variant.position_kind));
   RETURN_IF_ERROR(config.read("classifier_pooling", variant.pooling));
+  RETURN_IF_ERROR(config.read("classifier_activation", variant.class_activation));
   if (const json* labels = config.find("id2label"); labels != nullptr && labels->is_object()) {
     variant.label_count = static_cast<std::int64_t>(labels->size());
   }

@@ -99,8 +99,9 @@ struct VariantMeta {
   std::optional<std::int64_t> label_count;
   std::optional<std::int64_t> global_layer_step;
   std::optional<std::int64_t> local_attention;
-  std::string position_kind;  // "absolute"; may be empty
-  std::string pooling;        // "cls", "mean"; may be empty
+  std::string position_kind;     // "absolute"; may be empty
+  std::string pooling;           // of a classifier: "cls", "mean"; may be empty
+  std::string class_activation;  // behind the first linear of a classifier; may be empty
 };
 
 struct GenerationMeta {

@@ -20,10 +20,24 @@ constexpr std::size_t kAlignment = 64;
 
 std::size_t round_up(std::size_t size) { return (size + kAlignment - 1) / kAlignment * kAlignment; }
 
-// Columns [0, width) in pieces.
-std::int64_t piece_width(std::int64_t width, std::int64_t work_per_column) {
-  const std::int64_t least = grain_for(work_per_column, 2 * kernels::kPanelOutputs);
-  return std::min(std::min(least, kPieceColumnsMax), std::max<std::int64_t>(width, 1));
+// Rows of an expert from which on packing them costs about as much as a few columns do.
+constexpr std::int64_t kManyRows = 8;
+constexpr std::int64_t kItemsPerThread = 4;
+
+// Columns of the pieces that the matrices of `experts` are cut into. Why more for many rows: each
+// piece packs the rows of its expert again.
+std::int64_t piece_width(std::int64_t columns,
+                         std::int64_t work_per_column,
+                         std::int64_t experts,
+                         std::int64_t rows_per_expert,
+                         std::int64_t threads) {
+  constexpr std::int64_t kGrain = 2 * kernels::kPanelOutputs;
+  std::int64_t wanted = grain_for(work_per_column, kGrain);
+  if (rows_per_expert >= kManyRows) {
+    wanted = std::max(wanted, columns * experts / (kItemsPerThread * threads));
+  }
+  const std::int64_t pieces = (columns - 1) / std::min(wanted, kPieceColumnsMax) + 1;
+  return ((columns - 1) / pieces / kGrain + 1) * kGrain;
 }
 
 }  // namespace
@@ -115,8 +129,11 @@ void ExpertRunner::operator()(const ExpertsOp& op) noexcept {
   const std::int64_t chosen = values_.width(op.routes) / 2;
   const std::int64_t width = values_.width(op.in);
   const std::int64_t ffn = values_.width(op.hidden) / chosen;
+  std::int64_t active = 0;
+  for (std::size_t i = 0; i + 1 < first_.size(); ++i) active += first_[i] < first_[i + 1] ? 1 : 0;
   const auto run = [&](std::int64_t columns, std::int64_t depth, auto&& f) {
-    const std::int64_t piece = piece_width(columns, depth);
+    const std::int64_t piece =
+        piece_width(columns, depth, active, rows * chosen / active, device_.thread_count());
     std::int64_t count = 0;
     for (std::size_t expert = 0; expert < op.experts.size(); ++expert) {
       if (first_[expert] == first_[expert + 1]) continue;
@@ -155,7 +172,9 @@ void ExpertRunner::activate(const ExpertsOp& op, const Item& item, int worker) n
                   static_cast<std::size_t>(width) * sizeof(float));
     }
     const Rows in = {gathered, width, count, width};
+    const kernels::InputOps* packed = pack(expert.gate, in, worker);
     linear(expert.gate, in, item.columns, gate, columns, worker);
+    if (inputs_of(expert.up) != packed) pack(expert.up, in, worker);
     linear(expert.up, in, item.columns, up, columns, worker);
     if (op.clamp > 0) {
       for (std::int64_t i = 0; i < count * columns; ++i) {
@@ -182,6 +201,7 @@ void ExpertRunner::project(const ExpertsOp& op, const Item& item, int worker) no
     const std::int64_t count = std::min<std::int64_t>(kBlockRows, last - begin);
     const Rows in = {values_.at(op.hidden) + begin * ffn, ffn, count, ffn};
     float* out = values_.at(op.products) + begin * width + item.columns.begin;
+    pack(expert.down, in, worker);
     linear(expert.down, in, item.columns, out, width, worker);
   }
 }
@@ -222,10 +242,24 @@ void ExpertRunner::operator()(const HeadLinearOp& op) noexcept {
                        std::min(kBlockRows, rows - row),
                        shape[1]};
       float* out = values_.at(op.out, row) + op.out_begin + head * op.out_stride;
+      pack(part, in, worker);
       linear(part, in, {0, shape[0]}, out, out_stride, worker);
     }
   };
   device_.parallel_for(std::ssize(op.heads) * blocks, 1, body);
+}
+
+const kernels::InputOps* ExpertRunner::inputs_of(const LinearPart& part) const noexcept {
+  const kernels::MatrixOps* ops = matrices_[part.matrix].ops;
+  return ops == nullptr ? nullptr : ops->inputs;
+}
+
+const kernels::InputOps* ExpertRunner::pack(const LinearPart& part,
+                                            const Rows& in,
+                                            int worker) const noexcept {
+  const kernels::InputOps* ops = inputs_of(part);
+  if (ops != nullptr) ops->pack(in.x, in.x_stride, 0, in.count, in.width, packed(worker));
+  return ops;
 }
 
 // Writes columns of all rows: column c of row i to y[i * y_stride + c - columns.begin].
@@ -237,10 +271,8 @@ void ExpertRunner::linear(const LinearPart& part,
                           int worker) const noexcept {
   const Matrix& matrix = matrices_[part.matrix];
   if (matrix.ops != nullptr) {
-    std::byte* packed = scratch(worker) + gathered_size_ + 2 * products_size_;
-    matrix.ops->inputs->pack(in.x, in.x_stride, 0, in.count, in.width, packed);
     kernels::PackedLinearArgs args;
-    args.inputs = packed;
+    args.inputs = packed(worker);
     args.panels = matrix.data;
     args.bias = constants_.find(part.bias);
     args.y = y - columns.begin;

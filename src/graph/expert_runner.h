@@ -54,6 +54,10 @@ class ExpertRunner {
   void activate(const ExpertsOp& op, const Item& item, int worker) noexcept;
   void project(const ExpertsOp& op, const Item& item, int worker) noexcept;
   void combine(const ExpertsOp& op) noexcept;
+  [[nodiscard]] const kernels::InputOps* inputs_of(const LinearPart& part) const noexcept;
+  // Packs rows as the matrix of `part` reads them, if it does, and returns how.
+  const kernels::InputOps* pack(const LinearPart& part, const Rows& in, int worker) const noexcept;
+  // Of rows that were packed for the matrix.
   void linear(const LinearPart& part,
               const Rows& in,
               const Columns& columns,
@@ -62,6 +66,9 @@ class ExpertRunner {
               int worker) const noexcept;
   [[nodiscard]] std::byte* scratch(int worker) const {
     return scratch_.data() + scratch_stride_ * static_cast<std::size_t>(worker);
+  }
+  [[nodiscard]] std::byte* packed(int worker) const {
+    return scratch(worker) + gathered_size_ + 2 * products_size_;
   }
 
   const Program& program_;

@@ -152,6 +152,11 @@ struct GatherRowsOp {
   ValueId in = kNone;
   ValueId out = kNone;
 };
+// out[i] = mean of the rows that the step has of the sequence of row i of the outputs
+struct MeanRowsOp {
+  ValueId in = kNone;
+  ValueId out = kNone;
+};
 
 inline constexpr std::int64_t kExpertGroupCountMax = 64;
 
@@ -216,6 +221,7 @@ using Op = std::variant<EmbedOp,
                         StoreKvOp,
                         AttentionOp,
                         GatherRowsOp,
+                        MeanRowsOp,
                         RouteOp,
                         ExpertsOp>;
 

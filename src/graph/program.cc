@@ -54,6 +54,7 @@ struct ValueVisitor {
   void operator()(const StoreKvOp& op) { f(op.q), f(op.k), f(op.v); }
   void operator()(const AttentionOp& op) { f(op.q), f(op.out); }
   void operator()(const GatherRowsOp& op) { f(op.in), f(op.out); }
+  void operator()(const MeanRowsOp& op) { f(op.in), f(op.out); }
   void operator()(const RouteOp& op) { f(op.logits), f(op.out); }
   void operator()(const ExpertsOp& op) {
     for (const ValueId id : {op.in, op.routes, op.hidden, op.products, op.out}) f(id);
@@ -384,6 +385,15 @@ ValueId ProgramBuilder::gather_logit_rows(ValueId in) {
   expect(source.rows == Rows::kTokens, "gather input");
   const ValueId out = add_value(Rows::kOutputs, source.width);
   add_op(GatherRowsOp{in, out});
+  return out;
+}
+
+ValueId ProgramBuilder::mean_rows(ValueId in) {
+  const Value source = value(in);
+  expect(source.rows == Rows::kTokens, "mean input");
+  expect(program_.attention.is_bidirectional, "mean over parts of a sequence");
+  const ValueId out = add_value(Rows::kOutputs, source.width);
+  add_op(MeanRowsOp{in, out});
   return out;
 }
 

@@ -197,6 +197,9 @@ class ProgramBuilder {
   ValueId attention(
       std::int32_t layer, ValueId q, ValueId k, ValueId v, const AttentionStyle& style = {});
   ValueId gather_logit_rows(ValueId in);
+  // For each row of the outputs the mean over its sequence, which a bidirectional model has whole
+  // in a step.
+  ValueId mean_rows(ValueId in);
 
   // `correction` may be null. Shape: [experts]
   ValueId route(ValueId logits, Routing routing, const tensor::TensorView* correction);

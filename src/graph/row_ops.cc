@@ -166,6 +166,28 @@ void RowOps::operator()(const GatherRowsOp& op) const noexcept {
   }
 }
 
+void RowOps::operator()(const MeanRowsOp& op) const noexcept {
+  const std::int64_t width = values_.width(op.in);
+  const Step& step = values_.step();
+  std::int64_t next = 0;
+  for (const auto& wanted : {step.logit_rows, step.hidden_rows}) {
+    for (const std::int32_t row : wanted) {
+      const auto sequence = std::find_if(
+          step.sequences.begin(), step.sequences.end(), [&](const SequenceSlice& slice) {
+            return row < slice.token_begin + slice.token_count;
+          });
+      float* out = values_.at(op.out, next++);
+      std::fill_n(out, width, 0.0F);
+      for (std::int32_t i = 0; i < sequence->token_count; ++i) {
+        const float* in = values_.at(op.in, sequence->token_begin + i);
+        for (std::int64_t column = 0; column < width; ++column) out[column] += in[column];
+      }
+      const float share = 1 / static_cast<float>(sequence->token_count);
+      for (std::int64_t column = 0; column < width; ++column) out[column] *= share;
+    }
+  }
+}
+
 void RowOps::operator()(const RouteOp& op) const noexcept {
   const std::int64_t experts = values_.width(op.logits);
   const float* correction = constants_.find(op.routing.correction);

@@ -38,6 +38,7 @@ class RowOps {
   void operator()(const SoftCapOp& op) const noexcept;
   void operator()(const GateRowsOp& op) const noexcept;
   void operator()(const GatherRowsOp& op) const noexcept;
+  void operator()(const MeanRowsOp& op) const noexcept;
   void operator()(const RouteOp& op) const noexcept;
 
  private:

@@ -338,7 +338,7 @@ void for_each_f16(const Body& body) {
 
 TEST(Attention, agrees_with_sums_in_double_for_odd_head_sizes) {
   for (const std::int32_t head_dim :
-       {1, 2, 3, 7, 8, 15, 16, 17, 24, 32, 48, 64, 80, 96, 100, 128, 192, 256}) {
+       {1, 2, 3, 7, 8, 15, 16, 17, 24, 32, 48, 64, 80, 96, 100, 128, 192, 256, 320, 576}) {
     const Sequence sequence(70, 3, head_dim);
     for (const KernelTable* table : supported_tables()) {
       for (const KvType type : kKvTypes) {
@@ -443,6 +443,22 @@ TEST(Attention, bits_do_not_depend_on_chunks_or_row_ranges) {
           }
         }
       }
+    }
+  }
+}
+
+// As latent attention has them: many queries of one key, in tiles and in few.
+TEST(Attention, bits_of_wide_heads_do_not_depend_on_chunks) {
+  const Sequence sequence(40, 9, 320);
+  for (const KernelTable* table : supported_tables()) {
+    const std::vector<float> whole = sequence.whole(*table, KvType::kF16);
+    for (const std::int32_t size : {1, 7, 31}) {
+      std::vector<float> chunks(whole.size(), 0.0F);
+      for (std::int32_t t = 0; t < sequence.tokens; t += size) {
+        const std::int32_t end = std::min(t + size, sequence.tokens);
+        sequence.run(*table, KvType::kF16, t, t, end, chunks);
+      }
+      expect_same(whole, chunks, std::string(table->name) + " size " + std::to_string(size));
     }
   }
 }

@@ -25,8 +25,9 @@ constexpr int64_t padded_head_dim(int64_t head_dim) {
 inline constexpr int64_t kTileQueries = 256;
 // Why 128: outputs are rescaled and reloaded once a chunk; its scores (16 KiB) stay in L1.
 inline constexpr int64_t kTileKeys = 128;
-// Head sizes that the tile kernel takes: whole steps of 32 elements.
-constexpr bool fits_tiles(int64_t head_dim) { return head_dim % 32 == 0 && head_dim <= 256; }
+// Head sizes that the tile kernel takes: whole steps of 32 elements. Bound: latent heads have 576;
+// the scratch of a thread is then 2.6 MiB.
+constexpr bool fits_tiles(int64_t head_dim) { return head_dim % 32 == 0 && head_dim <= 640; }
 
 // The result of a range for some queries: what partials hold, at this stride for each range.
 constexpr int64_t partial_floats(int64_t query_count, int64_t head_dim) {

@@ -106,7 +106,10 @@ runtime::VectorInfo vector_info(const formats::PoolingMeta& meta, const arch::Bu
   const std::int64_t width = program.values[static_cast<std::size_t>(program.hidden)].width;
   info.hidden_size = static_cast<std::int32_t>(width);
   info.class_count = static_cast<std::int32_t>(built.class_count);
-  info.pooling = pooling_of(meta.kind, built.vector_rows);
+  // What files say of pooling is about vectors; where a head reads scores is its own matter.
+  const bool scores = built.class_count > 0;
+  info.pooling =
+      pooling_of(scores ? formats::PoolingMeta::Kind::kUnknown : meta.kind, built.vector_rows);
   info.normalize = built.class_count == 0 && meta.normalize.value_or(true);
   info.bidirectional = program.attention.is_bidirectional;
   return info;
