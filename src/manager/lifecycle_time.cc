@@ -33,7 +33,8 @@ void Lifecycle::tick(TimePoint now) {
 }
 
 void Lifecycle::expire_tickets(TimePoint now) {
-  for (auto& [name, model] : models_) {
+  for (auto& entry : models_) {
+    auto& model = entry.second;
     std::erase_if(model.waiting, [&](const Ticket& ticket) {
       if (now < ticket.deadline) return false;
       const VersionId target = target_of(model, ticket);

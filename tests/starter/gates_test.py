@@ -1,4 +1,4 @@
-"""How the gates of the starter model are counted."""
+"""The gates of the starter model: how they are counted, and that what is shipped says what was measured."""
 import array
 import json
 import pathlib
@@ -11,7 +11,8 @@ sys.path.insert(0, str(ROOT / "tools" / "starter"))
 import gates  # noqa: E402
 import served_eval  # noqa: E402
 
-PROMPTS = [json.loads(line) for line in open(ROOT / "tests/starter/eval_prompts.jsonl", encoding="utf-8")]
+FIXTURES = ROOT / "tests" / "starter"
+PROMPTS = [json.loads(line) for line in open(FIXTURES / "eval_prompts.jsonl", encoding="utf-8")]
 
 
 class Gates(unittest.TestCase):
@@ -47,6 +48,28 @@ class RoundTrip(unittest.TestCase):
         values = array.array("f", [7.0, 0.4, -3.6, 0.0] + [0.0] * 4)
         out = served_eval.round_trip(values, 8, 4, 4)
         self.assertEqual(list(out), [7.0, 0.0, -4.0, 0.0] + [0.0] * 4)
+
+
+class Shipped(unittest.TestCase):
+    def test_the_report_is_what_the_answers_give(self):
+        with open(FIXTURES / "starter-answers.jsonl", encoding="utf-8") as file:
+            results = [json.loads(line) for line in file]
+        report = json.loads((FIXTURES / "starter-report.json").read_text())
+        judged = gates.judge(results, [result["answer"] for result in results])
+        self.assertEqual([r["passed"] for r in judged], [r["passed"] for r in results])
+        kinds, found = gates.answer_gates(judged)
+        self.assertEqual({k: list(v) for k, v in kinds.items()}, report["kinds"])
+        for name, gate in found.items():
+            self.assertEqual(gate, report["gates"][name], name)
+
+    def test_the_cards_show_the_reports(self):
+        for name in ("starter", "starter-draft"):
+            card = (ROOT / "models" / name / "README.md").read_text()
+            report = json.loads((FIXTURES / f"{name}-report.json").read_text())
+            for kind, (good, count) in report["kinds"].items():
+                self.assertIn(f"| {kind} | {good} of {count} |", card)
+            for gate, found in report["gates"].items():
+                self.assertRegex(card, rf"\| {gate} \|.*\| {'met' if found['passed'] else 'missed'} \|")
 
 
 if __name__ == "__main__":

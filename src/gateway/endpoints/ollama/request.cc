@@ -123,8 +123,7 @@ Status bind_options(Value& value, CommonRequest& request) {
   if (options == nullptr) return wrong_value("an object", value);
   for (auto& [name, option] : *options) {
     if (option.is_null()) continue;
-    const auto* known = std::find_if(
-        std::begin(kOptions), std::end(kOptions), [&](const Option& o) { return o.name == name; });
+    const auto* known = std::ranges::find(kOptions, name, &Option::name);
     const std::string where = str("options.", printable(name));
     if (known == std::end(kOptions)) {
       std::vector<std::string_view> names;
