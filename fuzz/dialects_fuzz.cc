@@ -60,7 +60,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   } else {
     check_refusal(line.error());
   }
-  static_cast<void>(batch::read_result_id(body));
+  static_cast<void>(batch::read_result(body));
   static_cast<void>(query_value(body, "after"));
   Result<text::Value::Dict> object = parse_json_object(body);
   if (!object.has_value()) return 0;

@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::string_view kPrefix = "INFERNEO_";
 constexpr std::string_view kFileVariable = "INFERNEO_CONFIG";
+// Of the verbs that ask a server which one, see --address.
+constexpr std::string_view kAddressVariable = "INFERNEO_ADDRESS";
 // Of the project's own tests; they reach the program through inheritance.
 constexpr std::string_view kTestProgramVariable = "INFERNEO_PROGRAM";
 constexpr std::string_view kTestPrefix = "INFERNEO_TEST_";
@@ -77,7 +79,17 @@ Status apply_yaml_map(Config& config, const YAML::Node& root, std::string_view n
 
 // True for variables that begin like a key but are not one.
 bool is_reserved(std::string_view name) {
-  return name == kFileVariable || name == kTestProgramVariable || name.starts_with(kTestPrefix);
+  return name == kFileVariable || name == kAddressVariable || name == kTestProgramVariable ||
+         name.starts_with(kTestPrefix);
+}
+
+// The name of the flag or variable says which key it is; a message need not repeat it.
+Status written_at(const Status& status, const ConfigKey& key, std::string where) {
+  std::string message = status.message();
+  if (const std::string begin = str(key.name, ": "); message.starts_with(begin)) {
+    message.erase(0, begin.size());
+  }
+  return Status(status.code(), std::move(message), status.hint()).with_where(std::move(where));
 }
 
 Status apply_environment(Config& config, std::span<const std::string_view> environment) {
@@ -89,8 +101,8 @@ Status apply_environment(Config& config, std::span<const std::string_view> envir
     const std::string id = lower(name.substr(kPrefix.size()));
     const ConfigKey* key = find_config_key(id);
     if (key == nullptr) return unknown_config_key(id).with_where(std::string(name));
-    Status status = set_config_value(config, *key, entry.substr(equals + 1));
-    if (!status.ok()) return std::move(status).with_where(std::string(name));
+    const Status status = set_config_value(config, *key, entry.substr(equals + 1));
+    if (!status.ok()) return written_at(status, *key, std::string(name));
   }
   return ok_status();
 }
@@ -139,8 +151,8 @@ Result<Config> read_config(const ConfigSources& sources) {
   }
   RETURN_IF_ERROR(apply_environment(config, sources.environment));
   for (const FlagValue& flag : sources.flags) {
-    Status status = apply_flag(config, flag);
-    if (!status.ok()) return std::move(status).with_where(flag_name(flag.key->name));
+    const Status status = apply_flag(config, flag);
+    if (!status.ok()) return written_at(status, *flag.key, flag_name(flag.key->name));
   }
   return config;
 }

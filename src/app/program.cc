@@ -9,9 +9,11 @@
 #include <optional>
 
 #include "app/config_sources.h"
+#include "app/help_text.h"
 #include "app/verb.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/version.h"
 
 namespace inferneo::app {
 namespace {
@@ -154,6 +156,7 @@ std::string words_of(const CLI::App& command) {
 std::optional<Status> unknown_flag(const CLI::App& command,
                                    const std::vector<std::string>& arguments) {
   const std::vector<std::string> known = flag_names(command);
+  const bool is_program = command.get_parent() == nullptr;
   for (const std::string& argument : arguments) {
     if (argument == "--") break;
     if (!argument.starts_with("--")) continue;
@@ -163,20 +166,35 @@ std::optional<Status> unknown_flag(const CLI::App& command,
     const std::string_view nearest = nearest_name(name, candidates);
     return Status(StatusCode::kInvalidArgument,
                   str("there is no flag '", printable(name), "'"),
-                  nearest.empty() ? str("see `inferneo ", words_of(command), " --help`")
-                                  : str("did you mean '", nearest, "'?"));
+                  !nearest.empty() ? str("did you mean '", nearest, "'?")
+                  : is_program     ? "see `inferneo --help`"
+                                   : str("see `inferneo ", words_of(command), " --help`"));
   }
   return std::nullopt;
 }
 
-Status unknown_verb(const CLI::App& app, const std::string& word) {
+// `command` needs a verb (of the program, or one within a verb) and got `word`, which is none;
+// empty when it got nothing.
+Status unknown_verb(const CLI::App& command, const std::string& word) {
+  const bool is_nested = command.get_parent() != nullptr;
+  const std::string line = is_nested ? str("inferneo ", words_of(command)) : "inferneo";
+  const std::string help = str("see `", line, " --help`");
+  if (word.empty()) return invalid_argument(str("`", line, "` needs a verb")).with_hint(help);
   std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  for (const CLI::App* known : command.get_subcommands({})) names.push_back(known->get_name());
   const std::vector<std::string_view> candidates(names.begin(), names.end());
   const std::string_view nearest = nearest_name(word, candidates);
   return {StatusCode::kInvalidArgument,
-          str("there is no verb '", printable(word), "'"),
-          nearest.empty() ? "see `inferneo --help`" : str("did you mean '", nearest, "'?")};
+          str("there is no verb '", printable(word), "'", is_nested ? str(" of `", line, "`") : ""),
+          nearest.empty() ? help : str("did you mean '", nearest, "'?")};
+}
+
+// The first word on the line behind `name` that is no flag; empty when there is none.
+std::string word_behind(const std::vector<std::string>& arguments, const std::string& name) {
+  auto at = std::ranges::find(arguments, name);
+  if (at != arguments.end()) ++at;
+  at = std::find_if(at, arguments.end(), [](const std::string& a) { return !a.starts_with("-"); });
+  return at == arguments.end() ? std::string() : *at;
 }
 
 // What a parse error means to the person who typed the line.
@@ -189,11 +207,23 @@ Status explained(const CLI::App& app,
   if (used != commands.end()) {
     const CLI::App& command = innermost(*(*used)->app);
     if (std::optional<Status> status = unknown_flag(command, arguments)) return *status;
+    if (command.get_require_subcommand_min() > 0 && command.get_subcommands().empty()) {
+      return unknown_verb(command, word_behind(arguments, command.get_name()));
+    }
     return invalid_argument(error.what())
         .with_hint(str("see `inferneo ", words_of(command), " --help`"));
   }
   if (!arguments.empty() && !arguments[0].starts_with("-")) return unknown_verb(app, arguments[0]);
+  if (std::optional<Status> status = unknown_flag(app, arguments)) return *status;
   return invalid_argument(error.what()).with_hint("see `inferneo --help`");
+}
+
+// `inferneo help VERB` asks what `inferneo VERB --help` does.
+std::vector<std::string> as_flag_for_help(std::vector<std::string> words) {
+  if (words.empty() || words.front() != "help") return words;
+  words.erase(words.begin());
+  words.emplace_back("--help");
+  return words;
 }
 
 Result<Config> config_of(const Command& command) {
@@ -249,7 +279,8 @@ int run_program(const std::vector<std::string>& arguments) {
   app.footer(std::string(kFooter));
   app.require_subcommand(1);
   app.set_help_flag("-h,--help", "Print this help");
-  app.get_formatter()->column_width(38);
+  app.set_version_flag("-V,--version", str("inferneo ", version()), "Print the version");
+  set_help_form(app);
   const auto commands = add_verbs(app);
 
   if (arguments.empty()) {
@@ -258,12 +289,13 @@ int run_program(const std::vector<std::string>& arguments) {
   }
   std::vector<std::string> words;
   std::ranges::transform(arguments, std::back_inserter(words), with_dashes);
+  words = as_flag_for_help(std::move(words));
   // The parser takes the line from its end.
   std::vector<std::string> reversed(words.rbegin(), words.rend());
   try {
     app.parse(reversed);
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
+  } catch (const CLI::Success& answer) {  // help or version was asked for
+    return app.exit(answer);
   } catch (const CLI::ParseError& error) {
     print_failure(explained(app, commands, words, error));
     return kExitUsage;

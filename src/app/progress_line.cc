@@ -23,11 +23,14 @@ std::string fixed(double value, int digits) {
 
 }  // namespace
 
-ProgressLine::ProgressLine(std::string label)
-    : label_(std::move(label)), on_terminal_(::isatty(STDERR_FILENO) == 1) {}
+ProgressLine::ProgressLine(std::string label, ProgressUnit unit)
+    : label_(std::move(label)), unit_(unit), on_terminal_(::isatty(STDERR_FILENO) == 1) {}
 
-ProgressLine::~ProgressLine() {
+ProgressLine::~ProgressLine() { clear(); }
+
+void ProgressLine::clear() {
   if (shown_) std::fputs("\r\033[K", stderr);
+  shown_ = false;
 }
 
 void ProgressLine::update(std::uint64_t done, std::uint64_t total) {
@@ -35,18 +38,22 @@ void ProgressLine::update(std::uint64_t done, std::uint64_t total) {
   if (!on_terminal_ || total == 0 || (shown_ && now - last_ < kInterval)) return;
   last_ = now;
   shown_ = true;
+  std::fputs(str("\r\033[K", label_, " ", progress_text(done, total, unit_)).c_str(), stderr);
+}
+
+std::string progress_text(std::uint64_t done, std::uint64_t total, ProgressUnit unit) {
   const double share = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
   const auto filled = static_cast<std::size_t>(share * static_cast<double>(kBarWidth));
-  const std::string line = str("\r\033[K",
-                               label_,
-                               " [",
-                               std::string(filled, '='),
-                               std::string(kBarWidth - filled, ' '),
-                               "] ",
-                               byte_text(done),
-                               " of ",
-                               byte_text(total));
-  std::fputs(line.c_str(), stderr);
+  const auto shown = [&](std::uint64_t value) {
+    return unit == ProgressUnit::kBytes ? byte_text(value) : str(value);
+  };
+  return str("[",
+             std::string(filled, '='),
+             std::string(kBarWidth - filled, ' '),
+             "] ",
+             shown(done),
+             " of ",
+             shown(total));
 }
 
 std::string byte_text(std::uint64_t bytes) {

@@ -18,6 +18,11 @@ TEST(progress_line, counts_read_naturally) {
   EXPECT_EQ(count_text(1'100'048'384), "1.10 billion");
 }
 
+TEST(progress_line, what_is_counted_has_no_bytes) {
+  EXPECT_EQ(progress_text(3, 9, ProgressUnit::kCount), "[==========                    ] 3 of 9");
+  EXPECT_TRUE(progress_text(1, 2, ProgressUnit::kBytes).ends_with("] 1 B of 2 B"));
+}
+
 TEST(progress_line, no_total_is_harmless) {
   ProgressLine line("loading");
   line.update(1, 0);

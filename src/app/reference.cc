@@ -108,7 +108,7 @@ std::string configuration_reference() {
       "A key or value that is wrong stops the program with exit status 2 and names the file and "
       "line, the\nvariable or the flag. `inferneo serve --check-config` checks everything without "
       "serving and prints\nthe settings in force.\n\n"
-      "## Engine: `serve`, `run`, `chat`, `bench`\n\n",
+      "## Engine: `serve`, `run`, `chat`, `run-batch`, `inspect`, `bench`\n\n",
       config_rows(ConfigScope::kEngine),
       "\n## Server: `serve`\n\n",
       config_rows(ConfigScope::kServer));

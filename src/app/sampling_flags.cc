@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "app/help_text.h"
 #include "base/limits.h"
 #include "base/str.h"
 
@@ -16,31 +17,40 @@ constexpr std::int64_t kMaxTokensDefault = 1024;
 }  // namespace
 
 void add_sampling_flags(CLI::App& command, SamplingFlags& flags) {
-  constexpr float kLargest = std::numeric_limits<float>::max();
-  const auto add = [&](const char* name, auto& value, const char* help) {
-    return command.add_option(name, value, help)->group("Sampling");
+  constexpr double kCountMax = std::numeric_limits<std::int32_t>::max();
+  const auto add = [&](const char* name, auto& value, const char* type, const char* help) {
+    return command.add_option(name, value, help)->group("Sampling")->type_name(type);
   };
   add("--temperature",
       flags.temperature,
+      "X",
       "0 always takes the most likely token; higher is more varied (0 .. 2, default: the model's, "
       "else 1)")
-      ->check(CLI::Range(0.0F, 2.0F));
-  add("--top-k", flags.top_k, "Choose among the K most likely tokens; 0 means all")
-      ->check(CLI::Range(0, std::numeric_limits<std::int32_t>::max()));
-  add("--top-p", flags.top_p, "Choose among the likeliest tokens that add up to this probability")
-      ->check(CLI::Range(1e-6F, 1.0F));
-  add("--min-p", flags.min_p, "Leave out tokens less likely than this share of the likeliest")
-      ->check(CLI::Range(0.0F, 1.0F));
+      ->check(number_in(0, 2, "0 to 2"));
+  add("--top-k", flags.top_k, "N", "Choose among the N most likely tokens; 0 means all")
+      ->check(integer_in(0, kCountMax, "0 or more"));
+  add("--top-p",
+      flags.top_p,
+      "X",
+      "Choose among the likeliest tokens that add up to this probability (above 0, up to 1)")
+      ->check(number_in(1e-6, 1, "above 0 and at most 1"));
+  add("--min-p",
+      flags.min_p,
+      "X",
+      "Leave out tokens less likely than this share of the likeliest (0 .. 1)")
+      ->check(number_in(0, 1, "0 to 1"));
   add("--repetition-penalty",
       flags.repetition_penalty,
-      "Above 1 makes tokens that have occurred less likely")
-      ->check(CLI::Range(1e-3F, kLargest));
-  add("--seed", flags.seed, "The same seed gives the same answer");
+      "X",
+      "Above 1 makes tokens that have occurred less likely (above 0, up to 10)")
+      ->check(number_in(1e-3, 10, "above 0 and at most 10"));
+  add("--seed", flags.seed, "N", "The same seed gives the same answer");
   add("--max-tokens",
       flags.max_tokens,
+      "N",
       "Longest answer (default 1024 tokens, or what the context leaves)")
-      ->check(CLI::Range(1, std::numeric_limits<std::int32_t>::max()));
-  add("--stop", flags.stop, "End the answer before this text (repeat for several)")
+      ->check(integer_in(1, kCountMax, "1 or more"));
+  add("--stop", flags.stop, "TEXT", "End the answer before this text (repeat for several)")
       ->allow_extra_args(false);
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "app/exposure.h"
+#include "app/settings_check.h"
 #include "base/str.h"
 #include "formats/gguf.h"
 #include "manager/model_settings.h"
@@ -40,20 +41,6 @@ Status other_path(const manager::ModelRecord& record, const ModelSpec& spec) {
       .with_hint(str("name another version, '",
                      record.name,
                      ":VERSION=PATH', or remove the registered one with `inferneo models remove`"));
-}
-
-// POLICY, or NAME=POLICY; by name, empty for all.
-Result<std::map<std::string, manager::VersionPolicy>> version_policies(const Config& config) {
-  std::map<std::string, manager::VersionPolicy> policies;
-  for (const std::string& entry : config.version_policy) {
-    const std::size_t equals = entry.find('=');
-    const std::string name = equals == std::string::npos ? std::string() : entry.substr(0, equals);
-    const std::string policy = equals == std::string::npos ? entry : entry.substr(equals + 1);
-    Result<manager::VersionPolicy> parsed = manager::parse_version_policy(policy);
-    if (!parsed.has_value()) return Status(parsed.error()).with_where("version_policy");
-    policies[name] = *std::move(parsed);
-  }
-  return policies;
 }
 
 }  // namespace
@@ -100,10 +87,6 @@ Result<std::unique_ptr<ServingHost>> ServingHost::create(const Config& config,
   if (metrics != nullptr && !config.watch_models.empty()) {
     std::error_code error;
     const std::string directory = std::filesystem::absolute(config.watch_models, error).string();
-    if (!std::filesystem::is_directory(directory, error)) {
-      return invalid_argument(str("'", printable(directory, 256), "' is no directory"))
-          .with_where("watch_models");
-    }
     serving->watch_ = std::make_unique<manager::ModelWatch>(
         *serving->admin_, manager::ModelWatch::Options{.directory = directory});
   }

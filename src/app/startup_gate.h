@@ -1,5 +1,5 @@
 // Refuses work until the models are loaded. The server binds its port first, so that a port in use
-// is found before minutes of loading and probes get answers meanwhile; until open() only health,
+// is found before minutes of loading and probes get answers meanwhile; until open() only liveness,
 // metrics and version are let through, everything else is answered 503.
 // Thread: any. Ownership: owns the dispatcher behind it.
 #pragma once
@@ -18,6 +18,8 @@ class StartupGate final : public gateway::http::Dispatcher {
   void open() { open_.store(true, std::memory_order_release); }
 
   Result<std::size_t> admit(const gateway::http::RequestHead& head) override;
+  [[nodiscard]] gateway::http::Response refusal(const gateway::http::RequestHead& head,
+                                                const Status& status) const override;
   void dispatch(std::shared_ptr<gateway::http::Exchange> exchange) override;
   Result<std::shared_ptr<gateway::http::WebSocketHandler>> open_websocket(
       const gateway::http::RequestHead& head) override;

@@ -8,6 +8,7 @@
 #include "app/json_lines.h"
 #include "app/model_host.h"
 #include "app/model_spec.h"
+#include "app/program.h"
 #include "app/progress_line.h"
 #include "app/verb.h"
 #include "arch/arch.h"
@@ -215,7 +216,9 @@ Result<int> print_architectures(bool as_json) {
 Result<int> inspect(const InspectFlags& flags, const Config& config) {
   if (flags.architectures) return print_architectures(flags.json);
   if (flags.model.empty()) {
-    return invalid_argument("no model to inspect").with_hint("see `inferneo inspect --help`");
+    print_failure(
+        invalid_argument("no model to inspect").with_hint("see `inferneo inspect --help`"));
+    return kExitUsage;
   }
   ASSIGN_OR_RETURN(const ModelSpec spec, parse_model_spec(flags.model));
   ASSIGN_OR_RETURN(const Json json, inspect_model(spec, config));

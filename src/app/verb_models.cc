@@ -12,6 +12,8 @@
 #include "app/model_spec.h"
 #include "app/models_text.h"
 #include "app/verb.h"
+#include "base/limits.h"
+#include "base/mapped_file.h"
 #include "base/str.h"
 
 namespace inferneo::app {
@@ -37,6 +39,8 @@ struct ModelsFlags {
   bool dry_run = false;
   bool at_once = false;
   bool fully = false;
+  bool no_rollback = false;
+  std::string policy_file;
   std::string reason;
   std::int64_t limit = 50;
 };
@@ -141,6 +145,14 @@ Result<Json> update_model(ManagementApi& api, const ModelsFlags& flags) {
   body["wait"] = flags.wait;
   body["dry_run"] = flags.dry_run;
   body["strategy"] = flags.at_once ? "at_once" : "rollout";
+  if (flags.no_rollback) body["rollback_on_failure"] = false;
+  if (!flags.policy_file.empty()) {
+    ASSIGN_OR_RETURN(const std::string text,
+                     read_file(flags.policy_file, limits::kConfigFileSizeMax));
+    Result<Json> policy = parse_json(text);
+    if (!policy.has_value()) return std::move(policy).error().with_where(flags.policy_file);
+    body["policy"] = *std::move(policy);
+  }
   return api.call("POST", "/update", body);
 }
 
@@ -275,6 +287,14 @@ void take_update(CLI::App& app, ModelsFlags& flags) {
   app.add_flag("--wait", flags.wait, "Return when it has ended; the exit status says how");
   app.add_flag("--at-once", flags.at_once, "As soon as it is loaded, without stages and gates");
   app.add_flag("--dry-run", flags.dry_run, "Say what would happen, in numbers");
+  app.add_option("--policy",
+                 flags.policy_file,
+                 "JSON file with stages, times and gates that differ from the defaults "
+                 "(docs/rollouts.md)")
+      ->type_name("FILE");
+  app.add_flag("--no-rollback",
+               flags.no_rollback,
+               "When a gate fails, pause the rollout and leave the decision to you");
 }
 
 void take_policy(CLI::App& app, ModelsFlags& flags) {
@@ -371,6 +391,7 @@ std::vector<Subcommand> subcommands() {
        "Make another version the live one, in stages with gates",
        "  inferneo models update llama 2 --dry-run\n"
        "  inferneo models update llama 2 --wait\n"
+       "  inferneo models update llama 2 --policy careful.json\n"
        "  inferneo models update llama 2 --at-once",
        update_model,
        message_text,

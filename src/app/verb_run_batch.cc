@@ -7,6 +7,7 @@
 #include "app/model_host.h"
 #include "app/model_spec.h"
 #include "app/progress_line.h"
+#include "app/terminal.h"
 #include "app/verb.h"
 #include "base/str.h"
 #include "gateway/endpoints/batch/result_file.h"
@@ -28,8 +29,8 @@ struct RunBatchFlags {
 struct Counts {
   std::uint64_t total = 0;
   std::uint64_t before = 0;  // had a result from an earlier run
-  std::uint64_t done = 0;
-  std::uint64_t failed = 0;
+  std::uint64_t done = 0;    // with those
+  std::uint64_t failed = 0;  // the same
 };
 
 Result<std::uint64_t> count_lines(const std::string& path) {
@@ -39,6 +40,8 @@ Result<std::uint64_t> count_lines(const std::string& path) {
   for (std::string line; std::getline(in, line);) {
     if (line.find_first_not_of(" \t\r") != std::string::npos) ++count;
   }
+  // A directory can be opened, but not read.
+  if (in.bad()) return invalid_argument(str(path, " is no file of lines"));
   return count;
 }
 
@@ -53,8 +56,9 @@ Result<int> run(const RunBatchFlags& flags, ModelHost& host) {
   Counts counts;
   ASSIGN_OR_RETURN(counts.total, count_lines(flags.input));
   ASSIGN_OR_RETURN(batch::ResultFile output, batch::ResultFile::open(flags.output));
-  counts.before = output.done().size();
+  counts.before = output.line_count();
   counts.done = counts.before;
+  counts.failed = output.failed_count();
   observe::ServerMetrics metrics;
   endpoints::Services services;
   services.manager = &host.manager();
@@ -64,7 +68,7 @@ Result<int> run(const RunBatchFlags& flags, ModelHost& host) {
       endpoints::make_dispatcher(services);
 
   Interrupt interrupt;
-  ProgressLine line("answering");
+  ProgressLine line("answering", ProgressUnit::kCount);
   std::ifstream in(flags.input, std::ios::binary);
   batch::RunnerOptions options;
   options.dispatcher = dispatcher.get();
@@ -82,6 +86,7 @@ Result<int> run(const RunBatchFlags& flags, ModelHost& host) {
                        [&](std::string& next) { return static_cast<bool>(std::getline(in, next)); },
                        emit,
                        [&] { return interrupt.requested().load(); }));
+  line.clear();
   RETURN_IF_ERROR(output.sync());
   std::fputs(summary(counts, flags.output).c_str(), stderr);
   if (!complete) std::fputs("stopped; the same command goes on from here\n", stderr);
@@ -98,6 +103,7 @@ Result<int> run_batch(const RunBatchFlags& flags, const Config& config) {
   RETURN_IF_ERROR(count_lines(flags.input).status());
   RETURN_IF_ERROR(batch::ResultFile::open(flags.output).status());
   ASSIGN_OR_RETURN(const std::vector<ModelSpec> specs, parse_model_specs(models));
+  quiet_log(config, false);
   ASSIGN_OR_RETURN(const std::unique_ptr<ModelHost> host, ModelHost::create(config));
   for (const ModelSpec& spec : specs) RETURN_IF_ERROR(host->add(spec));
   return run(flags, *host);
@@ -125,8 +131,10 @@ const Verb kRunBatchVerb = {
         "A line of IN: {\"custom_id\": \"1\", \"method\": \"POST\", \"url\": "
         "\"/v1/chat/completions\",\n"
         "\"body\": {...}}, as OpenAI's Batch API has it. Lines of OUT come as they are answered.\n"
-        "Interrupted, the same command goes on with the requests that have no result. The exit\n"
-        "status is 1 when a request failed or the run was stopped.",
+        "Interrupted, the same command goes on with the requests that have no result. A line that\n"
+        "cannot be read is answered under the custom_id line-N. The exit status is 1 when a "
+        "request\n"
+        "failed, in this run or an earlier one, or the run was stopped.",
     .config = ConfigUse::kEngine,
     .declare = declare};
 

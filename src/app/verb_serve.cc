@@ -12,6 +12,7 @@
 #include "app/exposure.h"
 #include "app/program.h"
 #include "app/serving_host.h"
+#include "app/settings_check.h"
 #include "app/signal_watch.h"
 #include "app/startup_gate.h"
 #include "app/succession.h"
@@ -62,58 +63,6 @@ http::ServerOptions server_options(const Config& config) {
 
 bool names_model(const std::vector<std::string>& names, const std::string& model) {
   return std::find(names.begin(), names.end(), model) != names.end();
-}
-
-// Every name in the lists of preloaded and pinned models must be one that is served.
-Status check_named_models(const Config& config, const std::vector<ModelSpec>& specs) {
-  for (const auto* names : {&config.preload_models, &config.pinned_models}) {
-    for (const std::string& name : *names) {
-      const bool is_served = std::any_of(specs.begin(), specs.end(), [&](const ModelSpec& spec) {
-        return spec.name == name || spec.name.substr(0, spec.name.rfind(':')) == name;
-      });
-      if (!is_served) {
-        return invalid_argument(str("'", printable(name), "' is not among the models to serve"))
-            .with_where(names == &config.preload_models ? "preload_models" : "pinned_models");
-      }
-    }
-  }
-  return ok_status();
-}
-
-// Everything that can be found wrong without loading a model.
-Result<std::vector<ModelSpec>> check_settings(const ServeFlags& flags,
-                                              const Config& config,
-                                              const std::string& catalog) {
-  RETURN_IF_ERROR(check_exposure(config));
-  RETURN_IF_ERROR(endpoints::check_reply_formats(
-      {.tools = config.tool_format, .reasoning = config.reasoning_format}));
-  std::vector<std::string> texts = config.models;
-  if (texts.empty() && catalog.empty() && !flags.default_model.empty()) {
-    texts.push_back(flags.default_model);
-  }
-  if (texts.empty() && catalog.empty() && config.watch_models.empty()) {
-    return invalid_argument("no model to serve")
-        .with_hint(
-            "name one: `inferneo serve /models/llama`, or `models:` in the configuration; or "
-            "register one: `inferneo models register NAME=PATH`; or --watch-models DIR");
-  }
-  ASSIGN_OR_RETURN(std::vector<ModelSpec> specs, parse_model_specs(texts));
-  if (specs.empty()) return specs;
-  RETURN_IF_ERROR(check_named_models(config, specs));
-  return specs;
-}
-
-std::string settings_text(const Config& config) {
-  std::string text;
-  for (const ConfigKey& key : config_keys()) {
-    const std::string value = config_value_text(config, key);
-    if (key.kind == ConfigKind::kList) {
-      text += str(key.name, ": [", value, "]\n");
-    } else {
-      text += str(key.name, ": ", value.empty() ? "\"\"" : value, "\n");
-    }
-  }
-  return text;
 }
 
 // Loads on a thread of its own, so that main keeps listening to signals. Returns when all models
@@ -236,7 +185,7 @@ Result<std::unique_ptr<ServingHost>> open_models(const ServeFlags& flags,
   const bool is_empty = specs.empty() && serving->catalog().snapshot()->models().empty();
   if (!is_empty || config.catalog != "auto") return serving;
   serving.reset();
-  ASSIGN_OR_RETURN(specs, check_settings(flags, config, {}));
+  ASSIGN_OR_RETURN(specs, check_settings(config, flags.default_model, {}));
   return ServingHost::create(config, {}, &metrics);
 }
 
@@ -305,14 +254,18 @@ void greet(ServingHost& serving, const std::string& url, Duration start_time) {
 Result<int> serve(const ServeFlags& flags, const Config& config) {
   const TimePoint started = std::chrono::steady_clock::now();
   const std::string catalog = choose_catalog(config, !config.models.empty(), false);
-  Result<std::vector<ModelSpec>> specs = check_settings(flags, config, catalog);
+  Result<std::vector<ModelSpec>> specs = check_settings(config, flags.default_model, catalog);
   if (!specs.has_value()) {
     print_failure(specs.error());
     return kExitUsage;
   }
   SignalWatch signals;
   if (flags.check_config) {
-    ASSIGN_OR_RETURN(const std::unique_ptr<ModelHost> host, ModelHost::create(config));
+    const Result<std::unique_ptr<ModelHost>> host = ModelHost::create(config);
+    if (!host.has_value()) {
+      print_failure(host.error());
+      return kExitUsage;
+    }
     std::fputs(settings_text(config).c_str(), stdout);
     return kExitOk;
   }
@@ -320,8 +273,13 @@ Result<int> serve(const ServeFlags& flags, const Config& config) {
   ASSIGN_OR_RETURN(std::optional<Predecessor> predecessor,
                    find_predecessor(flags.takeover, config));
   observe::ServerMetrics metrics;
-  ASSIGN_OR_RETURN(const std::unique_ptr<ServingHost> serving,
-                   open_models(flags, config, catalog, metrics, *specs));
+  Result<std::unique_ptr<ServingHost>> opened =
+      open_models(flags, config, catalog, metrics, *specs);
+  if (!opened.has_value() && opened.error().code() == StatusCode::kInvalidArgument) {
+    print_failure(opened.error());
+    return kExitUsage;
+  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<ServingHost> serving, std::move(opened));
   ModelHost& host = serving->host();
   BatchStorage storage(config);
   endpoints::Services services = {

@@ -1,4 +1,6 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -67,17 +69,22 @@ Result<Json> decode_line(const text::Tokenizer& tokenizer,
 
 // Ids in words: "12 7 9", separated by spaces or commas.
 Result<Json> parse_id_words(const std::string& words) {
-  std::string list = "[";
-  for (const char c : words) {
-    const bool separator = c == ' ' || c == ',' || c == '\n' || c == '\t';
-    if (!separator) {
-      list += c;
-    } else if (list.back() != ',' && list.back() != '[') {
-      list += ',';
+  constexpr std::string_view kSeparators = " ,\n\r\t";
+  Json list = Json::array();
+  std::size_t at = words.find_first_not_of(kSeparators);
+  while (at != std::string::npos) {
+    const std::size_t end = std::min(words.find_first_of(kSeparators, at), words.size());
+    const std::string word = words.substr(at, end - at);
+    std::int64_t id = 0;
+    const auto parsed = std::from_chars(word.data(), word.data() + word.size(), id);
+    if (parsed.ec != std::errc() || parsed.ptr != word.data() + word.size()) {
+      return invalid_argument(str("'", printable(word), "' is no token id"))
+          .with_hint("write ids as numbers, with spaces or commas between them");
     }
+    list.push_back(id);
+    at = words.find_first_not_of(kSeparators, end);
   }
-  if (list.back() == ',') list.pop_back();
-  return parse_json(list + "]");
+  return list;
 }
 
 Status tokenize_text(const text::Tokenizer& tokenizer,
@@ -125,11 +132,14 @@ VerbBody declare(CLI::App& command) {
       .add_option(
           "MODEL", flags->model, "GGUF file, or model directory; tokenizer.json alone is enough")
       ->required();
-  command.add_option("TEXT", flags->text, "Text to encode (default: all of stdin)");
-  command.add_flag(
-      "--jsonl",
-      flags->jsonl,
-      "Read stdin line by line: a JSON string or {\"text\": ...} in, {\"ids\": [...]} out");
+  CLI::Option* text =
+      command.add_option("TEXT", flags->text, "Text to encode (default: all of stdin)");
+  command
+      .add_flag(
+          "--jsonl",
+          flags->jsonl,
+          "Read stdin line by line: a JSON string or {\"text\": ...} in, {\"ids\": [...]} out")
+      ->excludes(text);
   command.add_flag("--decode", flags->decode, "The reverse: ids in, text out");
   command.add_flag("--no-special-tokens",
                    flags->no_special,

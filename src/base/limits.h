@@ -65,6 +65,8 @@ inline constexpr std::size_t kBatchFileCountMax = 10'000;
 inline constexpr std::size_t kBatchLineCountMax = 50'000;
 inline constexpr std::uint64_t kBatchBytesMax = std::uint64_t{4} << 30;
 inline constexpr std::chrono::seconds kBatchWindow{std::chrono::hours(24)};
+// How long a batch that is over is kept. Why: as long as results are usually fetched.
+inline constexpr std::chrono::seconds kBatchAgeMax{std::chrono::hours(24 * 30)};
 
 // Stored answers of the Responses API, with the conversations that they continue. Why: a client
 // goes on within minutes; 64 MiB hold some ten thousand usual turns.

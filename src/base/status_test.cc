@@ -32,6 +32,9 @@ TEST(Str, nearest_name_finds_typing_errors_only) {
   const std::string_view names[] = {"temperature", "top_p", "stream"};
   EXPECT_EQ(nearest_name("temprature", names), "temperature");
   EXPECT_EQ(nearest_name("banana", names), "");
+  const std::vector<std::string_view> flags = {"--help", "--temperature", "--tempo-of-all"};
+  EXPECT_EQ(nearest_name("--temp", flags), "--temperature");
+  EXPECT_EQ(nearest_name("--hel", flags), "--help");
 }
 
 TEST(Utf8, decode_replaces_maximal_subparts) {

@@ -29,6 +29,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 std::string_view nearest_name(std::string_view name, std::span<const std::string_view> candidates) {
   // Bound: names from outside can be long; nothing longer than this is a typing error of ours.
   constexpr std::size_t kNameSizeMax = 64;
+  constexpr std::size_t kBeginningSizeMin = 4;
   if (name.size() > kNameSizeMax) return {};
   std::string_view best;
   std::size_t best_distance = std::max<std::size_t>(2, name.size() / 3) + 1;
@@ -39,7 +40,13 @@ std::string_view nearest_name(std::string_view name, std::span<const std::string
       best = candidate;
     }
   }
-  return best;
+  if (best_distance <= 1 || name.size() < kBeginningSizeMin) return best;
+  std::string_view begun;
+  for (const std::string_view candidate : candidates) {
+    if (!candidate.starts_with(name)) continue;
+    if (begun.empty() || candidate.size() < begun.size()) begun = candidate;
+  }
+  return begun.empty() ? best : begun;
 }
 
 std::string printable(std::string_view text, std::size_t size_max) {

@@ -34,8 +34,10 @@ std::string str(const Pieces&... pieces) {
   return out;
 }
 
-// The candidate with the smallest edit distance to `name`, or empty when none is near enough to be
-// a likely typing error (distance above a third of the name's length, at least 2).
+// The candidate that `name` most likely stands for: one that is a single edit away, else the
+// shortest of which it is the beginning (four characters of it at least), else the one with the
+// smallest edit distance. Empty when none is near enough to be a likely typing error (distance
+// above a third of the name's length, at least 2).
 std::string_view nearest_name(std::string_view name, std::span<const std::string_view> candidates);
 
 // `text` with control characters and invalid UTF-8 replaced, cut to `size_max` bytes: safe to print

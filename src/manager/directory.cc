@@ -90,6 +90,13 @@ VersionInfo read_info(const VersionEntry& entry, TimePoint now) {
   VersionInfo info = entry.info;
   if (entry.use != nullptr) {
     const VersionUse::Reading use = entry.use->read();
+    const bool may_leave = !info.pinned && !info.held && info.state == VersionState::kReady;
+    const Duration keep_alive = use.keep_alive.value_or(entry.keep_alive);
+    if (may_leave && keep_alive != Duration::max()) {
+      const double idle =
+          use.lease_count > 0 || use.request_count == 0 ? 0 : to_seconds(now - use.last_used);
+      info.expires_seconds = std::max(to_seconds(keep_alive) - idle, 0.0);
+    }
     info.request_count = use.request_count;
     info.lease_count = use.lease_count;
     if (use.request_count > 0) {

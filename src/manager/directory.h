@@ -29,7 +29,8 @@ struct VersionEntry {
   std::uint32_t id = 0;
   VersionInfo info;
   TimePoint retry_at{};
-  std::shared_ptr<ServedModel> served;  // null unless ready
+  Duration keep_alive = Duration::max();  // unless requests say otherwise; max: pinned or held
+  std::shared_ptr<ServedModel> served;    // null unless ready
   std::shared_ptr<VersionUse> use;
   std::shared_ptr<const LoadMeter> meter;
 };

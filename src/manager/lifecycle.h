@@ -231,6 +231,8 @@ class Lifecycle {
     double load_seconds = 0;
     std::int32_t waiting_count = 0;
     TimePoint retry_at{};
+    // How long it stays without a request unless requests say otherwise; max: pinned or held.
+    Duration keep_alive = Duration::max();
   };
   [[nodiscard]] View view(VersionId id) const;
   [[nodiscard]] std::vector<VersionId> versions_of(const std::string& name) const;  // ascending

@@ -27,6 +27,9 @@ Lifecycle::View Lifecycle::view(VersionId id) const {
   view.failure_count = version.failure_count;
   view.load_seconds = version.load_seconds;
   view.retry_at = version.retry_at;
+  if (!view.pinned && !view.held) {
+    view.keep_alive = version.spec.keep_alive.value_or(options_.keep_alive);
+  }
   for (const Ticket& ticket : model.waiting) {
     if (target_of(model, ticket) == id) ++view.waiting_count;
   }

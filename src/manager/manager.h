@@ -107,6 +107,8 @@ struct VersionInfo {
   std::int32_t lease_count = 0;
   std::int32_t waiting_count = 0;  // requests that wait for the model to be ready
   std::optional<double> idle_seconds;
+  // While it is in memory: until it leaves if no request comes; none: not before memory is needed.
+  std::optional<double> expires_seconds;
   std::optional<double> retry_seconds;  // of a failed one: until a request tries again
   // Null until it was loaded once.
   std::shared_ptr<const observe::ModelMetrics> metrics;

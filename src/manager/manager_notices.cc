@@ -106,7 +106,10 @@ void ManagerControl::note_event(const NoteEvent& action) {
   } else if (action.kind == "shrunk" || action.kind == "grown") {
     metrics.pool_resizes.add();
   } else if (action.kind == "live" && options.catalog != nullptr && found->second.from_catalog) {
-    if (options.catalog->snapshot()->live_version(wanted.name) != wanted.version) {
+    const auto snapshot = options.catalog->snapshot();
+    // A name that is removed with all its versions passes from one to the next on its way out.
+    const bool is_recorded = snapshot->find(wanted.name, wanted.version) != nullptr;
+    if (is_recorded && snapshot->live_version(wanted.name) != wanted.version) {
       const Status status = options.catalog->set_live_version(
           wanted.name, wanted.version, {.principal = "manager", .address = ""});
       if (!status.ok()) {
@@ -137,6 +140,7 @@ std::shared_ptr<const VersionEntry> ManagerControl::entry_of(VersionId id) const
   auto entry = std::make_shared<VersionEntry>();
   entry->id = id;
   entry->retry_at = view.retry_at;
+  entry->keep_alive = view.keep_alive;
   entry->served = record.served;
   entry->use = record.use;
   entry->meter = record.meter;

@@ -371,6 +371,13 @@ void ModelAdmin::leave(const std::string& target, bool sleeps, const Actor& acto
   if (!before.has_value()) return done(before.error());
   const std::string id = id_of(*before);
   const std::string state = json_object("state", version_state_name(before->state));
+  if (sleeps &&
+      (before->state == VersionState::kRegistered || before->state == VersionState::kUnloaded ||
+       before->state == VersionState::kFailed)) {
+    return done(failed_precondition(str("the model '", id, "' is not in memory"))
+                    .with_where("model_id")
+                    .with_hint("load it first"));
+  }
   auto finish =
       [this, id, sleeps, state, actor, done = std::move(done)](const Status& status) mutable {
         const std::string_view after = sleeps ? "sleeping" : "unloaded";

@@ -23,7 +23,7 @@ Status check_time(std::string_view where, milliseconds value, milliseconds min) 
   if (value >= min && value <= kStageTimeMax) return ok_status();
   return wrong(
       where,
-      str(where, " is ", value.count(), " ms, not ", min.count(), " to ", kStageTimeMax.count()));
+      str("it is ", value.count(), " ms, not ", min.count(), " to ", kStageTimeMax.count()));
 }
 
 Status check_stages(const RolloutPolicy& policy) {
@@ -117,11 +117,11 @@ Status check_webhooks(const std::vector<Webhook>& webhooks) {
 
 Status check_policy(const RolloutPolicy& policy) {
   RETURN_IF_ERROR(check_stages(policy));
-  RETURN_IF_ERROR(check_time("settle_below_half", policy.settle_below_half, milliseconds(0)));
-  RETURN_IF_ERROR(check_time("settle_from_half", policy.settle_from_half, milliseconds(0)));
-  RETURN_IF_ERROR(check_time("evidence_timeout", policy.evidence_timeout, milliseconds(0)));
-  RETURN_IF_ERROR(check_time("load_timeout", policy.load_timeout, milliseconds(1)));
-  RETURN_IF_ERROR(check_time("golden_timeout", policy.golden_timeout, milliseconds(1)));
+  RETURN_IF_ERROR(check_time("settle_below_half_ms", policy.settle_below_half, milliseconds(0)));
+  RETURN_IF_ERROR(check_time("settle_from_half_ms", policy.settle_from_half, milliseconds(0)));
+  RETURN_IF_ERROR(check_time("evidence_timeout_ms", policy.evidence_timeout, milliseconds(0)));
+  RETURN_IF_ERROR(check_time("load_timeout_ms", policy.load_timeout, milliseconds(1)));
+  RETURN_IF_ERROR(check_time("golden_timeout_ms", policy.golden_timeout, milliseconds(1)));
   RETURN_IF_ERROR(check_gates(policy.gates));
   RETURN_IF_ERROR(check_golden(policy.golden));
   return check_webhooks(policy.webhooks);

@@ -266,9 +266,11 @@ Status check_names(const Value& object, const Value& known) {
     std::vector<std::string_view> names;
     for (const auto& entry : *known.as_dict()) names.push_back(entry.first);
     const std::string_view near = nearest_name(name, names);
-    Status status = invalid_argument(str("there is no '", printable(name), "' in a rollout policy"))
-                        .with_where(printable(name));
-    return near.empty() ? status : std::move(status).with_hint(str("did you mean '", near, "'?"));
+    std::string all;
+    for (const std::string_view each : names) all += str(all.empty() ? "" : ", ", each);
+    return invalid_argument(str("there is no '", printable(name), "' in a rollout policy"))
+        .with_where(printable(name))
+        .with_hint(near.empty() ? str("it has ", all) : str("did you mean '", near, "'?"));
   }
   return ok_status();
 }
@@ -319,12 +321,20 @@ Result<RolloutPolicy> policy_from(const text::Value& object) {
   if (Status read = read_policy(object, policy); !read.ok()) {
     return invalid_argument(read.message()).with_where(read.where());
   }
+  // Who names stages of their own need not know which of the usual ones are extended.
+  if (object.find("extended_percent") == nullptr) {
+    std::erase_if(policy.extended_percent, [&](std::int32_t percent) {
+      return std::ranges::find(policy.stages_percent, percent) == policy.stages_percent.end();
+    });
+  }
   RETURN_IF_ERROR(check_policy(policy));
   return policy;
 }
 
 Value to_value(const RolloutStatus& status) {
   Value value = record_value(status.record);
+  // What it will be is of no use to others, and would read as if it were over.
+  if (!is_terminal(status.record.phase)) value.set("outcome", Value());
   value.set("stage_age_ms", ms_of(status.stage_age));
   Value::List gates;
   for (const GateReport& gate : status.gates) gates.push_back(gate_value(gate));
@@ -350,7 +360,8 @@ Value to_value(const RolloutPreview& preview) {
     entry.set("begins_ms", ms_of(stage.begins));
     entry.set("settle_ms", ms_of(stage.settle));
     entry.set("wait_ms", ms_of(stage.wait));
-    entry.set("candidate_requests", stage.candidate_requests);
+    entry.set("candidate_requests",
+              stage.candidate_requests < 0 ? Value() : Value(stage.candidate_requests));
     entry.set("enough_samples", stage.enough_samples);
     entry.set("detectable_error_rate", stage.detectable_error_rate);
     stages.push_back(std::move(entry));

@@ -9,7 +9,8 @@
 
 namespace inferneo::manager {
 
-// Members that are left out keep their defaults. Failures: invalid_argument with where() naming the
+// Members that are left out keep their defaults; those of extended_percent as far as they are
+// stages. Failures: invalid_argument with where() naming the
 // member, also for one that does not exist and for values out of range.
 Result<RolloutPolicy> policy_from(const text::Value& object);
 

@@ -71,9 +71,9 @@ TEST(RolloutPolicy, what_is_wrong_is_named) {
       {R"({"stages_percent":[5,"x",100]})", "stages_percent"},
       {R"({"stages_percent":7})", "stages_percent"},
       {R"({"extended_percent":[7]})", "extended_percent"},
-      {R"({"settle_below_half_ms":-1})", "settle_below_half"},
-      {R"({"settle_from_half_ms":99999999999999})", "settle_from_half"},
-      {R"({"load_timeout_ms":0})", "load_timeout"},
+      {R"({"settle_below_half_ms":-1})", "settle_below_half_ms"},
+      {R"({"settle_from_half_ms":99999999999999})", "settle_from_half_ms"},
+      {R"({"load_timeout_ms":0})", "load_timeout_ms"},
       {R"({"on_failure":"explode"})", "on_failure"},
       {R"({"gates":{"false_alarm_rate":0}})", "gates.false_alarm_rate"},
       {R"({"gates":{"error_rate_max":1.5}})", "gates.error_rate_max"},
@@ -96,7 +96,15 @@ TEST(RolloutPolicy, what_is_wrong_is_named) {
   }
   EXPECT_EQ(policy_of(R"({"gates":{"eror_rate_max":1}})").error().hint(),
             "did you mean 'error_rate_max'?");
+  EXPECT_EQ(policy_of(R"({"stages":[5]})").error().hint(), "did you mean 'stages_percent'?");
+  EXPECT_NE(policy_of(R"({"xyzzy":1})").error().hint().find("golden, webhooks"), std::string::npos);
   EXPECT_FALSE(policy_of("[]").has_value());
+}
+
+TEST(RolloutPolicy, stages_alone_are_enough) {
+  const auto policy = policy_of(R"({"stages_percent":[50,100]})");
+  ASSERT_TRUE(policy.has_value()) << policy.status().to_string();
+  EXPECT_EQ(policy->extended_percent, (std::vector<std::int32_t>{50}));
 }
 
 TEST(RolloutPolicy, json_reads_back_what_it_wrote) {

@@ -1,8 +1,10 @@
 #include "text/json.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -101,6 +103,34 @@ class ValueBuilder final : public nlohmann::json_sax<nlohmann::json> {
   Status status_;
 };
 
+// Reads and forgets; remembers where it had to stop.
+class ErrorFinder final : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  [[nodiscard]] std::optional<std::size_t> position() const { return position_; }
+
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(std::size_t) override { return true; }
+  bool key(string_t&) override { return true; }
+  bool end_object() override { return true; }
+  bool start_array(std::size_t) override { return true; }
+  bool end_array() override { return true; }
+  bool parse_error(std::size_t position,
+                   const std::string&,
+                   const nlohmann::detail::exception&) override {
+    position_ = position;
+    return false;
+  }
+
+ private:
+  std::optional<std::size_t> position_;  // bytes read, with the one that was wrong
+};
+
 void append_text(std::string& out, std::string_view text) {
   constexpr std::string_view kHex = "0123456789abcdef";
   const std::string clean = utf8::sanitize(text);
@@ -159,6 +189,17 @@ Result<Value> parse_json(std::string_view text) {
   ValueBuilder builder;
   nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
   return std::move(builder).take();
+}
+
+std::string syntax_error_place(std::string_view text) {
+  ErrorFinder finder;
+  nlohmann::json::sax_parse(text.begin(), text.end(), &finder);
+  if (!finder.position()) return {};
+  const std::size_t at = std::min(*finder.position(), text.size() + 1);
+  const std::string_view before = text.substr(0, at == 0 ? 0 : at - 1);
+  const auto line = std::count(before.begin(), before.end(), '\n') + 1;
+  const std::size_t line_begin = before.rfind('\n') + 1;  // npos + 1 is 0
+  return str("line ", line, ", column ", before.size() - line_begin + 1);
 }
 
 std::string to_json(const Value& value) {

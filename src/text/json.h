@@ -15,6 +15,10 @@ namespace inferneo::text {
 // range and keys that occur twice in one object; resource_exhausted beyond limits::kJsonDepthMax.
 Result<Value> parse_json(std::string_view text);
 
+// Where reading `text` as JSON stops to make sense: "line 2, column 7", counting bytes from 1; empty
+// when it is JSON. Keeps nothing of what it reads.
+std::string syntax_error_place(std::string_view text);
+
 // Compact JSON in UTF-8 ("{"a":1}"). Invalid UTF-8 in strings becomes U+FFFD; numbers that JSON
 // cannot hold become null.
 std::string to_json(const Value& value);

@@ -28,6 +28,25 @@ TEST(kserve, says_what_it_is) {
   EXPECT_EQ(service.get("/v2/health/ready").status, 400);
 }
 
+TEST(kserve, names_the_version_that_serves) {
+  FakeService service(with_slash());
+  const auto versions = service.manager().versions();
+  ASSERT_EQ(versions.size(), 1U);
+  const json model = json::parse(service.get("/v2/models/org/starter").body);
+  EXPECT_EQ(model["versions"], (json{versions[0].version}));
+}
+
+TEST(kserve, a_wrong_parameter_is_named_with_its_place) {
+  FakeService service(with_slash());
+  const auto exchange = service.start_post(
+      kGenerate, {{"text_input", "x"}, {"parameters", {{"max_tokns", 4}}}});
+  ASSERT_TRUE(exchange->wait());
+  EXPECT_EQ(exchange->response().status, 400);
+  const std::string message = json::parse(exchange->response().body)["error"];
+  EXPECT_EQ(message.rfind("'parameters.max_tokns'", 0), 0U) << message;
+  EXPECT_NE(message.find("did you mean 'max_tokens'"), std::string::npos) << message;
+}
+
 TEST(kserve, generate_continues_the_text) {
   FakeService service(with_slash());
   const json text =

@@ -208,6 +208,53 @@ TEST_F(ManagementTest, what_is_unknown_is_404_with_a_detail) {
   call("POST", "/pin", {{"model_id", "none"}}, 404);
 }
 
+// Why: a misspelt version would otherwise mean all versions.
+TEST_F(ManagementTest, an_unknown_parameter_of_the_query_is_refused_by_name) {
+  add("m");
+  for (const char* method : {"GET", "DELETE", "PATCH"}) {
+    gateway::http::RequestHead head;
+    head.method = method;
+    head.path = kApi + "/models/m";
+    head.query = "vrsion=2";
+    head.headers = {{"content-type", "application/json"}};
+    const Result<std::size_t> admitted = dispatcher_->admit(head);
+    ASSERT_FALSE(admitted.has_value()) << method;
+    EXPECT_EQ(admitted.error().code(), StatusCode::kInvalidArgument);
+    EXPECT_EQ(admitted.error().where(), "vrsion");
+    EXPECT_EQ(admitted.error().hint(), "did you mean 'version'?");
+  }
+  call("GET", "/models/m?version=1");
+  call("DELETE", "/models/m?version=1");
+}
+
+TEST_F(ManagementTest, what_cannot_be_done_is_not_reported_as_done) {
+  add("m");
+  const json asleep = call("POST", "/sleep", {{"model_id", "m"}}, 409);
+  EXPECT_THAT(asleep["detail"].get<std::string>(), HasSubstr("not in memory"));
+  const json nothing = call("PATCH", "/models/m", json::object(), 400);
+  EXPECT_THAT(nothing["detail"].get<std::string>(), HasSubstr("nothing to change"));
+}
+
+TEST_F(ManagementTest, a_wrong_policy_is_refused_with_its_member) {
+  add("m:1");
+  add("m:2");
+  const json refused = call(
+      "POST",
+      "/update",
+      {{"model_id", "m"}, {"new_version", "2"}, {"policy", {{"stages", {50, 100}}}}},
+      400);
+  EXPECT_EQ(refused["error"]["param"], "policy.stages");
+  EXPECT_THAT(refused["detail"].get<std::string>(), HasSubstr("did you mean 'stages_percent'"));
+}
+
+TEST_F(ManagementTest, a_health_check_needs_no_body) {
+  add("m");
+  gateway::http::RequestHead head;
+  head.method = "POST";
+  head.path = kApi + "/health_check/m";
+  EXPECT_TRUE(dispatcher_->admit(head).has_value());
+}
+
 TEST_F(ManagementTest, a_failed_update_says_so_in_status_and_body) {
   add("m");
   const json failed = call("POST", "/update", {{"model_id", "m"}, {"new_version", "2"}}, 400);

@@ -50,6 +50,25 @@ TEST(ollama, chat_says_what_the_other_chat_says) {
   }
 }
 
+TEST(ollama, a_chat_without_messages_only_loads_the_model) {
+  FakeService service;
+  for (const json& body : {json{{"model", "starter"}}, json{{"messages", json::array()}}}) {
+    const json answer = service.ask("/api/chat", body);
+    EXPECT_EQ(answer["done_reason"], "load");
+    EXPECT_EQ(answer["message"]["content"], "");
+  }
+}
+
+TEST(ollama, what_is_not_supported_is_refused_with_the_reason) {
+  FakeService service;
+  const auto exchange =
+      service.start_post("/api/generate", {{"prompt", "x"}, {"images", {"aGk="}}});
+  ASSERT_TRUE(exchange->wait());
+  EXPECT_EQ(exchange->response().status, 400);
+  EXPECT_EQ(json::parse(exchange->response().body)["error"],
+            "'images': is not supported: the model reads text only");
+}
+
 TEST(ollama, lines_join_to_the_whole_answer) {
   FakeService service;
   for (const int count : {1, 12, 80}) {

@@ -19,6 +19,15 @@ TEST(refusal, names_the_field_and_keeps_the_shape) {
   expect_alive(service);
 }
 
+TEST(refusal, says_which_word_was_wrong_but_repeats_no_long_text) {
+  FakeService service;
+  const json effort =
+      service.refusal(kChat, with(user_says("x"), {{"reasoning_effort", "hihg"}}), 400);
+  EXPECT_NE(effort["message"].get<std::string>().find("the string 'hihg'"), std::string::npos);
+  const json text = service.refusal(kChat, {{"messages", std::string(100, 's')}}, 400);
+  EXPECT_EQ(text["message"].get<std::string>().find("sss"), std::string::npos);
+}
+
 TEST(refusal, unknown_model_is_404_with_its_code) {
   FakeService service;
   const json error = service.refusal(kChat, with(user_says("x"), {{"model", "startr"}}), 404);

@@ -62,6 +62,12 @@ class Tokenize(Folder):
         done = inferneo("tokenize", STARTER, "--decode", "1 99999")
         self.assertEqual(done.returncode, 1)
         self.assertIn("99999", done.stderr)
+        done = inferneo("tokenize", STARTER, "--decode", "1 two")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("'two' is no token id", done.stderr)
+        done = inferneo("tokenize", STARTER, "--jsonl", "text")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("TEXT", done.stderr)
         done = inferneo("tokenize", STARTER, "--decode", "--jsonl", stdin="[1, -1]\n[1.5]\n[7]\n")
         self.assertEqual(["error" in a for a in json_lines(done.stdout)], [True, True, False])
 

@@ -35,6 +35,23 @@ class Help(unittest.TestCase):
 
     def test_version(self):
         self.assertRegex(inferneo("version").stdout, r"^inferneo \d+\.\d+\.\d+\n")
+        for flag in ("--version", "-V"):
+            done = inferneo(flag)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stdout, r"^inferneo \d+\.\d+\.\d+\n$")
+
+    def test_help_is_a_verb_too(self):
+        self.assertEqual(inferneo("help").stdout, inferneo("--help").stdout)
+        for words in (["serve"], ["models", "register"]):
+            done = inferneo("help", *words)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(done.stdout, inferneo(*words, "--help").stdout)
+
+    def test_flags_are_shown_as_they_are_written(self):
+        for verb in VERBS:
+            text = inferneo(verb, "--help").stdout
+            for noise in ("{true}", "{false}", "FLOAT:", "INT:", "2147483647"):
+                self.assertNotIn(noise, text, verb)
 
 
 class Wrong(unittest.TestCase):
@@ -47,17 +64,51 @@ class Wrong(unittest.TestCase):
     def test_verb(self):
         self.refused(inferneo("serv"), "'serv'", "did you mean 'serve'?")
         self.refused(inferneo("xyzzy"), "inferneo --help")
+        self.refused(inferneo("models", "lst"), "'lst'", "did you mean 'list'?")
+        self.refused(inferneo("models", "xyzzy"), "'xyzzy'", "inferneo models --help")
+        self.refused(inferneo("models"), "needs a verb", "inferneo models --help")
 
     def test_flag(self):
         self.refused(inferneo("serve", "--kv-cache-mb", "5"), "--kv-cache-mb", "--kv-cache-mib")
         self.refused(inferneo("run", STARTER, "--temprature=1"), "--temprature", "--temperature")
+        self.refused(inferneo("run", STARTER, "--temp", "1"), "--temp", "--temperature")
+        self.refused(inferneo("--prot", "1"), "'--prot'")
         self.refused(inferneo("tokenize"), "MODEL")
+        self.refused(inferneo("inspect"), "no model")
 
     def test_flag_value(self):
         done = inferneo("serve", STARTER, "--port", "http", "--check-config")
         self.refused(done, "--port", "'http'", "0 .. 65535")
         done = inferneo("serve", STARTER, "--dtype", "bf17", "--check-config")
         self.refused(done, "auto, f32 or bf16", "did you mean 'bf16'?")
+
+    def test_number(self):
+        for flag, value, part in (("--temperature", "3", "0 to 2"), ("--temperature", "warm", "0 to 2"),
+                                  ("--repetition-penalty", "0", "at most 10"),
+                                  ("--max-tokens", "0", "1 or more"), ("--top-k", "1.5", "0 or more")):
+            done = inferneo("run", STARTER, "x", flag, value)
+            self.refused(done, flag, f"'{value}'", part)
+
+    def test_a_flag_is_named_once(self):
+        done = inferneo("serve", STARTER, "--dtype", "bf17", "--check-config")
+        self.assertEqual(done.stderr.count("dtype"), 1, done.stderr)
+
+    def test_settings_that_only_a_start_would_find(self):
+        for flags, parts in ((["--watch-models", "/none/here"], ["watch_models", "'/none/here'"]),
+                             (["--model-root", "/none/here"], ["model_root", "'/none/here'"]),
+                             (["--version-policy", "newest"], ["version_policy", "'newest'"]),
+                             (["--tool-format", "other=hermes"], ["tool_format", "'other'"]),
+                             (["--reasoning-format", "other=think"], ["reasoning_format", "'other'"]),
+                             (["--isa", "avx9"], ["avx9", "reference"])):
+            with self.subTest(flags[0]):
+                self.refused(inferneo("serve", STARTER, "--check-config", *flags), *parts)
+
+    def test_the_address_of_a_server_is_a_variable_of_its_own(self):
+        env = {"INFERNEO_ADDRESS": "http://127.0.0.1:1"}
+        done = inferneo("ps", env=env)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("127.0.0.1:1", done.stderr)
+        self.assertEqual(inferneo("serve", STARTER, "--check-config", env=env).returncode, 0)
 
     def test_variable(self):
         done = inferneo("serve", STARTER, env={"INFERNEO_PROT": "1"})
@@ -80,7 +131,11 @@ class Wrong(unittest.TestCase):
         self.assertIn("reference", done.stderr)
 
     def test_no_model(self):
-        self.refused(inferneo("serve"), "no model")
+        with tempfile.TemporaryDirectory() as folder:
+            env = {"XDG_STATE_HOME": folder}
+            self.refused(inferneo("serve", env=env), "no model")
+            inferneo("models", "list", "--catalog", f"{folder}/inferneo/catalog.db", env=env)
+            self.refused(inferneo("serve", env=env), "no model")  # with an empty catalog
 
     def test_missing_model(self):
         self.refused(inferneo("serve", "/none/llama"), "/none/llama does not exist", "config.json")

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import pty
 import signal
 import subprocess
 import tempfile
@@ -205,6 +206,45 @@ class RunBatch(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         ids = [json.loads(text)["custom_id"] for text in self.output.read_text().splitlines()]
         self.assertEqual(sorted(ids), sorted(f"r{i}" for i in range(200)))
+
+    def test_a_later_run_tells_of_earlier_failures_and_repeats_nothing(self):
+        lines = [line(0), "not json", "{}", line(0, max_tokens=3), line(1, top_p=7), line(2)]
+        self.input.write_text("\n".join(lines) + "\n")
+        for run in range(2):
+            done = self.run_batch()
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn("6 of 6 requests", done.stderr)
+            self.assertIn("4 failed", done.stderr)
+            self.assertNotIn("manager", done.stderr)  # the log of a server
+            entries = {entry["custom_id"]: entry
+                       for entry in map(json.loads, self.output.read_text().splitlines())}
+            self.assertEqual(sorted(entries), ["line-2", "line-3", "line-4", "r0", "r1", "r2"], run)
+            self.assertTrue(entries["line-2"]["error"]["message"].startswith("line 2: "))
+            self.assertIn("occurs before", entries["line-4"]["error"]["message"])
+
+    def test_a_terminal_sees_how_far_it_is(self):
+        self.input.write_text("\n".join(line(i, max_tokens=30, ignore_eos=True) for i in range(90)) + "\n")
+        reader, writer = pty.openpty()
+        with subprocess.Popen(self.command, stderr=writer, stdout=subprocess.DEVNULL) as process:
+            os.close(writer)
+            shown = b""
+            try:
+                while part := os.read(reader, 4096):
+                    shown += part
+            except OSError:  # how a terminal ends whose other side is closed
+                pass
+            self.assertEqual(process.wait(60), 0)
+        os.close(reader)
+        text = shown.decode()
+        self.assertRegex(text, r"answering \[=* *\] \d+ of 90")
+        # The last words stand on a line of their own.
+        self.assertRegex(text, r"\x1b\[K90 of 90 requests answered")
+
+    def test_what_is_no_file_of_lines_is_said(self):
+        self.input.mkdir()
+        done = self.run_batch()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no file of lines", done.stderr)
 
     def test_another_file_is_not_overwritten(self):
         self.input.write_text(line(1) + "\n")

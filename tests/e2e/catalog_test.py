@@ -1,4 +1,5 @@
 """The catalog and the management of models on the real program: REST, command line, restarts."""
+import datetime
 import json
 import os
 import pathlib
@@ -11,7 +12,7 @@ import time
 import unittest
 import unittest.mock
 
-from server import STARTER, Server, free_port, read_chunks
+from server import ROOT, STARTER, Server, free_port, read_chunks
 
 API = "/api/v1/model_serving"
 
@@ -240,6 +241,48 @@ class Rest(CatalogCase):
                            models=(f"m:1={STARTER}", f"m:2={STARTER}", f"m:3={STARTER}")) as server:
             self.assertEqual([ask(f"m:{v}") for v in "123"], [200, 404, 200])
 
+    def test_other_dialects_know_models_that_are_not_loaded(self):
+        with CatalogServer(self.catalog, "--lazy-load") as server:
+            server.register("m:1")
+            server.register("m:2", STARTER.parent / "starter-draft")
+            tags = lambda: server.request("GET", "/api/tags").json()["models"]
+            self.assertEqual([(m["name"], m["details"]["format"]) for m in tags()],
+                             [("m", "safetensors"), ("m:2", "safetensors")])
+            self.assertEqual(server.request("GET", "/v2/models/m/ready").status, 400)
+            self.assertEqual(server.request("GET", "/v2/models/none/ready").status, 404)
+            self.assertEqual(server.request("GET", "/api/ps").json()["models"], [])
+
+            chat = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": False,
+                    "keep_alive": 300, "options": {"num_predict": 2}}
+            self.assertEqual(server.request("POST", "/api/chat", chat).status, 200)
+            self.assertEqual(server.request("GET", "/v2/models/m/ready").status, 200)
+            self.assertEqual(server.request("GET", "/v2/models/m").json()["versions"], ["1", "2"])
+            running = server.request("GET", "/api/ps").json()["models"]
+            self.assertEqual([m["name"] for m in running], ["m"])
+            expires = datetime.datetime.fromisoformat(running[0]["expires_at"][:19] + "+00:00")
+            left = expires - datetime.datetime.now(datetime.timezone.utc)
+            self.assertTrue(0 < left.total_seconds() <= 300, running[0]["expires_at"])
+
+            gone = {"model": "m", "messages": [], "keep_alive": 0}
+            self.assertEqual(server.request("POST", "/api/chat", gone).json()["done_reason"], "unload")
+            deadline = time.monotonic() + 20
+            while server.request("GET", "/api/ps").json()["models"] and time.monotonic() < deadline:
+                time.sleep(0.02)
+            self.assertEqual([m["name"] for m in tags()], ["m", "m:2"])
+
+    def test_paths_of_other_dialects_are_refused_in_their_form(self):
+        with CatalogServer(self.catalog) as server:
+            for method, path, status, read in (
+                    ("POST", "/api/pull", 404, lambda body: body["error"]),
+                    ("GET", "/api/chat", 405, lambda body: body["error"]),
+                    ("POST", "/v2/repository/index", 404, lambda body: body["error"]),
+                    ("GET", "/v1/messages", 405, lambda body: body["error"]["message"]),
+                    ("POST", "/v1/none", 404, lambda body: body["error"]["message"])):
+                reply = server.request(method, path, {} if method == "POST" else None)
+                self.assertEqual(reply.status, status, path)
+                self.assertIn("path", read(reply.json()), path)
+            self.assertEqual(server.request("GET", "/v1/messages").json()["type"], "error")
+
     def test_sleep_and_the_words_of_llama_cpp(self):
         with CatalogServer(self.catalog) as server:
             server.register("m")
@@ -437,7 +480,9 @@ class CommandLine(CatalogCase):
         self.models("remove", "team/x:7")
         self.assertIn("alias", self.models("remove", "starter", code=1))
         self.models("alias", "best", "--remove")
-        self.models("remove", "starter")
+        self.models("register", f"starter:2={STARTER}", "--no-digests")
+        removed = inferneo("models", "remove", "starter", env=self.env)
+        self.assertEqual((removed.returncode, removed.stderr), (0, ""))
         self.assertIn("unalias", self.models("audit"))
         self.assertTrue((self.directory / "state/inferneo/catalog.db").exists())
         self.assertIn("no server runs", self.models("load", "x", code=1))
@@ -455,6 +500,17 @@ class CommandLine(CatalogCase):
             by_address = inferneo("ps", "--json", "--address", f"http://127.0.0.1:{server.port}")
             self.assertEqual(json.loads(by_address.stdout)["data"]["models"][0]["model_id"], "m")
             self.models("register", f"m:2={STARTER}", "--no-digests")
+            # The example of the documentation is a policy.
+            page = (ROOT / "docs" / "rollouts.md").read_text(encoding="utf-8")
+            policy = self.directory / "policy.json"
+            policy.write_text(page.split("```json\n")[1].split("```")[0])
+            update = ("update", "m", "2", "--policy", policy, "--no-rollback", "--dry-run", "--json")
+            stages = json.loads(self.models(*update))["data"]["stages"]
+            self.assertEqual([stage["percent"] for stage in stages], [10, 50, 100])
+            self.assertEqual(stages[1]["settle_ms"], 60000)
+            self.assertIsNone(stages[0]["candidate_requests"])  # nobody asks at present
+            policy.write_text('{"stages": [50, 100]}')
+            self.assertIn("stages_percent", self.models(*update, code=1))
             self.assertIn("now serves version 2", self.models("update", "m", "2", "--at-once", "--wait"))
             self.models("unload", "m:2")
             self.assertIn("No model is in memory", inferneo("ps", env=self.env).stdout)

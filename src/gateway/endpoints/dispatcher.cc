@@ -5,8 +5,12 @@
 #include <utility>
 
 #include "base/str.h"
+#include "gateway/endpoints/anthropic/error.h"
 #include "gateway/endpoints/endpoint.h"
+#include "gateway/endpoints/kserve/error.h"
+#include "gateway/endpoints/ollama/error.h"
 #include "gateway/endpoints/path_pattern.h"
+#include "gateway/endpoints/query.h"
 #include "gateway/endpoints/response_store.h"
 #include "gateway/endpoints/stream_pinger.h"
 #include "gateway/endpoints/websocket_session.h"
@@ -63,10 +67,25 @@ class TableDispatcher final : public http::Dispatcher {
     std::string methods;
     const Endpoint* endpoint = find_endpoint(head.method, head.path, methods);
     if (endpoint == nullptr) return not_found("no such path").with_hint("GET / lists the paths");
-    if (endpoint->method == head.method) return admit_body(*endpoint, head);
+    if (endpoint->method == head.method) {
+      RETURN_IF_ERROR(check_query(*endpoint, head.query));
+      return admit_body(*endpoint, head);
+    }
     return unsupported(str("this path does not support the method; it supports ", methods))
         .with_where("method")
         .with_hint(methods);
+  }
+
+  // In the form that the clients of the path's protocol read.
+  http::Response refusal(const http::RequestHead& head, const Status& status) const override {
+    const std::string_view path = head.path;
+    const bool is_management = path.starts_with("/api/v1/");
+    if (path.starts_with("/api/") && !is_management) return ollama::error_response(status);
+    if (path.starts_with("/v2/") && path != "/v2/rerank") return kserve::error_response(status);
+    if (path == "/v1/messages" || path.starts_with("/v1/messages/")) {
+      return anthropic::error_response(status, head.request_id);
+    }
+    return http::error_response(status);
   }
 
   void dispatch(std::shared_ptr<http::Exchange> exchange) override {
@@ -77,7 +96,7 @@ class TableDispatcher final : public http::Dispatcher {
       endpoint->handle(services_, std::move(exchange));
       return;
     }
-    exchange->respond(http::error_response(not_found("no such path")));
+    exchange->respond(refusal(head, not_found("no such path")));
   }
 
   Result<std::shared_ptr<http::WebSocketHandler>> open_websocket(
@@ -88,6 +107,27 @@ class TableDispatcher final : public http::Dispatcher {
   }
 
  private:
+  static Status check_query(const Endpoint& endpoint, std::string_view query) {
+    if (!endpoint.query || query.empty()) return ok_status();
+    std::vector<std::string_view> known;
+    for (std::string_view rest = *endpoint.query; !rest.empty();) {
+      const std::size_t end = std::min(rest.find(','), rest.size());
+      known.push_back(rest.substr(0, end));
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    for (const std::string& name : query_names(query)) {
+      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+      const std::string_view near = nearest_name(name, known);
+      const std::string shown = printable(name);
+      return invalid_argument(str("the query has no parameter '", shown, "'"))
+          .with_where(shown)
+          .with_hint(!near.empty()   ? str("did you mean '", near, "'?")
+                     : known.empty() ? std::string("it has none")
+                                     : str("it has ", *endpoint.query));
+    }
+    return ok_status();
+  }
+
   // Why the type is demanded even though only JSON is read: a page in a browser can send any other
   // type to this server without asking, and this one only with permission. Where other types are
   // accepted, a page of another origin is refused instead: browsers name it.

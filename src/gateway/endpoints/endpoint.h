@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -58,6 +59,9 @@ struct Endpoint {
   std::size_t body_size_max = limits::kHttpBodySizeMax;
   void (*handle)(const Services& services, std::shared_ptr<http::Exchange> exchange) = nullptr;
   std::vector<FieldRow> (*fields)() = nullptr;  // of the request body, for the reference
+  // Parameters that the query may have, separated by commas; others are refused by name. None: the
+  // query is not looked at, as clients of other protocols add to it what they like.
+  std::optional<std::string_view> query = std::nullopt;
   // What the body must be; empty for anything.
   std::string_view body_type = "application/json";
 };

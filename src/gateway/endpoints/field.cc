@@ -11,7 +11,11 @@ std::string describe(const text::Value& value) {
   if (const std::int64_t* integer = value.as_int()) return str(*integer);
   if (const double* number = value.as_double()) return str(*number);
   if (value.as_bool() != nullptr) return "a boolean";
-  if (value.as_string() != nullptr) return "a string";
+  // Why not longer ones: they may be what a user wrote, which errors do not repeat.
+  constexpr std::size_t kShownSizeMax = 24;
+  if (const std::string* text = value.as_string()) {
+    return text->size() <= kShownSizeMax ? str("the string '", printable(*text), "'") : "a string";
+  }
   if (value.as_list() != nullptr) return "a list";
   if (value.as_dict() != nullptr) return "an object";
   return "null";

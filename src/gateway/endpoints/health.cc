@@ -1,3 +1,4 @@
+#include "base/version.h"
 #include "gateway/endpoints/endpoint.h"
 #include "gateway/endpoints/json_writer.h"
 #include "gateway/endpoints/model_serving_block.h"
@@ -13,6 +14,10 @@ void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) 
   JsonWriter json(response.body);
   json.begin_object();
   json.member("status", health.live ? "ok" : "stalled");
+  json.member("service", "inferneo");
+  json.member("version", version());
+  json.key("server_rendered");
+  json.boolean(true);
   if (!health.live) json.member("reason", health.reason);
   write_model_serving(json, *services.manager);
   json.end_object();

@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/utf8.h"
+#include "text/json.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
@@ -151,7 +152,11 @@ Status parse_failure(simdjson::error_code code, std::string_view body) {
   if (code == simdjson::NUMBER_ERROR) {
     if (std::optional<Status> found = find_large_integer(body)) return *std::move(found);
   }
-  return invalid_argument(str("the body is not valid JSON: ", simdjson::error_message(code)));
+  const std::string place = text::syntax_error_place(body);
+  return invalid_argument(str("the body is not valid JSON",
+                              place.empty() ? std::string() : str(", ", place),
+                              ": ",
+                              simdjson::error_message(code)));
 }
 
 }  // namespace

@@ -63,7 +63,8 @@ TEST(parse_json, duplicate_names_are_refused_at_any_level) {
 TEST(parse_json, broken_documents_are_named) {
   expect_refused("", "empty");
   expect_refused("   ", "not valid JSON");
-  expect_refused("{", "not valid JSON");
+  expect_refused("{", "not valid JSON, line 1, column 2");
+  expect_refused("{\"a\": 1,\n \"b\": tru}", "not valid JSON, line 2, column 10");
   expect_refused(R"({"a":})", "not valid JSON");
   expect_refused(R"({"a":1} x)", "not valid JSON");
   expect_refused(R"({"a":01})", "not valid JSON");

@@ -59,7 +59,7 @@ Status bind_seed(Value& value, GenerateBody& body) {
 }
 
 // Fields of the body, and of its member parameters, are the same.
-Status bind_parameters(Value& value, GenerateBody& body);
+Status bind_parameters(Value& value, std::string_view name, GenerateBody& body);
 
 constexpr auto kWorks = FieldUse::kWorks;
 
@@ -69,8 +69,10 @@ constexpr Field<GenerateBody> kFields[] = {
     {{"text_input", kWorks, "the prompt, as it is"},
      BIND(assign(body.text, take_string(value, limits::kHttpBodySizeMax)))},
     {{"id", kWorks, "told back"}, BIND(assign(body.id, take_string(value, 256)))},
-    {{"parameters", kWorks, "an object of the fields below"}, bind_parameters},
-    {{"sampling_parameters", kWorks, "the same as an object or as its JSON text"}, bind_parameters},
+    {{"parameters", kWorks, "an object of the fields below"},
+     BIND(bind_parameters(value, "parameters", body))},
+    {{"sampling_parameters", kWorks, "the same as an object or as its JSON text"},
+     BIND(bind_parameters(value, "sampling_parameters", body))},
     {{"max_tokens", kWorks, "1 or more generated tokens; default 16"},
      BIND(assign(body.max_tokens, read_int32(value, 1, kInt32Max)))},
     {{"temperature", kWorks, "0 to 2; 0 is greedy; default from the model, else 1"},
@@ -109,13 +111,18 @@ Status bind_all(Value::Dict& members, GenerateBody& body) {
                      body);
 }
 
-Status bind_parameters(Value& value, GenerateBody& body) {
-  if (Value::Dict* members = value.as_dict()) return bind_all(*members, body);
+Status bind_parameters(Value& value, std::string_view name, GenerateBody& body) {
+  Value::Dict parsed;
+  Value::Dict* members = value.as_dict();
   if (const std::string* text = value.as_string()) {
-    ASSIGN_OR_RETURN(Value::Dict members, parse_json_object(*text));
-    return bind_all(members, body);
+    ASSIGN_OR_RETURN(parsed, parse_json_object(*text));
+    members = &parsed;
   }
-  return wrong_value("an object", value);
+  if (members == nullptr) return wrong_value("an object", value);
+  Status status = bind_all(*members, body);
+  if (status.ok() || status.where().empty()) return status;
+  std::string where = str(name, ".", status.where());
+  return std::move(status).with_where(std::move(where));
 }
 
 std::vector<FieldRow> field_rows() {

@@ -33,7 +33,8 @@ extern const Endpoint kKserveModelReadyEndpoint;
 const Endpoint kKserveModelReadyEndpoint{
     .method = "GET",
     .path = "/v2/models/{id}/ready",
-    .summary = "Open Inference Protocol: 200 when the model takes requests, else 4xx",
+    .summary =
+        "Open Inference Protocol: 200 when the model is in memory and takes requests, else 4xx",
     .handle = handle_model_ready,
 };
 
@@ -58,15 +59,21 @@ void write_tensor(JsonWriter& json, std::string_view name) {
   json.end_array();
 }
 
-// A language model has no tensors of its own; these are the ones of generate.
-http::Response describe(const manager::ServedModel& model, std::string_view version) {
+// A language model has no tensors of its own; these are the ones of generate. `version`: the only
+// one to name; empty for all that requests may ask for.
+http::Response describe(const Services& services,
+                        const manager::ServedModel& model,
+                        std::string_view version) {
   http::Response response;
   JsonWriter json(response.body);
   json.begin_object();
   json.member("name", model.name);
   json.key("versions");
   json.begin_array();
-  json.string(version.empty() ? "1" : version);
+  if (!version.empty()) json.string(version);
+  for (const manager::VersionInfo& known : services.manager->versions()) {
+    if (version.empty() && known.served && known.name == model.name) json.string(known.version);
+  }
   json.end_array();
   json.member("platform", str("inferneo_", model.model->info().architecture));
   json.key("inputs");
@@ -95,12 +102,15 @@ void answer(const Services& services,
   const std::string& path = exchange.request().head.path;
   const Result<manager::Lease> lease = services.manager->acquire(kserve::target_of(endpoint, path));
   if (!lease.has_value()) {
-    exchange.respond(kserve::error_response(lease.error()));
+    http::Response refused = kserve::error_response(lease.error());
+    // Spec: what is not ready answers 4xx.
+    if (asks_ready && refused.status >= 500) refused.status = 400;
+    exchange.respond(std::move(refused));
     return;
   }
-  exchange.respond(asks_ready
-                       ? ready(lease->model().name)
-                       : describe(lease->model(), path_parameter(endpoint, path, "version")));
+  exchange.respond(
+      asks_ready ? ready(lease->model().name)
+                 : describe(services, lease->model(), path_parameter(endpoint, path, "version")));
 }
 
 void handle_model(const Services& services, std::shared_ptr<http::Exchange> exchange) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/str.h"
+#include "gateway/endpoints/query.h"
 #include "text/json.h"
 
 namespace inferneo::gateway::endpoints {
@@ -14,28 +15,6 @@ using text::Value;
 constexpr std::string_view kSwitchHint =
     "the configuration key 'management' decides; on an address that others can reach it is "
     "read-only unless it says 'on'";
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-std::string percent_decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool is_escape = text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 &&
-                           hex_digit(text[i + 2]) >= 0;
-    if (is_escape) {
-      out += static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
-      i += 2;
-    } else {
-      out += text[i] == '+' ? ' ' : text[i];
-    }
-  }
-  return out;
-}
 
 manager::Actor actor_of(const http::Exchange& exchange) {
   const std::string& address = exchange.request().head.remote_address;
@@ -96,16 +75,7 @@ void change_models(const Services& services,
 }
 
 std::string query_parameter(std::string_view query, std::string_view name) {
-  while (!query.empty()) {
-    const std::size_t end = std::min(query.find('&'), query.size());
-    const std::string_view pair = query.substr(0, end);
-    const std::size_t equals = std::min(pair.find('='), pair.size());
-    if (percent_decoded(pair.substr(0, equals)) == name) {
-      return percent_decoded(pair.substr(std::min(equals + 1, pair.size())));
-    }
-    query.remove_prefix(std::min(end + 1, query.size()));
-  }
-  return {};
+  return query_value(query, name).value_or(std::string());
 }
 
 std::string target_of(std::string_view id, const http::RequestHead& head) {

@@ -59,6 +59,7 @@ const Endpoint kModelServingAuditEndpoint{
     .path = "/api/v1/model_serving/audit",
     .summary = "Changes and refused changes, newest first (`?model=`, `?before=ID`, `?limit=`)",
     .handle = handle,
+    .query = "model,before,limit",
 };
 
 }  // namespace inferneo::gateway::endpoints

@@ -148,6 +148,7 @@ const Endpoint kModelServingEventsEndpoint{
     .path = "/api/v1/model_serving/events",
     .summary = "Server-sent events of loads, states, changes and rollouts (`?model=`, `?after=ID`)",
     .handle = handle,
+    .query = "model,after",
 };
 
 }  // namespace inferneo::gateway::endpoints

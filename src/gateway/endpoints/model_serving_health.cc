@@ -133,6 +133,7 @@ const Endpoint kModelServingHealthEndpoint{
     .path = "/api/v1/model_serving/health/{id}",
     .summary = "State, memory and share of requests of one version",
     .handle = handle_health,
+    .query = "version",
 };
 
 extern const Endpoint kModelServingCheckEndpoint;
@@ -141,6 +142,8 @@ const Endpoint kModelServingCheckEndpoint{
     .path = "/api/v1/model_serving/health_check/{id}",
     .summary = "Lets a loaded version generate one token and says how that went",
     .handle = handle_check,
+    .query = "version",
+    .body_type = "",
 };
 
 namespace {

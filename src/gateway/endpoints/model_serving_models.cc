@@ -125,6 +125,11 @@ void handle_change(const Services& services, std::shared_ptr<http::Exchange> exc
   const std::string target = target_of(path_id(show_endpoint(), head.path), head);
   Result<manager::ModelChange> change = read_body(*exchange, kChangeFields);
   if (!change.has_value()) return answer_failure(*exchange, change.error());
+  if (!change->path && !change->settings && !change->tags && !change->pinned && !change->preload) {
+    return answer_failure(*exchange,
+                          invalid_argument("nothing to change")
+                              .with_hint("give path, config, tags, pinned or preload"));
+  }
   change_models(
       services,
       exchange,
@@ -144,6 +149,7 @@ const Endpoint kModelServingModelsEndpoint{
     .path = "/api/v1/model_serving/models",
     .summary = "All versions of all models, newest first",
     .handle = handle_list,
+    .query = "",
 };
 
 extern const Endpoint kModelServingShowEndpoint;
@@ -152,6 +158,7 @@ const Endpoint kModelServingShowEndpoint{
     .path = "/api/v1/model_serving/models/{id}",
     .summary = "One version: `name`, `name:version` or an alias; or `?version=`",
     .handle = handle_show,
+    .query = "version",
 };
 
 extern const Endpoint kModelServingRemoveEndpoint;
@@ -160,6 +167,7 @@ const Endpoint kModelServingRemoveEndpoint{
     .path = "/api/v1/model_serving/models/{id}",
     .summary = "Removes a version (`?version=` or `name:version`), or a name with all of them",
     .handle = handle_remove,
+    .query = "version",
 };
 
 extern const Endpoint kModelServingChangeEndpoint;
@@ -169,6 +177,7 @@ const Endpoint kModelServingChangeEndpoint{
     .summary = "Changes what the catalog records of a version; only the fields given",
     .handle = handle_change,
     .fields = change_rows,
+    .query = "version",
 };
 
 namespace {

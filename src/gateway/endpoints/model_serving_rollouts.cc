@@ -32,7 +32,12 @@ struct UpdateBody {
 };
 
 Status bind_policy(Value& value, UpdateBody& body) {
-  ASSIGN_OR_RETURN(body.policy, manager::policy_from(value));
+  Result<manager::RolloutPolicy> policy = manager::policy_from(value);
+  if (!policy.has_value()) {
+    const std::string member = policy.error().where();
+    return std::move(policy).error().with_where(member.empty() ? "policy" : "policy." + member);
+  }
+  body.policy = *std::move(policy);
   return ok_status();
 }
 

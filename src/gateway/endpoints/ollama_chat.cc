@@ -56,7 +56,10 @@ Result<ChatBody> read(const Services& services, const std::string& http_body) {
   RETURN_IF_ERROR(bind_fields(
       members, ollama::common_fields(), std::span<const Field<ChatBody>>(kFields), body));
   body.chat.model = ollama::served_name(services, std::move(body.chat.model));
-  if (body.messages.as_list() == nullptr || body.messages.as_list()->empty()) return body;
+  if (body.messages.as_list() == nullptr || body.messages.as_list()->empty()) {
+    body.messages = Value();
+    return body;
+  }
   const Value* role = body.messages.as_list()->back().find("role");
   RETURN_IF_ERROR(at_field(bind_messages(body.messages, body.chat.prompt), "messages"));
   body.messages = Value(true);  // there are some

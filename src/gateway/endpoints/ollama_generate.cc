@@ -39,11 +39,13 @@ Status bind_raw(Value& value, GenerateBody& body) {
 }
 
 // Fields that are accepted where they ask for nothing.
-Status accept_empty(Value& value, GenerateBody&) {
+Status accept_empty(const Value& value, std::string_view why_else) {
   const bool empty = (value.as_string() != nullptr && value.as_string()->empty()) ||
                      (value.as_list() != nullptr && value.as_list()->empty());
-  return empty ? ok_status() : unsupported("is not supported");
+  return empty ? ok_status() : unsupported(str("is not supported: ", why_else));
 }
+#define EMPTY_ELSE(why) \
+  [](Value& value, GenerateBody&) -> Status { return accept_empty(value, why); }
 
 constexpr auto kWorks = FieldUse::kWorks;
 constexpr auto kNoEffect = FieldUse::kNoEffect;
@@ -53,16 +55,19 @@ constexpr Field<GenerateBody> kFields[] = {
     {{"system", kWorks, "a system message before it"}, bind_system},
     {{"raw", kWorks, "continue the prompt as it is, without the model's template; default false"},
      bind_raw},
-    {{"suffix", kNoEffect, "only an empty one is accepted"}, accept_empty},
+    {{"suffix", kNoEffect, "only an empty one is accepted; /v1/completions has it"},
+     EMPTY_ELSE("use /v1/completions")},
     {{"images", kNoEffect, "only an empty list is accepted: the model reads text only"},
-     accept_empty},
+     EMPTY_ELSE("the model reads text only")},
     {{"template", kNoEffect, "only an empty one is accepted: templates come with the model"},
-     accept_empty},
+     EMPTY_ELSE("templates come with the model")},
     {{"context", kNoEffect, "only an empty list is accepted; /api/chat keeps conversations"},
-     accept_empty},
+     EMPTY_ELSE("/api/chat keeps conversations")},
     {{"logprobs", FieldUse::kRefused, "use /v1/completions"}, nullptr},
     {{"top_logprobs", FieldUse::kRefused, "use /v1/completions"}, nullptr},
 };
+
+#undef EMPTY_ELSE
 
 std::vector<FieldRow> field_rows() {
   std::vector<FieldRow> rows;

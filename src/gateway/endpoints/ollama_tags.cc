@@ -10,9 +10,14 @@ void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) 
   json.begin_object();
   json.key("models");
   json.begin_array();
-  for (const auto& model : services.manager->list()) {
+  for (const manager::VersionInfo& version : services.manager->versions()) {
+    if (!version.served) continue;
     json.begin_object();
-    ollama::write_model_members(json, *model);
+    if (version.model != nullptr) {
+      ollama::write_model_members(json, version);
+    } else {
+      ollama::write_unloaded_members(json, version);
+    }
     json.end_object();
   }
   json.end_array();
@@ -26,7 +31,7 @@ extern const Endpoint kOllamaTagsEndpoint;
 const Endpoint kOllamaTagsEndpoint{
     .method = "GET",
     .path = "/api/tags",
-    .summary = "Ollama: the served models",
+    .summary = "Ollama: the served models, loaded or not",
     .handle = handle,
 };
 

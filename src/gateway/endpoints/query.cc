@@ -1,5 +1,6 @@
 #include "gateway/endpoints/query.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/str.h"
@@ -44,6 +45,17 @@ std::optional<std::string> query_value(std::string_view query, std::string_view 
     query.remove_prefix(end + 1);
   }
   return std::nullopt;
+}
+
+std::vector<std::string> query_names(std::string_view query) {
+  std::vector<std::string> names;
+  while (!query.empty()) {
+    const std::size_t end = std::min(query.find('&'), query.size());
+    const std::string_view pair = query.substr(0, end);
+    if (!pair.empty()) names.push_back(decode(pair.substr(0, pair.find('='))));
+    query.remove_prefix(std::min(end + 1, query.size()));
+  }
+  return names;
 }
 
 Result<std::int64_t> query_integer(std::string_view query,

@@ -5,6 +5,11 @@
 namespace inferneo::gateway::endpoints {
 namespace {
 
+TEST(Query, names_come_in_their_order) {
+  EXPECT_EQ(query_names("a=1&&b&c%20d=2&"), (std::vector<std::string>{"a", "b", "c d"}));
+  EXPECT_TRUE(query_names("").empty());
+}
+
 TEST(query, values_are_found_and_decoded) {
   constexpr std::string_view kQuery = "a=1&b=x%20y+z&c&d=%zz%4&a=2&%65=f";
   EXPECT_EQ(query_value(kQuery, "a"), "1");

@@ -45,7 +45,7 @@ Status check(const std::vector<std::string>& entries,
       known += str(", ", format->name);
     }
     if (is_known) continue;
-    return invalid_argument(str(key, ": '", printable(text), "' names no format"))
+    return invalid_argument(str("'", printable(text), "' names no format"))
         .with_where(std::string(key))
         .with_hint(str("the formats are ", known, "; MODEL=FORMAT chooses for one model"));
   }

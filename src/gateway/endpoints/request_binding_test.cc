@@ -81,7 +81,7 @@ const std::vector<Case>& shared_cases() {
       {R"("temperature":null)", "", ""},
       {R"("temperature":2.0001)", "temperature", "a number from 0 to 2, but is 2.0001"},
       {R"("temperature":-0.1)", "temperature", "a number from 0 to 2"},
-      {R"("temperature":"1")", "temperature", "but is a string"},
+      {R"("temperature":"1")", "temperature", "but is the string '1'"},
       {R"("temperature":true)", "temperature", "but is a boolean"},
       {R"("temperature":[1])", "temperature", "but is a list"},
       {R"("top_p":1)", "", ""},

@@ -232,7 +232,7 @@ void Connection::begin_request() {
     refused = admit_websocket(head);
     if (!refused) return begin_websocket();
   } else if (const auto admitted = host_.dispatcher().admit(head); !admitted) {
-    refused = error_response(admitted.error());
+    refused = host_.dispatcher().refusal(head, admitted.error());
   } else {
     body_size_max = *admitted;
   }

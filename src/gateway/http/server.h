@@ -63,6 +63,10 @@ class Dispatcher {
   // body is then not read; see error_response() for 405, 413 and 415), or the largest body to
   // accept. A HEAD request is presented as GET; its answer is sent without the body.
   virtual Result<std::size_t> admit(const RequestHead& head) = 0;
+  // Thread: any. The answer to a request that admit() refused with `status`.
+  [[nodiscard]] virtual Response refusal(const RequestHead& /*head*/, const Status& status) const {
+    return error_response(status);
+  }
   // Thread: front. Answers now or keeps the exchange and answers later.
   virtual void dispatch(std::shared_ptr<Exchange> exchange) = 0;
   // Thread: io, must not block. What handles the messages of a connection that asks to become a

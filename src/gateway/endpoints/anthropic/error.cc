@@ -48,10 +48,14 @@ std::string error_json(const Status& status, std::string_view request_id) {
   return write(http::error_facts(status), request_id);
 }
 
-http::Response error_response(const Status& status, const http::Exchange& exchange) {
+http::Response error_response(const Status& status, std::string_view request_id) {
   http::Response response = http::error_response(status);
-  response.body = error_json(status, exchange.request().head.request_id);
+  response.body = error_json(status, request_id);
   return response;
+}
+
+http::Response error_response(const Status& status, const http::Exchange& exchange) {
+  return error_response(status, exchange.request().head.request_id);
 }
 
 }  // namespace inferneo::gateway::endpoints::anthropic

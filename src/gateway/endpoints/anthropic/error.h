@@ -12,6 +12,7 @@
 namespace inferneo::gateway::endpoints::anthropic {
 
 std::string error_json(const Status& status, std::string_view request_id);
+http::Response error_response(const Status& status, std::string_view request_id);
 http::Response error_response(const Status& status, const http::Exchange& exchange);
 
 }  // namespace inferneo::gateway::endpoints::anthropic

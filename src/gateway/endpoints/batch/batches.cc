@@ -214,7 +214,7 @@ void Batches::forget(const BatchRecord& record) const {
 }
 
 void Batches::trim_locked() {
-  const std::int64_t oldest_kept = files_.now() - kBatchAgeMax.count();
+  const std::int64_t oldest_kept = files_.now() - limits::kBatchAgeMax.count();
   std::erase_if(records_, [&](const auto& entry) {
     const BatchRecord& record = entry.second;
     if (!record.is_over() || record.created_at > oldest_kept) return false;

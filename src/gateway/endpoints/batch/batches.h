@@ -61,9 +61,6 @@ struct BatchRecord {
 
 void write_batch(JsonWriter& json, const BatchRecord& record);
 
-// How long a batch that is over is kept. Why: as long as results are usually fetched.
-inline constexpr std::chrono::seconds kBatchAgeMax{std::chrono::hours(24 * 30)};
-
 class Batches {
  public:
   // `files` must outlive it. Failures: as Files::open.
@@ -83,7 +80,7 @@ class Batches {
   // Failures of both: not_found with where() "batch_id".
   [[nodiscard]] Result<BatchRecord> find(std::string_view id) const;
   Result<BatchRecord> cancel(std::string_view id);
-  // Newest first. A batch that is over is kept for kBatchAgeMax.
+  // Newest first. A batch that is over is kept for limits::kBatchAgeMax.
   [[nodiscard]] std::vector<BatchRecord> list() const;
 
  private:

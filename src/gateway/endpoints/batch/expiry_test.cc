@@ -133,10 +133,10 @@ TEST_F(Expiry, a_batch_that_is_over_is_forgotten_after_its_age) {
   batches->start(answers);
   ASSERT_EQ(end_of(*batches, done.id), "completed");
   batches->stop();
-  now_ = kStart + kBatchAgeMax.count() - 1;
+  now_ = kStart + limits::kBatchAgeMax.count() - 1;
   const BatchRecord open = add_batch(*batches, file);
   EXPECT_EQ(batches->list().size(), 2U);
-  now_ = kStart + 2 * kBatchAgeMax.count();
+  now_ = kStart + 2 * limits::kBatchAgeMax.count();
   const BatchRecord other = add_batch(*batches, file);
   EXPECT_FALSE(batches->find(done.id).has_value());
   EXPECT_TRUE(batches->find(open.id).has_value()) << "it is still to be done";

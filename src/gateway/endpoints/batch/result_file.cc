@@ -39,6 +39,8 @@ ResultFile::ResultFile(ResultFile&& other) noexcept
     : path_(std::move(other.path_)),
       fd_(std::exchange(other.fd_, -1)),
       size_(other.size_),
+      line_count_(other.line_count_),
+      failed_count_(other.failed_count_),
       done_(std::move(other.done_)) {}
 
 ResultFile::~ResultFile() {
@@ -48,17 +50,18 @@ ResultFile::~ResultFile() {
 // A line without its end was being written when the run was interrupted: it is cut off.
 Status ResultFile::read_lines() {
   std::ifstream in(path_, std::ios::binary);
-  std::size_t number = 0;
   for (std::string line; std::getline(in, line);) {
     if (in.eof()) break;
-    ++number;
-    std::optional<std::string> id = read_result_id(line);
-    if (!id) {
-      return Status(StatusCode::kFailedPrecondition,
-                    str(path_, " holds something else than results of a batch, in line ", number))
+    ++line_count_;
+    std::optional<PastResult> result = read_result(line);
+    if (!result) {
+      return Status(
+                 StatusCode::kFailedPrecondition,
+                 str(path_, " holds something else than results of a batch, in line ", line_count_))
           .with_hint("name another file, or remove it");
     }
-    done_.insert(*std::move(id));
+    if (!result->ok) ++failed_count_;
+    done_.insert(std::move(result->custom_id));
     size_ += line.size() + 1;
   }
   if (::ftruncate(fd_, static_cast<off_t>(size_)) != 0) return failure("cut", path_, errno);

@@ -28,6 +28,9 @@ class ResultFile {
 
   // custom_ids of the lines that were there.
   [[nodiscard]] const std::set<std::string, std::less<>>& done() const { return done_; }
+  // Lines that were there, and those among them that tell of a failure.
+  [[nodiscard]] std::uint64_t line_count() const { return line_count_; }
+  [[nodiscard]] std::uint64_t failed_count() const { return failed_count_; }
   [[nodiscard]] std::uint64_t size() const { return size_; }
 
  private:
@@ -37,6 +40,8 @@ class ResultFile {
   std::string path_;
   int fd_ = -1;
   std::uint64_t size_ = 0;
+  std::uint64_t line_count_ = 0;
+  std::uint64_t failed_count_ = 0;
   std::set<std::string, std::less<>> done_;
 };
 

@@ -7,7 +7,9 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -32,6 +34,7 @@ constexpr std::array<std::string_view, 6> kEndpoints{"/v1/chat/completions",
 constexpr std::chrono::milliseconds kPoll{50};
 // After a queue was found full: its other users come first.
 constexpr std::chrono::milliseconds kRetryAfter{200};
+constexpr int kOk = 200;
 constexpr int kOverloaded = 503;
 // Batches wait for everybody else, see the field priority.
 constexpr int kBatchPriority = 1000;
@@ -43,6 +46,12 @@ Result<std::string> string_member(const Value& line, std::string_view name) {
     return invalid_argument(str("'", name, "' must be a string")).with_where(std::string(name));
   }
   return *text;
+}
+
+std::string joined(std::span<const std::string_view> names) {
+  std::string out;
+  for (const std::string_view name : names) out += str(out.empty() ? "" : ", ", name);
+  return out;
 }
 
 bool has_priority(std::string_view url) {
@@ -98,22 +107,39 @@ class Run {
   }
 
   Status take_line(std::string_view line) {
+    ++line_number_;
     if (line.find_first_not_of(" \t\r\n") == std::string_view::npos) return ok_status();
     Result<LineRequest> request = parse_line(line, options_.endpoint);
-    if (!request.has_value()) {
-      LineResult result;
-      result.id = random_id("batch_req_", 24);
-      // Named where it can be, so that a later run does not report it again.
-      const Result<Value> value = parse_json(line);
-      const Value* id = value.has_value() ? value->find("custom_id") : nullptr;
-      if (id != nullptr && id->as_string() != nullptr) result.custom_id = *id->as_string();
-      if (options_.skip != nullptr && options_.skip->contains(result.custom_id)) return ok_status();
-      result.message = request.error().message();
-      return emit_(result);
+    if (!request.has_value()) return refuse(id_of(line), request.error());
+    if (!seen_.insert(request->custom_id).second) {
+      return refuse({},
+                    invalid_argument(
+                        str("the custom_id '", printable(request->custom_id), "' occurs before")));
     }
-    if (options_.skip != nullptr && options_.skip->contains(request->custom_id)) return ok_status();
+    if (is_done(request->custom_id)) return ok_status();
     start(*std::move(request));
     return ok_status();
+  }
+
+  // Under a name of its own, so that a later run knows what it has reported.
+  Status refuse(std::string custom_id, const Status& why) {
+    LineResult result;
+    result.id = random_id("batch_req_", 24);
+    const bool is_named = !custom_id.empty() && seen_.insert(custom_id).second;
+    result.custom_id = is_named ? std::move(custom_id) : str("line-", line_number_);
+    if (is_done(result.custom_id)) return ok_status();
+    result.message = str("line ", line_number_, ": ", why.message());
+    return emit_(result);
+  }
+
+  [[nodiscard]] bool is_done(const std::string& custom_id) const {
+    return options_.skip != nullptr && options_.skip->contains(custom_id);
+  }
+
+  static std::string id_of(std::string_view line) {
+    const Result<Value> value = parse_json(line);
+    const Value* id = value.has_value() ? value->find("custom_id") : nullptr;
+    return id != nullptr && id->as_string() != nullptr ? *id->as_string() : std::string();
   }
 
   void start(LineRequest request) {
@@ -190,6 +216,8 @@ class Run {
   std::deque<LineRequest> retries_;
   std::chrono::steady_clock::time_point retry_at_{};
   std::uint64_t ticket_ = 0;
+  std::uint64_t line_number_ = 0;
+  std::unordered_set<std::string> seen_;  // custom_ids
   bool at_end_ = false;
 
   std::mutex mutex_;
@@ -212,10 +240,11 @@ Result<LineRequest> parse_line(std::string_view line, std::string_view endpoint)
   ASSIGN_OR_RETURN(request.url, string_member(value, "url"));
   if (method != "POST") return invalid_argument("'method' must be \"POST\"").with_where("method");
   if (!is_batch_endpoint(request.url) || (!endpoint.empty() && request.url != endpoint)) {
-    return invalid_argument(str("'url' is '",
-                                printable(request.url),
-                                "', but must be ",
-                                endpoint.empty() ? "an endpoint of batches" : endpoint))
+    return invalid_argument(
+               str("'url' is '",
+                   printable(request.url),
+                   "', but must be ",
+                   endpoint.empty() ? str("one of ", joined(kEndpoints)) : std::string(endpoint)))
         .with_where("url");
   }
   const Value* body = value.find("body");
@@ -264,13 +293,16 @@ std::string write_result(const LineResult& result) {
   return out;
 }
 
-std::optional<std::string> read_result_id(std::string_view line) {
+std::optional<PastResult> read_result(std::string_view line) {
   const Result<Value> value = parse_json(line);
   if (!value.has_value()) return std::nullopt;
   const Value* id = value->find("custom_id");
-  const bool whole = value->find("response") != nullptr && value->find("error") != nullptr;
+  const Value* response = value->find("response");
+  const bool whole = response != nullptr && value->find("error") != nullptr;
   if (!whole || id == nullptr || id->as_string() == nullptr) return std::nullopt;
-  return *id->as_string();
+  const Value* status = response->find("status_code");
+  const std::int64_t* code = status != nullptr ? status->as_int() : nullptr;
+  return PastResult{*id->as_string(), code != nullptr && *code == kOk};
 }
 
 Result<bool> run_batch(const RunnerOptions& options,

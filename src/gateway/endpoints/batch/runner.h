@@ -42,8 +42,14 @@ struct LineResult {
 // of the line.
 std::string write_result(const LineResult& result);
 
-// The custom_id of a line that write_result() made; none when it is no such line.
-std::optional<std::string> read_result_id(std::string_view line);
+// What a line that write_result() made says.
+struct PastResult {
+  std::string custom_id;
+  bool ok = false;
+};
+
+// None when it is no such line.
+std::optional<PastResult> read_result(std::string_view line);
 
 bool is_batch_endpoint(std::string_view url);
 
@@ -54,9 +60,10 @@ struct RunnerOptions {
   const std::set<std::string, std::less<>>* skip = nullptr;  // custom_ids that are done
 };
 
-// `source` gives the next line, or false at the end. `emit` gets each result; its failure ends the
-// run. `stop` is asked about every 50 ms; when it says true, what is in flight is cancelled and not
-// emitted. Returns true when all lines were run. Failures: those of `emit`.
+// A line that cannot be read, or that repeats a custom_id, is answered under the custom_id
+// "line-N". `source` gives the next line, or false at the end. `emit` gets each result; its failure
+// ends the run. `stop` is asked about every 50 ms; when it says true, what is in flight is
+// cancelled and not emitted. Returns true when all lines were run. Failures: those of `emit`.
 Result<bool> run_batch(const RunnerOptions& options,
                        const std::function<bool(std::string& line)>& source,
                        const std::function<Status(const LineResult&)>& emit,

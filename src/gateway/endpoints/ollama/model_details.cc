@@ -7,6 +7,7 @@
 
 #include "gateway/endpoints/generation.h"
 #include "gateway/endpoints/ollama/request.h"
+#include "manager/catalog_record.h"
 
 namespace inferneo::gateway::endpoints::ollama {
 
@@ -37,15 +38,44 @@ void write_details(JsonWriter& json, const manager::ServedModel& model) {
   json.end_object();
 }
 
-void write_model_members(JsonWriter& json, const manager::ServedModel& model) {
+namespace {
+
+// By the bare name the version that it stands for, others by name:version.
+void write_names(JsonWriter& json, const manager::VersionInfo& version) {
+  const std::string name =
+      version.live ? version.name : manager::model_id(version.name, version.version);
   const std::chrono::system_clock::time_point created{
-      std::chrono::seconds(model.created_unix_seconds)};
-  json.member("name", model.name);
-  json.member("model", model.name);
+      std::chrono::seconds(version.created_unix_seconds)};
+  json.member("name", name);
+  json.member("model", name);
   json.member("modified_at", timestamp(created));
+}
+
+}  // namespace
+
+void write_model_members(JsonWriter& json, const manager::VersionInfo& version) {
+  const manager::ServedModel& model = *version.model;
+  write_names(json, version);
   json.member("size", model.model->info().memory.weight_bytes);
   json.member("digest", make_identity("", model).fingerprint);
   write_details(json, model);
+}
+
+void write_unloaded_members(JsonWriter& json, const manager::VersionInfo& version) {
+  write_names(json, version);
+  json.member("size", version.planned_bytes);
+  json.member("digest", "");
+  json.key("details");
+  json.begin_object();
+  json.member("parent_model", "");
+  json.member("format", version.path.ends_with(".gguf") ? "gguf" : "safetensors");
+  json.member("family", "");
+  json.key("families");
+  json.begin_array();
+  json.end_array();
+  json.member("parameter_size", "");
+  json.member("quantization_level", "");
+  json.end_object();
 }
 
 }  // namespace inferneo::gateway::endpoints::ollama

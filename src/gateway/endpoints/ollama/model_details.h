@@ -9,9 +9,11 @@
 
 namespace inferneo::gateway::endpoints::ollama {
 
-// name, model, modified_at, size, digest and details. `digest` is what the fingerprint of answers
-// is: it changes with the weights and with how they are computed.
-void write_model_members(JsonWriter& json, const manager::ServedModel& model);
+// name, model, modified_at, size, digest and details of a version in memory. `digest` is what the
+// fingerprint of answers is: it changes with the weights and with how they are computed.
+void write_model_members(JsonWriter& json, const manager::VersionInfo& version);
+// The same of one that is not in memory: what is not known then is empty.
+void write_unloaded_members(JsonWriter& json, const manager::VersionInfo& version);
 
 // The member details.
 void write_details(JsonWriter& json, const manager::ServedModel& model);
