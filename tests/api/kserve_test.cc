@@ -38,8 +38,8 @@ TEST(kserve, names_the_version_that_serves) {
 
 TEST(kserve, a_wrong_parameter_is_named_with_its_place) {
   FakeService service(with_slash());
-  const auto exchange = service.start_post(
-      kGenerate, {{"text_input", "x"}, {"parameters", {{"max_tokns", 4}}}});
+  const auto exchange =
+      service.start_post(kGenerate, {{"text_input", "x"}, {"parameters", {{"max_tokns", 4}}}});
   ASSERT_TRUE(exchange->wait());
   EXPECT_EQ(exchange->response().status, 400);
   const std::string message = json::parse(exchange->response().body)["error"];

@@ -238,11 +238,11 @@ TEST_F(ManagementTest, what_cannot_be_done_is_not_reported_as_done) {
 TEST_F(ManagementTest, a_wrong_policy_is_refused_with_its_member) {
   add("m:1");
   add("m:2");
-  const json refused = call(
-      "POST",
-      "/update",
-      {{"model_id", "m"}, {"new_version", "2"}, {"policy", {{"stages", {50, 100}}}}},
-      400);
+  const json refused =
+      call("POST",
+           "/update",
+           {{"model_id", "m"}, {"new_version", "2"}, {"policy", {{"stages", {50, 100}}}}},
+           400);
   EXPECT_EQ(refused["error"]["param"], "policy.stages");
   EXPECT_THAT(refused["detail"].get<std::string>(), HasSubstr("did you mean 'stages_percent'"));
 }

@@ -1,7 +1,5 @@
 // The one place that maps status codes to HTTP and to OpenAI's error object.
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
-
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
@@ -139,16 +137,8 @@ ErrorObject describe_http(int status) {
   return {status, kInvalidRequest, "", ""};
 }
 
-void write_string(rapidjson::Writer<rapidjson::StringBuffer>& writer, std::string_view text) {
-  writer.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
-}
-void write_string_or_null(rapidjson::Writer<rapidjson::StringBuffer>& writer,
-                          std::string_view text) {
-  if (text.empty()) {
-    writer.Null();
-  } else {
-    write_string(writer, text);
-  }
+nlohmann::ordered_json string_or_null(std::string_view text) {
+  return text.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(text);
 }
 
 // Cuts to whole characters; `text` is valid UTF-8.
@@ -161,22 +151,12 @@ std::string_view cut(std::string_view text, std::size_t size_max) {
 std::string write_object(const ErrorObject& error,
                          std::string_view message,
                          std::string_view param) {
-  rapidjson::StringBuffer buffer;
-  rapidjson::Writer<rapidjson::StringBuffer> writer(buffer);
-  writer.StartObject();
-  writer.Key("error");
-  writer.StartObject();
-  writer.Key("message");
-  write_string(writer, message);
-  writer.Key("type");
-  write_string(writer, error.type);
-  writer.Key("param");
-  write_string_or_null(writer, param);
-  writer.Key("code");
-  write_string_or_null(writer, error.code);
-  writer.EndObject();
-  writer.EndObject();
-  return {buffer.GetString(), buffer.GetSize()};
+  nlohmann::ordered_json body;
+  body["error"] = {{"message", message},
+                   {"type", error.type},
+                   {"param", string_or_null(param)},
+                   {"code", string_or_null(error.code)}};
+  return body.dump();
 }
 
 // Bound: limits::kErrorBodySizeMax. Escaping can make a byte six times as long, so the text is cut

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
-#include <rapidjson/document.h>
+
+#include <nlohmann/json.hpp>
 
 #include "base/limits.h"
 #include "base/utf8.h"
@@ -8,12 +9,8 @@
 namespace inferneo::gateway::http {
 namespace {
 
-rapidjson::Document parse(const std::string& body) {
-  rapidjson::Document document;
-  document.Parse<rapidjson::kParseValidateEncodingFlag>(body.data(), body.size());
-  EXPECT_FALSE(document.HasParseError()) << body;
-  return document;
-}
+// Strict: throws on anything that is not valid JSON in UTF-8.
+nlohmann::json parse(const std::string& body) { return nlohmann::json::parse(body); }
 
 TEST(Error, every_code_has_a_status_and_the_four_members) {
   for (int i = 1; i <= static_cast<int>(StatusCode::kInternal); ++i) {
@@ -23,11 +20,11 @@ TEST(Error, every_code_has_a_status_and_the_four_members) {
     EXPECT_EQ(response.status, http_status(code));
     const auto document = parse(response.body);
     const auto& error = document["error"];
-    EXPECT_EQ(error.MemberCount(), 4U);
-    EXPECT_TRUE(error["message"].IsString());
-    EXPECT_TRUE(error["type"].IsString());
-    EXPECT_TRUE(error.HasMember("param"));
-    EXPECT_TRUE(error.HasMember("code"));
+    EXPECT_EQ(error.size(), 4U);
+    EXPECT_TRUE(error["message"].is_string());
+    EXPECT_TRUE(error["type"].is_string());
+    EXPECT_TRUE(error.contains("param"));
+    EXPECT_TRUE(error.contains("code"));
   }
 }
 
