@@ -98,7 +98,7 @@ void VectorRun::go_on() {
   for (bool submitted = true; submitted;) {
     Status status = submit_next(submitted);
     if (!status.ok()) {
-      end(Result<Vectors>(std::move(status)));
+      end(std::move(status));
       return;
     }
   }
@@ -111,7 +111,7 @@ void VectorRun::take(std::size_t text, std::vector<float>&& values) {
 
 void VectorRun::finish_text(const request::Usage& usage, const Status& status) {
   if (!status.ok()) {
-    end(Result<Vectors>(status));
+    end(status);
     return;
   }
   bool complete = false;
@@ -121,7 +121,7 @@ void VectorRun::finish_text(const request::Usage& usage, const Status& status) {
     complete = ++ended_count_ == job_.texts.size();
   }
   if (complete) {
-    end(Result<Vectors>(std::move(vectors_)));
+    end(std::move(vectors_));
   } else {
     go_on();
   }
