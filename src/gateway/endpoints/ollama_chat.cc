@@ -60,11 +60,12 @@ Result<ChatBody> read(const Services& services, const std::string& http_body) {
     body.messages = Value();
     return body;
   }
+  // Before the messages are bound, which moves them.
   const Value* role = body.messages.as_list()->back().find("role");
-  RETURN_IF_ERROR(at_field(bind_messages(body.messages, body.chat.prompt), "messages"));
-  body.messages = Value(true);  // there are some
   body.chat.prompt.continue_final_message =
       role != nullptr && role->as_string() != nullptr && *role->as_string() == "assistant";
+  RETURN_IF_ERROR(at_field(bind_messages(body.messages, body.chat.prompt), "messages"));
+  body.messages = Value(true);  // there are some
   RETURN_IF_ERROR(check_chat_prompt(body.chat.prompt));
   return body;
 }
