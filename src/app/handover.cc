@@ -32,6 +32,7 @@ constexpr std::size_t kMessageSizeMax = 32;
 
 // The other side answers at once, unless it stands still.
 constexpr std::chrono::seconds kAnswerTimeout{10};
+constexpr std::chrono::milliseconds kRequestTimeout{100};  // of a second successor
 
 // Spec: unix(7), abstract: the name begins with a zero byte and is as long as the size says.
 std::pair<sockaddr_un, socklen_t> address_of(std::string_view served) {
@@ -245,7 +246,11 @@ bool Successors::serve(int peer) {
     if (entries[0].revents != 0) break;
     if (entries[2].revents != 0) {
       const OwnedFd other(::accept4(door_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-      if (other.get() >= 0) send_message(other.get(), kBusy);
+      if (other.get() < 0) continue;
+      // Why read first: closing with a message unread would break the other's connection before
+      // it has the answer.
+      if (wait_readable(other.get(), kRequestTimeout)) receive_message(other.get());
+      send_message(other.get(), kBusy);
     }
   }
   if (receive_message(peer).text != kReady) {
