@@ -76,13 +76,13 @@ void Connection::start() {
   read();
 }
 
-void Connection::start_refusing() {
+void Connection::start_refusing(std::string_view why) {
   phase_ = Phase::kService;
   keep_alive_ = false;
   is_body_done_ = false;
   began_at_ = now();
   request_id_ = make_request_id();
-  answer_locally(http_error(503, "too many connections: try again later"));
+  answer_locally(http_error(503, str(why, ": try again later")));
 }
 
 void Connection::wake() {

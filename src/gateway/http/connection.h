@@ -69,8 +69,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   ~Connection() override;
 
   void start();
-  // Answers 503 without reading a request, and closes.
-  void start_refusing();
+  // Answers 503 with `why` without reading a request, and closes.
+  void start_refusing(std::string_view why);
   void check_deadlines(TimePoint now);
   // Closes when no request is in progress; otherwise after the current answer.
   void stop();

@@ -163,6 +163,8 @@ class HttpServer final : public Server, public ConnectionHost {
   bool run_resumed();
   void sweep(IoThread& io);
   void accept();
+  // Returns when what was being accepted has become a connection. Thread: none of the network's.
+  void close_listener();
   void on_accepted(const boost::system::error_code& error, Socket socket, int io_index);
   void adopt(Socket socket, std::string address, int io_index);
   // Whether one more connection of that address is within the limits; counts it in any case.
@@ -182,6 +184,9 @@ class HttpServer final : public Server, public ConnectionHost {
   std::vector<std::unique_ptr<IoThread>> io_;
   std::unique_ptr<Acceptor> acceptor_;  // of io_[0]
   std::unique_ptr<Timer> accept_timer_;
+  // Of the thread of io_[0].
+  bool is_accept_pending_ = false;
+  std::promise<void>* listener_closed_ = nullptr;  // set while close_listener() waits
   int next_io_ = 0;
   bool was_accept_failure_logged_ = false;
   std::atomic<bool> is_stopping_{false};
@@ -383,6 +388,7 @@ void HttpServer::sweep(IoThread& io) {
 void HttpServer::accept() {
   const int io_index = next_io_;
   next_io_ = (next_io_ + 1) % options_.io_thread_count;
+  is_accept_pending_ = true;
   acceptor_->async_accept(io_[static_cast<std::size_t>(io_index)]->context,
                           [this, io_index](const boost::system::error_code& error, Socket socket) {
                             on_accepted(error, std::move(socket), io_index);
@@ -390,7 +396,21 @@ void HttpServer::accept() {
 }
 
 void HttpServer::on_accepted(const boost::system::error_code& error, Socket socket, int io_index) {
-  if (!acceptor_->is_open()) return;
+  is_accept_pending_ = false;
+  if (!error) {
+    was_accept_failure_logged_ = false;
+    boost::system::error_code ignored;
+    const std::string address = socket.remote_endpoint(ignored).address().to_string();
+    socket.set_option(tcp::no_delay(true), ignored);
+    // Finds peers that vanished without a word while a long stream has nothing to send.
+    socket.set_option(Socket::keep_alive(true), ignored);
+    adopt(std::move(socket), address, io_index);
+  }
+  // Why only now: a client that was accepted just before the listener closed is ours to answer.
+  if (!acceptor_->is_open()) {
+    if (listener_closed_ != nullptr) std::exchange(listener_closed_, nullptr)->set_value();
+    return;
+  }
   if (error) {
     if (!was_accept_failure_logged_) {
       was_accept_failure_logged_ = true;
@@ -404,14 +424,20 @@ void HttpServer::on_accepted(const boost::system::error_code& error, Socket sock
     });
     return;
   }
-  was_accept_failure_logged_ = false;
-  boost::system::error_code ignored;
-  const std::string address = socket.remote_endpoint(ignored).address().to_string();
-  socket.set_option(tcp::no_delay(true), ignored);
-  // Finds peers that vanished without a word while a long stream has nothing to send.
-  socket.set_option(Socket::keep_alive(true), ignored);
-  adopt(std::move(socket), address, io_index);
   accept();
+}
+
+void HttpServer::close_listener() {
+  if (!io_[0]->thread.joinable()) return;
+  std::promise<void> closed;
+  asio::post(io_[0]->context, [this, &closed] {
+    boost::system::error_code ignored;
+    acceptor_->close(ignored);
+    accept_timer_->cancel();
+    if (!is_accept_pending_) return closed.set_value();
+    listener_closed_ = &closed;
+  });
+  closed.get_future().wait();
 }
 
 bool HttpServer::count_connection(const std::string& address, std::size_t& total) {
@@ -434,7 +460,8 @@ void HttpServer::adopt(Socket socket, std::string address, int io_index) {
     if (is_within_limits && !is_stopping_) {
       connection->start();
     } else if (total <= options_.connection_count_max + kRefusingCountMax) {
-      connection->start_refusing();
+      connection->start_refusing(is_stopping_ ? "the server is shutting down"
+                                              : "too many connections");
     } else {
       connection->close();
     }
@@ -467,12 +494,7 @@ void HttpServer::exchange_ended() {
 
 void HttpServer::leave() {
   is_leaving_ = true;
-  on_each_io([this](IoThread& io) {
-    if (&io != io_[0].get()) return;
-    boost::system::error_code ignored;
-    acceptor_->close(ignored);
-    accept_timer_->cancel();
-  });
+  close_listener();
 }
 
 bool HttpServer::wait_no_connections(Duration timeout) {
@@ -491,12 +513,8 @@ Result<int> HttpServer::duplicate_listener() const {
 void HttpServer::stop_accepting() {
   is_leaving_ = true;
   is_stopping_ = true;
-  on_each_io([this](IoThread& io) {
-    if (&io == io_[0].get()) {
-      boost::system::error_code ignored;
-      acceptor_->close(ignored);
-      accept_timer_->cancel();
-    }
+  close_listener();
+  on_each_io([](IoThread& io) {
     const auto connections = io.connections;
     for (const auto& connection : connections) connection->stop();
   });
