@@ -42,6 +42,7 @@ runtime::LoadOptions load_options(const Config& config) {
   if (config.kv_cache_dtype == "f16") options.kv_dtype = tensor::DType::kF16;
   if (config.kv_cache_dtype == "bf16") options.kv_dtype = tensor::DType::kBf16;
   if (config.kv_cache_dtype == "int8") options.kv_dtype = tensor::DType::kI8;
+  options.context_tokens_max = config.context_tokens_max;
   options.packed_cache.enabled = config.packed_cache;
   options.packed_cache.directory = config.packed_cache_dir;
   options.packed_cache.bytes_max = static_cast<std::uint64_t>(config.packed_cache_bytes_max);

@@ -81,9 +81,10 @@ std::string architecture_reference() {
   return out +
          str("\nTypes of rotary scaling: ",
              code_list(arch::rope_types()),
-             ".\n`longrope` takes its long factors where the context of the model is longer than "
-             "the original one, whatever\nthe length of a sequence: cached keys must not change as "
-             "it grows. `dynamic` begins to change\nfrequencies where contexts end here, at "
+             ".\n`longrope` takes its long factors where sequences may become longer than the "
+             "original context, by the\nconfiguration of the model or, where it is set, "
+             "`context_tokens_max`: cached keys must not change as a\nsequence grows. `dynamic` "
+             "begins to change frequencies where contexts end here, at\n"
              "`max_position_embeddings`.\n\n"
              "Activations: ",
              code_list(arch::activation_names()),

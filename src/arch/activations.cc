@@ -40,16 +40,14 @@ std::span<const std::string_view> activation_names() {
 }
 
 Result<Activation> find_activation(std::string_view name) {
-  std::string list;
   for (const Known& known : kKnown) {
     if (known.name == name) return known.activation;
-    list += str(list.empty() ? "" : ", ", known.name);
   }
   const std::string_view nearest = nearest_name(name, activation_names());
   return unsupported(str("hidden_act is \"",
                          printable(name),
                          "\", which is not supported; the supported activations are ",
-                         list))
+                         joined(activation_names())))
       .with_hint(nearest.empty() ? "" : str("the nearest supported activation is ", nearest))
       .with_where("hidden_act");
 }

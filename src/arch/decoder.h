@@ -140,8 +140,8 @@ struct DecoderPlan {
   VectorRows vector_rows = VectorRows::kLast;
 
   bool has_embedding_norm = false;
-  std::int64_t embedding_width =
-      0;  // where it is brought to the hidden width; 0: they are the same
+  // Of an embedding that is brought to the hidden width; 0 where it has that.
+  std::int64_t embedding_width = 0;
   std::int64_t token_type_count = 0;  // rows of a table of which the first is added to all tokens
   float embedding_scale = 1;
   // Learned positions: row of the first one, and rows of the table.

@@ -165,12 +165,13 @@ Status divide_frequencies(const std::vector<float>& divisors, Rope& rope) {
   return ok_status();
 }
 
-// Why by the model's context and not by the length of a sequence: keys in the cache would have to
-// be rotated again when a sequence grows beyond the original context. vLLM and llama.cpp choose so,
+// Why by the context and not by the length of a sequence: keys in the cache would have to be
+// rotated again when a sequence grows beyond the original context. vLLM and llama.cpp choose so,
 // too.
 Result<Rope> make_longrope(const RopeMeta& meta, const Base& base) {
   const std::int64_t original = meta.original_context_tokens.value_or(base.context);
-  const bool is_long = base.context > original;
+  const std::int64_t served = meta.served_context_tokens.value_or(base.context);
+  const bool is_long = std::min(served, base.context) > original;
   const std::vector<float>& factors = is_long ? meta.long_factors : meta.short_factors;
   const char* key = is_long ? "long_factor" : "short_factor";
   if (factors.empty()) return missing(meta, key);
@@ -249,20 +250,18 @@ Result<Rope> make_rope(const RopeMeta& meta,
                        const RopeDefaults& defaults) {
   ASSIGN_OR_RETURN(const std::int64_t dim, rotary_dim(meta, head_dim, defaults.partial));
   const Base base = {meta.theta.value_or(defaults.theta), dim, context_tokens_max};
-  std::string names;
   for (const Kind& kind : kKinds) {
     if (kind.name == meta.type) {
       ASSIGN_OR_RETURN(Rope rope, kind.make(meta, base));
       RETURN_IF_ERROR(divide_frequencies(meta.frequency_divisors, rope));
       return rope;
     }
-    names += str(names.empty() ? "" : ", ", kind.name);
   }
   const std::string_view nearest = nearest_name(meta.type, rope_types());
   return unsupported(str("rope_scaling of type \"",
                          printable(meta.type),
                          "\" is not supported; the supported types are ",
-                         names))
+                         joined(rope_types())))
       .with_hint(nearest.empty() ? "" : str("the nearest supported type is ", nearest))
       .with_where("rope_scaling.rope_type");
 }

@@ -49,6 +49,12 @@ std::string_view nearest_name(std::string_view name, std::span<const std::string
   return begun.empty() ? best : begun;
 }
 
+std::string joined(std::span<const std::string_view> names) {
+  std::string out;
+  for (const std::string_view name : names) out += str(out.empty() ? "" : ", ", name);
+  return out;
+}
+
 std::string printable(std::string_view text, std::size_t size_max) {
   std::string out;
   std::size_t at = 0;

@@ -34,6 +34,9 @@ std::string str(const Pieces&... pieces) {
   return out;
 }
 
+// "a, b, c"
+std::string joined(std::span<const std::string_view> names);
+
 // The candidate that `name` most likely stands for: one that is a single edit away, else the
 // shortest of which it is the beginning (four characters of it at least), else the one with the
 // smallest edit distance. Empty when none is near enough to be a likely typing error (distance

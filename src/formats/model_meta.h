@@ -31,7 +31,9 @@ struct RopeMeta {
   std::optional<double> beta_fast;
   std::optional<double> beta_slow;
   bool truncate = true;
-  // longrope: what each frequency is divided by in contexts up to the original one, and beyond.
+  // longrope: how long sequences may become, where the operator allows less than the model; and
+  // what each frequency is divided by in contexts up to the original one, and beyond.
+  std::optional<std::int64_t> served_context_tokens;
   std::vector<float> short_factors;
   std::vector<float> long_factors;
   // What each frequency is divided by, as a GGUF file of a llama3 rope gives it. Shape: [pairs] or

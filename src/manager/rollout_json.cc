@@ -266,11 +266,10 @@ Status check_names(const Value& object, const Value& known) {
     std::vector<std::string_view> names;
     for (const auto& entry : *known.as_dict()) names.push_back(entry.first);
     const std::string_view near = nearest_name(name, names);
-    std::string all;
-    for (const std::string_view each : names) all += str(all.empty() ? "" : ", ", each);
     return invalid_argument(str("there is no '", printable(name), "' in a rollout policy"))
         .with_where(printable(name))
-        .with_hint(near.empty() ? str("it has ", all) : str("did you mean '", near, "'?"));
+        .with_hint(near.empty() ? str("it has ", joined(names))
+                                : str("did you mean '", near, "'?"));
   }
   return ok_status();
 }

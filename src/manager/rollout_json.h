@@ -10,8 +10,8 @@
 namespace inferneo::manager {
 
 // Members that are left out keep their defaults; those of extended_percent as far as they are
-// stages. Failures: invalid_argument with where() naming the
-// member, also for one that does not exist and for values out of range.
+// stages. Failures: invalid_argument with where() naming the member, also for one that does not
+// exist and for values out of range.
 Result<RolloutPolicy> policy_from(const text::Value& object);
 
 text::Value to_value(const RolloutPolicy& policy);

@@ -40,6 +40,8 @@ struct LoadOptions {
   // Of keys and values: f32, f16, bf16 or i8. None for what fits the arithmetic.
   std::optional<tensor::DType> kv_dtype{};
   PackedCacheOptions packed_cache = {};
+  // Longest sequence that will be asked for; 0 for what the model was made for.
+  std::int64_t context_tokens_max = 0;
 };
 
 // Bytes known before loading.

@@ -48,7 +48,8 @@ GoldenModel read_model(const std::string& family,
                        const json& changes,
                        const json& golden) {
   for (const auto& [key, value] : changes.items()) config[key] = value;
-  GoldenModel model{family, variant, config.dump(), {}, {}};
+  GoldenModel model{
+      family, variant, config.dump(), config.value("served_context_tokens", 0), {}, {}};
   for (const json& row : golden["weights"]) model.weights.push_back(read_weight(row));
   for (const json& prompt : golden["prompts"]) model.prompts.push_back(read_prompt(prompt));
   return model;
@@ -178,6 +179,7 @@ Result<std::shared_ptr<const runtime::Model>> load_golden_model(const GoldenMode
   if (meta.quantization == "mxfp4") {
     RETURN_IF_ERROR(formats::join_mxfp4_tensors(store.weights));
   }
+  options.context_tokens_max = golden.served_context_tokens;
   return runtimes::native::make_model(meta, std::move(store), "a golden model", options, device);
 }
 

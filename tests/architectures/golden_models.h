@@ -37,7 +37,8 @@ struct GoldenWeight {
 struct GoldenModel {
   std::string family;
   std::string variant;
-  std::string config;  // the text of a config.json
+  std::string config;                      // the text of a config.json
+  std::int64_t served_context_tokens = 0;  // as LoadOptions::context_tokens_max
   std::vector<GoldenWeight> weights;
   std::vector<GoldenPrompt> prompts;
   [[nodiscard]] bool generates() const { return !prompts.front().logits.empty(); }

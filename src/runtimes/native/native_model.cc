@@ -237,7 +237,11 @@ Result<ModelPlan> plan_model(const formats::ModelMeta& meta,
   graph::Arithmetic arithmetic;
   if (plan.arithmetic == Arithmetic::kBf16) arithmetic = {true, DType::kF16, rounds_inputs(type)};
   if (options.kv_dtype) arithmetic.kv = *options.kv_dtype;
-  ASSIGN_OR_RETURN(plan.built, plan.spec->build(meta, weights, arithmetic));
+  formats::ModelMeta served = meta;
+  if (options.context_tokens_max > 0) {
+    served.rope.served_context_tokens = options.context_tokens_max;
+  }
+  ASSIGN_OR_RETURN(plan.built, plan.spec->build(served, weights, arithmetic));
   plan.matrices = graph::plan_matrices(plan.built.program, table);
   plan.memory = memory_plan(plan);
   return plan;

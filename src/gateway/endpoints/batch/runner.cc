@@ -48,12 +48,6 @@ Result<std::string> string_member(const Value& line, std::string_view name) {
   return *text;
 }
 
-std::string joined(std::span<const std::string_view> names) {
-  std::string out;
-  for (const std::string_view name : names) out += str(out.empty() ? "" : ", ", name);
-  return out;
-}
-
 bool has_priority(std::string_view url) {
   return url == "/v1/chat/completions" || url == "/v1/completions";
 }
