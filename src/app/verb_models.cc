@@ -32,6 +32,8 @@ struct ModelsFlags {
   std::vector<std::string> aliases;
   bool pin = false;
   bool preload = false;
+  bool no_preload = false;
+  std::string path;
   bool no_digests = false;
   bool off = false;
   bool force = false;
@@ -76,14 +78,18 @@ Result<Json> settings_object(const std::vector<std::string>& settings) {
   return object;
 }
 
+// The server judges the path, which may not be readable here.
+std::string absolute_path(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::absolute(path, error).string();
+}
+
 Result<Json> register_model(ManagementApi& api, const ModelsFlags& flags) {
   Json body;
   const std::size_t equals = flags.model.find('=');
   if (equals != std::string::npos) {
-    // The server judges the path, which may not be readable here.
-    std::error_code error;
     body["model_id"] = flags.model.substr(0, equals);
-    body["path"] = std::filesystem::absolute(flags.model.substr(equals + 1), error).string();
+    body["path"] = absolute_path(flags.model.substr(equals + 1));
   } else {
     ASSIGN_OR_RETURN(const ModelSpec spec, parse_model_spec(flags.model));
     body["model_id"] = spec.name;
@@ -113,8 +119,11 @@ Result<Json> change_model(ManagementApi& api, const ModelsFlags& flags) {
     ASSIGN_OR_RETURN(body["config"], settings_object(flags.settings));
   }
   if (!flags.tags.empty()) body["tags"] = flags.tags;
+  if (!flags.path.empty()) body["path"] = absolute_path(flags.path);
+  if (flags.preload || flags.no_preload) body["preload"] = flags.preload;
   if (body.empty()) {
-    return invalid_argument("nothing to change").with_hint("give --set or --tag");
+    return invalid_argument("nothing to change")
+        .with_hint("give --path, --set, --tag or --preload");
   }
   return api.call("PATCH", model_path(flags), body);
 }
@@ -268,6 +277,10 @@ void take_nothing(CLI::App&, ModelsFlags&) {}
 
 void take_change(CLI::App& app, ModelsFlags& flags) {
   take_model(app, flags);
+  app.add_option("--path", flags.path, "Where its files are now, on the server")->type_name("PATH");
+  CLI::Option* const preload =
+      app.add_flag("--preload", flags.preload, "Load it when a server starts");
+  app.add_flag("--no-preload", flags.no_preload, "Load it at its first request")->excludes(preload);
   app.add_option("--set", flags.settings, "A configuration key for this model alone; replaces all")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
@@ -359,7 +372,8 @@ std::vector<Subcommand> subcommands() {
        take_model},
       {"set",
        "Change what the catalog records of a version",
-       "  inferneo models set llama --set context_tokens_max=8192 --tag chat",
+       "  inferneo models set llama --set context_tokens_max=8192 --tag chat\n"
+       "  inferneo models set llama:2 --path /models/llama-2 --preload",
        change_model,
        message_text,
        take_change},

@@ -477,6 +477,13 @@ class CommandLine(CatalogCase):
         self.assertIn("best", self.models("alias"))
         self.models("pin", "team/x", "--off")
         self.models("set", "team/x", "--tag", "tiny")
+        draft = str(STARTER.parent / "starter-draft")
+        self.models("set", "team/x", "--path", draft, "--preload")
+        shown = json.loads(self.models("show", "team/x", "--json"))["data"]["model_allocation"]
+        self.assertEqual({key: shown["registration"][key] for key in ("path", "preload", "tags")},
+                         {"path": draft, "preload": True, "tags": ["tiny"]})
+        self.models("set", "team/x", "--no-preload")
+        self.assertIn("give --path", self.models("set", "team/x", code=1))
         self.models("remove", "team/x:7")
         self.assertIn("alias", self.models("remove", "starter", code=1))
         self.models("alias", "best", "--remove")
