@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,6 +11,7 @@
 #include <thread>
 
 #include "base/str.h"
+#include "gateway/http/listen_anywhere.h"
 
 namespace inferneo::app {
 namespace {
@@ -23,15 +22,9 @@ using std::chrono::milliseconds;
 class Receiver {
  public:
   explicit Receiver(std::deque<int> statuses) : statuses_(std::move(statuses)) {
-    listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-    EXPECT_EQ(::listen(listener_, 8), 0);
-    socklen_t size = sizeof(address);
-    ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
-    url = str("http://127.0.0.1:", ntohs(address.sin_port), "/hook");
+    int port = 0;
+    listener_ = gateway::http::listen_anywhere(port);
+    url = str("http://127.0.0.1:", port, "/hook");
     thread_ = std::thread([this] { serve(); });
   }
   ~Receiver() {
@@ -121,15 +114,9 @@ TEST(WebhookSender, too_many_that_wait_fail_at_once) {
   options.waiting_count_max = 2;
   WebhookSender sender(options);
   // Nobody accepts: a listening socket without a server keeps the first call waiting.
-  const int silent = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  ASSERT_EQ(::bind(silent, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  ASSERT_EQ(::listen(silent, 1), 0);
-  socklen_t size = sizeof(address);
-  ::getsockname(silent, reinterpret_cast<sockaddr*>(&address), &size);
-  const std::string url = str("http://127.0.0.1:", ntohs(address.sin_port), "/");
+  int port = 0;
+  const int silent = gateway::http::listen_anywhere(port);
+  const std::string url = str("http://127.0.0.1:", port, "/");
   int refused = 0;
   for (int i = 0; i < 6; ++i) {
     const auto outcome = sender.outcome(sender.post(url, "{}"));

@@ -10,7 +10,7 @@ import time
 import unittest
 
 from server import STARTER, Server, free_port
-from surviving_server import CHAT, HELLO, TEXT, SurvivingServer
+from server_case import CHAT, HELLO, TEXT, SurvivingServer
 
 
 # name, path, body, status, part of the message, param

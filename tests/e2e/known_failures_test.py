@@ -7,7 +7,7 @@ import time
 import unittest
 
 from server import read_chunks
-from surviving_server import CHAT, HELLO, TEXT, SurvivingServer
+from server_case import CHAT, HELLO, TEXT, SurvivingServer
 from websocket_client import WebSocket
 
 # How each dialect asks for a few tokens, and what its limit of tokens is called.

@@ -20,11 +20,9 @@ import uuid
 import jsonschema
 
 import json_prefix
-from server import Server
+from server_case import CHAT, TEXT, ServerCase
 
 DATA = pathlib.Path(__file__).resolve().parent.parent / "structured"
-TEXT = "/v1/completions"
-CHAT = "/v1/chat/completions"
 SAMPLES = int(os.environ.get("STRUCTURED_OUTPUT_SAMPLES", "20"))
 # Outputs of a recursive schema that reach max_tokens are some hundred levels deep, of which the
 # validator takes several calls each.
@@ -98,15 +96,7 @@ check_format("uri", lambda text: read_match(r"[a-z].*://.+")(text) or urllib.par
 check_format("int32", lambda value: None)
 
 
-class StructuredOutput(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = Server().__enter__()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.__exit__()
-
+class StructuredOutput(ServerCase):
     def outputs(self, form, seed, count=SAMPLES, max_tokens=1500):
         """Texts of complete answers, and of those that reached max_tokens."""
         texts, cut = [], []

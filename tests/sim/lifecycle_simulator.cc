@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "manager/lifecycle.h"
+#include "random.h"
 
 namespace inferneo::sim {
 namespace {
@@ -17,28 +18,7 @@ using namespace manager;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Spec: splitmix64 (Sebastiano Vigna, public domain).
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : state_(seed) {}
-  std::uint64_t bits() {
-    state_ += 0x9e3779b97f4a7c15ULL;
-    std::uint64_t value = state_;
-    value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
-    return value ^ (value >> 31);
-  }
-  // Uniform in low .. high.
-  std::uint64_t between(std::uint64_t low, std::uint64_t high) {
-    return low + bits() % (high - low + 1);
-  }
-  bool chance(double probability) {
-    return static_cast<double>(bits() >> 11) * 0x1.0p-53 < probability;
-  }
-
- private:
-  std::uint64_t state_;
-};
+using Random = SeededRandom<std::uint64_t>;
 
 // What a version is in the world outside the state machine.
 struct Artefact {

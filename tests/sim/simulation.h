@@ -16,6 +16,7 @@
 #include "base/manual_clock.h"
 #include "engine/engine_core.h"
 #include "engine/event_ring.h"
+#include "random.h"
 #include "runtime/fake_runtime.h"
 #include "sample/sampler.h"
 #include "simulator.h"
@@ -33,28 +34,7 @@ inline constexpr TokenId kEos = 1;
 inline constexpr TokenId kPoison = 2;
 inline constexpr TokenId kFirstPlain = 3;
 
-// Spec: splitmix64 (Sebastiano Vigna, public domain).
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : state_(seed) {}
-  std::uint64_t bits() {
-    state_ += 0x9e3779b97f4a7c15ULL;
-    std::uint64_t value = state_;
-    value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
-    return value ^ (value >> 31);
-  }
-  // Uniform in low .. high.
-  std::int32_t between(std::int32_t low, std::int32_t high) {
-    return low + static_cast<std::int32_t>(bits() % static_cast<std::uint64_t>(high - low + 1));
-  }
-  bool chance(double probability) {
-    return static_cast<double>(bits() >> 11) * 0x1.0p-53 < probability;
-  }
-
- private:
-  std::uint64_t state_;
-};
+using Random = SeededRandom<std::int32_t>;
 
 // The world of one seed.
 struct World {

@@ -1,8 +1,6 @@
 #include "gateway/http/post.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -17,25 +15,12 @@
 #include <thread>
 
 #include "base/str.h"
+#include "gateway/http/listen_anywhere.h"
 
 namespace inferneo::gateway::http {
 namespace {
 
 using std::chrono::milliseconds;
-
-// A socket that listens on a free port at all addresses of this machine; tells the port.
-int listen_anywhere(int& port) {
-  const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_ANY);
-  EXPECT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  EXPECT_EQ(::listen(listener, 4), 0);
-  socklen_t size = sizeof(address);
-  ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
-  port = ntohs(address.sin_port);
-  return listener;
-}
 
 // Listens on a free port, takes one connection, reads a request and answers with given bytes.
 class OneAnswer {

@@ -1,4 +1,4 @@
-"""One server for all tests of a case, which must answer again after each of them."""
+"""Test cases whose tests share one server."""
 import unittest
 
 from server import Server
@@ -8,7 +8,7 @@ TEXT = "/v1/completions"
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 
 
-class SurvivingServer(unittest.TestCase):
+class ServerCase(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.server = Server().__enter__()
@@ -16,6 +16,10 @@ class SurvivingServer(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.server.__exit__()
+
+
+class SurvivingServer(ServerCase):
+    """The server must answer again after each test."""
 
     def tearDown(self):
         reply = self.server.request("POST", CHAT, {**HELLO, "max_tokens": 2})
