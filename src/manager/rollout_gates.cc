@@ -401,11 +401,11 @@ GateReport RolloutGates::report_golden(bool with_text) const {
 std::vector<GateReport> RolloutGates::judge(bool with_text) const {
   std::vector<GateReport> all;
   all.reserve(latencies_.size() + 4);
+  all.push_back(report_non_finite(with_text));
+  all.push_back(report_golden(with_text));
+  all.push_back(report_progress(with_text));
   all.push_back(report_errors(with_text));
   for (const LatencyGate& gate : latencies_) all.push_back(report_latency(gate, with_text));
-  all.push_back(report_non_finite(with_text));
-  all.push_back(report_progress(with_text));
-  all.push_back(report_golden(with_text));
   return all;
 }
 

@@ -48,7 +48,7 @@ class RolloutGates {
 
   // Of all gates: fail when one fails, pass when all have enough samples.
   [[nodiscard]] Verdict verdict() const;
-  // Why it fails; empty unless it does.
+  // Why it fails, by the gate that says most about the cause; empty unless it does.
   [[nodiscard]] std::string failure() const;
   [[nodiscard]] std::vector<GateReport> reports() const { return judge(true); }
   // Neither version has begun or ended a request in this stage, and none is waiting.
