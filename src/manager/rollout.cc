@@ -76,18 +76,20 @@ Status check_golden(const std::vector<GoldenPrompt>& prompts) {
         "golden",
         str("at most ", limits::kGoldenPromptCountMax, " golden prompts, not ", prompts.size()));
   }
-  for (const GoldenPrompt& prompt : prompts) {
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    const GoldenPrompt& prompt = prompts[i];
+    const std::string place = str("golden[", i, "].");
     if (prompt.prompt.empty() || prompt.prompt.size() > limits::kGoldenPromptSizeMax ||
         prompt.expected.size() > limits::kGoldenPromptSizeMax) {
-      return wrong("golden.prompt",
+      return wrong(place + "prompt",
                    str("a golden prompt has 1 to ", limits::kGoldenPromptSizeMax, " bytes"));
     }
     if (!utf8::is_valid(prompt.prompt) || !utf8::is_valid(prompt.expected)) {
-      return wrong("golden.prompt", "a golden prompt and its answer are valid UTF-8");
+      return wrong(place + "prompt", "a golden prompt and its answer are valid UTF-8");
     }
     if (prompt.max_tokens < 1 || prompt.max_tokens > limits::kGoldenPromptTokensMax) {
       return wrong(
-          "golden.max_tokens",
+          place + "max_tokens",
           str("max_tokens is 1 to ", limits::kGoldenPromptTokensMax, ", not ", prompt.max_tokens));
     }
   }
@@ -99,13 +101,14 @@ Status check_webhooks(const std::vector<Webhook>& webhooks) {
     return wrong("webhooks",
                  str("at most ", limits::kWebhookCountMax, " webhooks, not ", webhooks.size()));
   }
-  for (const Webhook& hook : webhooks) {
+  for (std::size_t i = 0; i < webhooks.size(); ++i) {
+    const Webhook& hook = webhooks[i];
     const bool is_printable =
         std::all_of(hook.url.begin(), hook.url.end(), [](char c) { return c > 0x20 && c < 0x7f; });
     const bool is_http = hook.url.starts_with("http://") || hook.url.starts_with("https://");
     if (!is_http || hook.url.size() > limits::kWebhookUrlSizeMax || !is_printable) {
       return wrong(
-          "webhooks.url",
+          str("webhooks[", i, "].url"),
           str("'", printable(hook.url), "' is not a URL that begins with http:// or https://"));
     }
   }

@@ -99,7 +99,7 @@ class Reader {
     const Value::List* elements = value->as_list();
     if (elements == nullptr) return fail(name);
     for (const Value& element : *elements) {
-      if (const Status read = each(element); !read.ok()) status_ = read;
+      if (status_.ok()) status_ = each(element);
     }
   }
   void fail(std::string_view name) {
@@ -216,6 +216,14 @@ Status read_percents(Reader& reader, std::string_view name, std::vector<std::int
   return reader.status();
 }
 
+// What is wrong stands in a member of the policy.
+Status within(std::string_view place, Status status) {
+  if (status.ok()) return status;
+  std::string where = str(place, status.where());
+  if (where.ends_with('.')) where.pop_back();
+  return std::move(status).with_where(std::move(where));
+}
+
 Status read_gates(const Value& value, GatePolicy& gates) {
   Reader reader(value);
   reader.read("false_alarm_rate", gates.false_alarm_rate);
@@ -223,7 +231,7 @@ Status read_gates(const Value& value, GatePolicy& gates) {
   reader.read("error_rate_max", gates.error_rate_max);
   reader.read("latency_ratio_max", gates.latency_ratio_max);
   reader.read("non_finite_count_max", gates.non_finite_count_max);
-  return reader.status();
+  return within("gates.", reader.status());
 }
 
 Status read_policy(const text::Value& value, RolloutPolicy& policy) {
@@ -245,7 +253,7 @@ Status read_policy(const text::Value& value, RolloutPolicy& policy) {
     entry.read("prompt", prompt.prompt);
     entry.read("max_tokens", prompt.max_tokens);
     entry.read("expected", prompt.expected);
-    return entry.status();
+    return within(str("golden[", policy.golden.size() - 1, "]."), entry.status());
   });
   reader.list("webhooks", [&](const Value& element) {
     Webhook& hook = policy.webhooks.emplace_back();
@@ -253,7 +261,7 @@ Status read_policy(const text::Value& value, RolloutPolicy& policy) {
     entry.read("url", hook.url);
     entry.read("when", kWhenNames, hook.when);
     entry.read("required", hook.required);
-    return entry.status();
+    return within(str("webhooks[", policy.webhooks.size() - 1, "]."), entry.status());
   });
   return reader.status();
 }
@@ -309,12 +317,14 @@ Result<RolloutPolicy> policy_from(const text::Value& object) {
   for (const std::string_view list : {"golden", "webhooks"}) {
     const Value* entries = object.find(list);
     if (entries == nullptr || entries->as_list() == nullptr) continue;
+    std::size_t index = 0;
     for (const Value& entry : *entries->as_list()) {
-      RETURN_IF_ERROR(check_names(entry, known.find(list)->as_list()->front()).with_context(list));
+      RETURN_IF_ERROR(within(str(list, "[", index++, "]."),
+                             check_names(entry, known.find(list)->as_list()->front())));
     }
   }
   if (const Value* gates = object.find("gates")) {
-    RETURN_IF_ERROR(check_names(*gates, *known.find("gates")).with_context("gates"));
+    RETURN_IF_ERROR(within("gates.", check_names(*gates, *known.find("gates"))));
   }
   RolloutPolicy policy;
   if (Status read = read_policy(object, policy); !read.ok()) {

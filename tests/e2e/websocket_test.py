@@ -50,7 +50,7 @@ class Completions(unittest.TestCase):
         with WebSocket(self.server, "/v1/completions") as socket:
             socket.send({"request_id": 7, **body})
             answer = socket.receive()
-            self.assertEqual(answer["request_id"], "7")
+            self.assertEqual(answer["request_id"], 7)
             self.assertEqual(answer["data"]["choices"],
                              self.server.request("POST", "/v1/completions", body).json()["choices"])
 

@@ -9,6 +9,12 @@ namespace {
 constexpr std::string_view kRequestId = "request_id";
 constexpr std::string_view kStreamId = "stream_id";
 
+void write_id(JsonWriter& json, std::string_view member, std::string_view id) {
+  if (id.empty()) return;
+  json.key(member);
+  json.members(id);
+}
+
 std::string frame(std::string_view type,
                   std::string_view id,
                   std::string_view name,
@@ -18,7 +24,7 @@ std::string frame(std::string_view type,
   JsonWriter json(out);
   json.begin_object();
   json.member("type", type);
-  if (!id.empty()) json.member(kRequestId, id);
+  write_id(json, kRequestId, id);
   if (status != 0) json.member("status", status);
   if (!name.empty()) {
     json.key(name);
@@ -45,7 +51,7 @@ std::string response_event(std::string_view id, std::string_view json) {
   std::string out;
   JsonWriter writer(out);
   writer.begin_object();
-  writer.member(kStreamId, id);
+  write_id(writer, kStreamId, id);
   out += ',';
   out += json.substr(1);
   return out;
@@ -62,7 +68,7 @@ std::string response_error(std::string_view id, int status, std::string_view err
   JsonWriter json(out);
   json.begin_object();
   json.member("type", "error");
-  if (!id.empty()) json.member(kStreamId, id);
+  write_id(json, kStreamId, id);
   json.member("status", status);
   json.key("error");
   json.members(error);
@@ -116,7 +122,7 @@ std::string websocket_note(const WebSocketProtocol& protocol,
   JsonWriter json(out);
   json.begin_object();
   json.member("type", type);
-  if (!id.empty()) json.member(protocol.id_member, id);
+  write_id(json, protocol.id_member, id);
   json.end_object();
   return out;
 }

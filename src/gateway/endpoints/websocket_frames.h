@@ -20,7 +20,8 @@ struct WebSocketProtocol {
   std::string_view create_type;  // the type of a message that asks for an answer
   std::string_view cancel_type;
 
-  // Messages to the client. `id` may be empty where it is not required.
+  // Messages to the client. `id` is JSON, as the client wrote it: a string, or a number; it may be
+  // empty where it is not required.
   std::string (*chunk)(std::string_view id, std::string_view json) = nullptr;
   std::string (*whole)(std::string_view id, std::string_view json) = nullptr;
   // Empty: nothing is sent.

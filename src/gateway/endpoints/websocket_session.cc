@@ -82,25 +82,20 @@ void Session::send_error(std::string_view id, const Status& status) {
   socket_->send(protocol_.error(id, response.status, error));
 }
 
-// The id that the client gave its request; empty when it needs none.
+// The id that the client gave its request, as JSON; empty when it needs none.
 Result<std::string> Session::take_id(Value::Dict& message) const {
   const Value value = take_member(message, protocol_.id_member);
   if (value.is_null()) return std::string();
-  std::string id;
-  if (const std::string* text = value.as_string()) {
-    id = *text;
-  } else if (const std::int64_t* number = value.as_int()) {
-    id = str(*number);
-  }
-  if (id.empty() || id.size() > limits::kWebSocketRequestIdSizeMax) {
-    return invalid_argument(str("'",
-                                protocol_.id_member,
-                                "' must be a string of 1 to ",
-                                limits::kWebSocketRequestIdSizeMax,
-                                " bytes"))
-        .with_where(std::string(protocol_.id_member));
-  }
-  return id;
+  const std::string* text = value.as_string();
+  const bool fits =
+      text != nullptr && !text->empty() && text->size() <= limits::kWebSocketRequestIdSizeMax;
+  if (fits || value.as_int() != nullptr) return text::to_json(value);
+  return invalid_argument(str("'",
+                              protocol_.id_member,
+                              "' must be an integer or a string of 1 to ",
+                              limits::kWebSocketRequestIdSizeMax,
+                              " bytes"))
+      .with_where(std::string(protocol_.id_member));
 }
 
 void Session::on_message(std::string message, std::shared_ptr<void> reservation) {
