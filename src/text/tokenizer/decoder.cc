@@ -4,12 +4,12 @@
 #include "base/utf8.h"
 #include "text/tokenizer/byte_alphabet.h"
 #include "text/tokenizer/decode_steps.h"
+#include "text/tokenizer/sequence.h"
 
 namespace inferneo::text {
 namespace {
 
 constexpr std::size_t kStepCountMax = 16;
-constexpr int kDepthMax = 4;
 constexpr std::string_view kSupported =
     "BPEDecoder, ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Sequence, Strip, WordPiece";
 
@@ -54,14 +54,9 @@ Result<DecoderChain> DecoderChain::parse(const JsonView& document) {
 Status DecoderChain::add(const JsonView& entry, int depth) {
   ASSIGN_OR_RETURN(const std::string_view type, entry.string_member("type"));
   if (type == "Sequence") {
-    if (depth >= kDepthMax) return entry.corrupt("is nested too deeply");
-    ASSIGN_OR_RETURN(const JsonView list, entry.member("decoders"));
-    ASSIGN_OR_RETURN(const simdjson::dom::array parts, list.array());
-    std::size_t index = 0;
-    for (const simdjson::dom::element part : parts) {
-      RETURN_IF_ERROR(add(list.item(index++, part), depth + 1));
-    }
-    return ok_status();
+    return add_parts(entry, "decoders", depth, [this](const JsonView& part, int deeper) {
+      return add(part, deeper);
+    });
   }
   if (steps_.size() >= kStepCountMax) {
     return unsupported(str(entry.where(), ": more than ", kStepCountMax, " decoders"))

@@ -1,13 +1,13 @@
 #include "text/tokenizer/normalizer.h"
 
 #include "base/str.h"
+#include "text/tokenizer/sequence.h"
 
 namespace inferneo::text {
 namespace {
 
-// Bounds: published tokenizers have at most five steps and nest once.
+// Bound: published tokenizers have at most five steps.
 constexpr std::size_t kStepCountMax = 16;
-constexpr int kDepthMax = 4;
 
 template <UnicodeForm form>
 Result<NormalizerPtr> parse_form(const JsonView&) {
@@ -50,14 +50,9 @@ Result<NormalizerChain> NormalizerChain::parse(const JsonView& document) {
 Status NormalizerChain::add(const JsonView& entry, int depth) {
   ASSIGN_OR_RETURN(const std::string_view type, entry.string_member("type"));
   if (type == "Sequence") {
-    if (depth >= kDepthMax) return entry.corrupt("is nested too deeply");
-    ASSIGN_OR_RETURN(const JsonView list, entry.member("normalizers"));
-    ASSIGN_OR_RETURN(const simdjson::dom::array parts, list.array());
-    std::size_t index = 0;
-    for (const simdjson::dom::element part : parts) {
-      RETURN_IF_ERROR(add(list.item(index++, part), depth + 1));
-    }
-    return ok_status();
+    return add_parts(entry, "normalizers", depth, [this](const JsonView& part, int deeper) {
+      return add(part, deeper);
+    });
   }
   if (steps_.size() >= kStepCountMax) {
     return unsupported(str(entry.where(), ": more than ", kStepCountMax, " normalizers"))

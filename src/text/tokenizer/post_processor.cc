@@ -2,13 +2,13 @@
 
 #include "base/limits.h"
 #include "base/str.h"
+#include "text/tokenizer/sequence.h"
 
 namespace inferneo::text {
 namespace {
 
 using Kind = PairPart::Kind;
 
-constexpr int kDepthMax = 4;
 // Bound: published templates add one or two tokens.
 constexpr std::size_t kTokenCountMax = 64;
 
@@ -137,17 +137,11 @@ Status add(const JsonView& entry, int depth, PostProcessor& out) {
         type,
         "BertProcessing, ByteLevel, RobertaProcessing, Sequence, TemplateProcessing");
   }
-  if (depth >= kDepthMax) return entry.corrupt("is nested too deeply");
-  ASSIGN_OR_RETURN(const JsonView list, entry.member("processors"));
-  ASSIGN_OR_RETURN(const simdjson::dom::array parts, list.array());
-  std::size_t index = 0;
-  for (const simdjson::dom::element part : parts) {
-    RETURN_IF_ERROR(add(list.item(index++, part), depth + 1, out));
-    if (out.prefix.size() + out.suffix.size() > kTokenCountMax) {
-      return list.corrupt("adds too many tokens");
-    }
-  }
-  return ok_status();
+  return add_parts(entry, "processors", depth, [&](const JsonView& part, int deeper) {
+    RETURN_IF_ERROR(add(part, deeper, out));
+    const bool fits = out.prefix.size() + out.suffix.size() <= kTokenCountMax;
+    return fits ? ok_status() : part.corrupt("adds too many tokens");
+  });
 }
 
 }  // namespace

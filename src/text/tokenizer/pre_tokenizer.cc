@@ -3,13 +3,13 @@
 #include <array>
 
 #include "base/str.h"
+#include "text/tokenizer/sequence.h"
 
 namespace inferneo::text {
 namespace {
 
-// Bounds: published tokenizers have at most five steps and nest once.
+// Bound: published tokenizers have at most five steps.
 constexpr std::size_t kStepCountMax = 16;
-constexpr int kDepthMax = 4;
 
 struct Kind {
   std::string_view name;
@@ -59,14 +59,9 @@ Result<PreTokenizerChain> PreTokenizerChain::parse(const JsonView& document) {
 Status PreTokenizerChain::add(const JsonView& entry, int depth) {
   ASSIGN_OR_RETURN(const std::string_view type, entry.string_member("type"));
   if (type == "Sequence") {
-    if (depth >= kDepthMax) return entry.corrupt("is nested too deeply");
-    ASSIGN_OR_RETURN(const JsonView list, entry.member("pretokenizers"));
-    ASSIGN_OR_RETURN(const simdjson::dom::array parts, list.array());
-    std::size_t index = 0;
-    for (const simdjson::dom::element part : parts) {
-      RETURN_IF_ERROR(add(list.item(index++, part), depth + 1));
-    }
-    return ok_status();
+    return add_parts(entry, "pretokenizers", depth, [this](const JsonView& part, int deeper) {
+      return add(part, deeper);
+    });
   }
   if (byte_level_) {
     return unsupported(str(entry.where(), ": a pre-tokenizer after ByteLevel is not supported"))
