@@ -7,6 +7,16 @@
 namespace inferneo::gateway::endpoints {
 namespace {
 
+void write_token(JsonWriter& json, float logprob, std::string_view bytes) {
+  json.member("token", bytes);
+  json.key("logprob");
+  json.number(finite_logprob(logprob));
+  json.key("bytes");
+  json.begin_array();
+  for (const char byte : bytes) json.integer(int{static_cast<unsigned char>(byte)});
+  json.end_array();
+}
+
 void write_prompt_alternative(
     JsonWriter& json, TokenId id, float logprob, std::string_view bytes, std::size_t rank) {
   json.key(str(id));
@@ -121,6 +131,24 @@ void write_token_ids(JsonWriter& json, std::string_view name, std::span<const To
 float finite_logprob(float logprob) {
   constexpr float kLogprobMin = -9999.0F;
   return logprob > kLogprobMin ? logprob : kLogprobMin;
+}
+
+void write_token_logprobs(JsonWriter& json, std::span<const request::TokenLogprob> logprobs) {
+  json.begin_array();
+  for (const request::TokenLogprob& token : logprobs) {
+    json.begin_object();
+    write_token(json, token.logprob.value_or(0), token.bytes);
+    json.key("top_logprobs");
+    json.begin_array();
+    for (const request::TokenAlternative& other : token.top) {
+      json.begin_object();
+      write_token(json, other.logprob, other.bytes);
+      json.end_object();
+    }
+    json.end_array();
+    json.end_object();
+  }
+  json.end_array();
 }
 
 void write_prompt_logprobs(JsonWriter& json, std::span<const request::TokenLogprob> logprobs) {

@@ -27,10 +27,10 @@ void write_identity(JsonWriter& json, std::string_view object, const AnswerIdent
 // "stop" or "length"; the other ends are errors and never written as a reason.
 std::string_view finish_reason_name(request::FinishReason reason);
 bool is_complete(request::FinishReason reason);
-// The member finish_reason, null while a choice goes on.
 // The same members as text, for JsonWriter::members.
 std::string identity_members(std::string_view object, const AnswerIdentity& identity);
 
+// The member finish_reason, null while a choice goes on.
 void write_finish_reason(JsonWriter& json, std::optional<request::FinishReason> reason);
 
 // `reasoning_tokens`: how many of the completion's were spent on reasoning.
@@ -41,6 +41,9 @@ void write_token_ids(JsonWriter& json, std::string_view name, std::span<const To
 
 // JSON has no minus infinity; the protocol writes -9999.
 float finite_logprob(float logprob);
+
+// A list of {token, logprob, bytes, top_logprobs}, as chat and responses have it.
+void write_token_logprobs(JsonWriter& json, std::span<const request::TokenLogprob> logprobs);
 
 // Spec (shape of vLLM): null for the first token, else {"<id>": {logprob, rank, decoded_token}}.
 void write_prompt_logprobs(JsonWriter& json, std::span<const request::TokenLogprob> logprobs);

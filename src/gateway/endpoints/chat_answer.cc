@@ -13,16 +13,6 @@ using request::OutputDelta;
 using request::TokenLogprob;
 using text::ReplyPart;
 
-void write_token(JsonWriter& json, float logprob, std::string_view bytes) {
-  json.member("token", bytes);
-  json.key("logprob");
-  json.number(finite_logprob(logprob));
-  json.key("bytes");
-  json.begin_array();
-  for (const char byte : bytes) json.integer(int{static_cast<unsigned char>(byte)});
-  json.end_array();
-}
-
 // The member logprobs: null, or {content: [...], refusal: null}.
 void write_logprobs(JsonWriter& json, bool wanted, std::span<const TokenLogprob> tokens) {
   json.key("logprobs");
@@ -32,21 +22,7 @@ void write_logprobs(JsonWriter& json, bool wanted, std::span<const TokenLogprob>
   }
   json.begin_object();
   json.key("content");
-  json.begin_array();
-  for (const TokenLogprob& token : tokens) {
-    json.begin_object();
-    write_token(json, token.logprob.value_or(0), token.bytes);
-    json.key("top_logprobs");
-    json.begin_array();
-    for (const request::TokenAlternative& other : token.top) {
-      json.begin_object();
-      write_token(json, other.logprob, other.bytes);
-      json.end_object();
-    }
-    json.end_array();
-    json.end_object();
-  }
-  json.end_array();
+  write_token_logprobs(json, tokens);
   json.member_null("refusal");
   json.end_object();
 }

@@ -6,7 +6,6 @@
 #include "gateway/endpoints/fill_in_middle.h"
 #include "gateway/endpoints/generation.h"
 #include "gateway/endpoints/json_reader.h"
-#include "gateway/endpoints/model_lease.h"
 #include "gateway/endpoints/prompts.h"
 
 namespace inferneo::gateway::endpoints {
@@ -74,38 +73,17 @@ Result<GenerationJob> prepare(const CompletionRequest& completion,
                        .started_at = started_at};
 }
 
-void start(const Services& services,
-           std::shared_ptr<http::Exchange> exchange,
-           CompletionRequest completion,
-           Result<manager::Lease> lease,
-           TimePoint started_at) {
-  Result<GenerationJob> job =
-      lease.has_value() ? prepare(completion, *std::move(lease), started_at) : lease.error();
-  if (!job.has_value()) {
-    exchange->respond(http::error_response(job.error()));
-    return;
-  }
-  start_generation(services, std::move(exchange), *std::move(job));
-}
-
 void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
   const TimePoint started_at = services.clock->now();
   Result<CompletionRequest> completion = read(exchange->request());
-  if (!completion.has_value()) {
-    exchange->respond(http::error_response(completion.error()));
-    return;
-  }
-  const std::string model = completion->model;
-  const ModelWait wait{.events = completion->stream, .keep_alive = completion->keep_alive};
-  with_model(
-      services,
-      exchange,
-      model,
-      [&services, exchange, completion = *std::move(completion), started_at](
-          Result<manager::Lease> lease) mutable {
-        start(services, std::move(exchange), std::move(completion), std::move(lease), started_at);
-      },
-      wait);
+  if (!completion.has_value()) return exchange->respond(http::error_response(completion.error()));
+  GenerationPlan plan{.model = completion->model,
+                      .wait = {.events = completion->stream, .keep_alive = completion->keep_alive},
+                      .make_job = {}};
+  plan.make_job = [completion = *std::move(completion), started_at](manager::Lease lease) {
+    return prepare(completion, std::move(lease), started_at);
+  };
+  generate(services, exchange, std::move(plan));
 }
 
 }  // namespace

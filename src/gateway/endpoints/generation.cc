@@ -250,6 +250,24 @@ void start_generation(const Services& services,
   if (stream && services.pinger != nullptr) services.pinger->add(generation);
 }
 
+void generate(const Services& services,
+              const std::shared_ptr<http::Exchange>& exchange,
+              GenerationPlan plan) {
+  const std::string model = plan.model;
+  const ModelWait wait = plan.wait;
+  with_model(
+      services,
+      exchange,
+      model,
+      [&services, exchange, plan = std::move(plan)](Result<manager::Lease> lease) mutable {
+        Result<GenerationJob> job =
+            lease.has_value() ? plan.make_job(*std::move(lease)) : lease.error();
+        if (!job.has_value()) return exchange->respond(plan.error_response(job.error()));
+        start_generation(services, std::move(exchange), *std::move(job));
+      },
+      wait);
+}
+
 std::string random_id(std::string_view prefix, std::size_t size) {
   constexpr std::string_view kCharacters = "0123456789abcdefghijklmnopqrstuvwxyz";
   // Bytes from here on are drawn again, so that each character stays uniform: ids guard stored

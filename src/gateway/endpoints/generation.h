@@ -12,8 +12,10 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/unique_function.h"
 #include "gateway/endpoints/answer.h"
 #include "gateway/endpoints/endpoint.h"
+#include "gateway/endpoints/model_lease.h"
 #include "request/generate_request.h"
 
 namespace inferneo::gateway::endpoints {
@@ -31,6 +33,21 @@ struct GenerationJob {
 void start_generation(const Services& services,
                       std::shared_ptr<http::Exchange> exchange,
                       GenerationJob job);
+
+// What an endpoint that generates says about a request that it has read.
+struct GenerationPlan {
+  std::string model;
+  ModelWait wait = {};
+  // Called once the model is there.
+  UniqueFunction<Result<GenerationJob>(manager::Lease)> make_job;
+  // The form of what fails before the job starts.
+  UniqueFunction<http::Response(const Status&)> error_response = http::error_response;
+};
+
+// Waits for the model (with_model()), makes the job and starts it.
+void generate(const Services& services,
+              const std::shared_ptr<http::Exchange>& exchange,
+              GenerationPlan plan);
 
 // `prefix` and `size` random characters of [0-9a-z], from the system's source of randomness.
 std::string random_id(std::string_view prefix, std::size_t size);

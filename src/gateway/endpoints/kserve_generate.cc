@@ -9,7 +9,6 @@
 #include "gateway/endpoints/json_reader.h"
 #include "gateway/endpoints/kserve/answer.h"
 #include "gateway/endpoints/kserve/error.h"
-#include "gateway/endpoints/model_lease.h"
 #include "gateway/endpoints/prompts.h"
 
 namespace inferneo::gateway::endpoints {
@@ -146,11 +145,10 @@ Result<GenerateBody> read(const std::string& http_body, bool streams) {
 }
 
 Result<GenerationJob> make_job(GenerateBody body,
-                               const Result<manager::Lease>& lease,
+                               manager::Lease lease,
                                std::string version,
                                TimePoint started_at) {
-  if (!lease.has_value()) return lease.error();
-  const manager::ServedModel& model = lease->model();
+  const manager::ServedModel& model = lease.model();
   ASSIGN_OR_RETURN(std::vector<TokenId> ids, encode(model, *body.text, true));
   ASSIGN_OR_RETURN(
       request::GenerateRequest request,
@@ -163,7 +161,7 @@ Result<GenerationJob> make_job(GenerateBody body,
                                    .version = std::move(version),
                                    .prefix = body.exclude_input ? std::string() : *body.text};
   GenerationJob job{
-      .lease = *lease,
+      .lease = std::move(lease),
       .requests = {},
       .answer = kserve::make_text_output(std::move(options), std::move(output), body.stream),
       .stream = body.stream,
@@ -180,18 +178,15 @@ void answer(const Services& services,
   const std::string& path = exchange->request().head.path;
   Result<GenerateBody> body = read(exchange->request().body, streams);
   if (!body.has_value()) return exchange->respond(kserve::error_response(body.error()));
-  std::string version(path_parameter(endpoint, path, "version"));
-  with_model(
-      services,
-      exchange,
-      kserve::target_of(endpoint, path),
-      [&services, exchange, body = *std::move(body), version = std::move(version), started_at](
-          const Result<manager::Lease>& lease) mutable {
-        Result<GenerationJob> job =
-            make_job(std::move(body), lease, std::move(version), started_at);
-        if (!job.has_value()) return exchange->respond(kserve::error_response(job.error()));
-        start_generation(services, exchange, *std::move(job));
-      });
+  GenerationPlan plan{.model = kserve::target_of(endpoint, path),
+                      .make_job = {},
+                      .error_response = kserve::error_response};
+  plan.make_job = [body = *std::move(body),
+                   version = std::string(path_parameter(endpoint, path, "version")),
+                   started_at](manager::Lease lease) mutable {
+    return make_job(std::move(body), std::move(lease), std::move(version), started_at);
+  };
+  generate(services, exchange, std::move(plan));
 }
 
 void handle_whole(const Services& services, std::shared_ptr<http::Exchange> exchange);

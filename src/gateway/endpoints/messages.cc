@@ -6,8 +6,8 @@
 #include "gateway/endpoints/anthropic/request.h"
 #include "gateway/endpoints/chat_job.h"
 #include "gateway/endpoints/endpoint.h"
+#include "gateway/endpoints/generation.h"
 #include "gateway/endpoints/json_reader.h"
-#include "gateway/endpoints/model_lease.h"
 
 namespace inferneo::gateway::endpoints {
 namespace {
@@ -19,46 +19,38 @@ Result<MessagesRequest> read(const http::Request& http_request) {
   return anthropic::bind_messages_request(std::move(body), /*counts_only=*/false);
 }
 
-void start(const Services& services,
-           const std::shared_ptr<http::Exchange>& exchange,
-           MessagesRequest request,
-           const Result<manager::Lease>& lease,
-           TimePoint started_at) {
+Result<GenerationJob> make_job(const Services& services,
+                               MessagesRequest request,
+                               const std::string& request_id,
+                               manager::Lease lease,
+                               TimePoint started_at) {
   const bool stream = request.chat.stream;
-  anthropic::MessageOptions message{std::move(request.stop_sequences),
-                                    exchange->request().head.request_id};
+  const anthropic::MessageOptions message{std::move(request.stop_sequences), request_id};
   const auto make_answer = [&](AnswerOptions options) {
     options.call_id_prefix = "toolu_";
     return stream ? anthropic::make_message_stream(std::move(options), message)
                   : anthropic::make_message(std::move(options), message);
   };
-  Result<GenerationJob> job =
-      lease.has_value()
-          ? make_chat_job(
-                services, std::move(request.chat), *lease, started_at, "msg_", make_answer)
-          : lease.error();
-  if (!job.has_value()) {
-    exchange->respond(anthropic::error_response(job.error(), *exchange));
-    return;
-  }
-  start_generation(services, exchange, *std::move(job));
+  return make_chat_job(
+      services, std::move(request.chat), std::move(lease), started_at, "msg_", make_answer);
 }
 
 void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
   const TimePoint started_at = services.clock->now();
+  const auto error_response = [exchange](const Status& status) {
+    return anthropic::error_response(status, *exchange);
+  };
   Result<MessagesRequest> request = read(exchange->request());
-  if (!request.has_value()) {
-    exchange->respond(anthropic::error_response(request.error(), *exchange));
-    return;
-  }
-  const std::string model = request->chat.model;
-  with_model(services,
-             exchange,
-             model,
-             [&services, exchange, request = *std::move(request), started_at](
-                 const Result<manager::Lease>& lease) mutable {
-               start(services, exchange, std::move(request), lease, started_at);
-             });
+  if (!request.has_value()) return exchange->respond(error_response(request.error()));
+  GenerationPlan plan{
+      .model = request->chat.model, .make_job = {}, .error_response = error_response};
+  plan.make_job = [&services,
+                   request = *std::move(request),
+                   id = exchange->request().head.request_id,
+                   started_at](manager::Lease lease) mutable {
+    return make_job(services, std::move(request), id, std::move(lease), started_at);
+  };
+  generate(services, exchange, std::move(plan));
 }
 
 }  // namespace

@@ -4,9 +4,9 @@
 #include "gateway/endpoints/chat_job.h"
 #include "gateway/endpoints/endpoint.h"
 #include "gateway/endpoints/json_reader.h"
-#include "gateway/endpoints/model_lease.h"
 #include "gateway/endpoints/ollama/answer.h"
 #include "gateway/endpoints/ollama/error.h"
+#include "gateway/endpoints/ollama/generation.h"
 #include "gateway/endpoints/ollama/request.h"
 
 namespace inferneo::gateway::endpoints {
@@ -70,46 +70,30 @@ Result<ChatBody> read(const Services& services, const std::string& http_body) {
   return body;
 }
 
-void start(const Services& services,
-           const std::shared_ptr<http::Exchange>& exchange,
-           ChatBody body,
-           const Result<manager::Lease>& lease,
-           TimePoint started_at) {
-  if (!lease.has_value()) return exchange->respond(ollama::error_response(lease.error()));
-  if (body.messages.is_null()) {
-    http::Response response;
-    response.body =
-        ollama::load_answer(AnswerKind::kChat, lease->model().name, ollama::load_reason(body));
-    return exchange->respond(std::move(response));
-  }
+Result<GenerationJob> make_job(const Services& services,
+                               ChatBody body,
+                               manager::Lease lease,
+                               TimePoint started_at) {
   const bool stream = body.chat.stream;
-  const auto make_answer = [&](AnswerOptions options) {
+  const auto make_answer = [stream](AnswerOptions options) {
     return ollama::make_answer(std::move(options), AnswerKind::kChat, stream);
   };
-  Result<GenerationJob> job =
-      make_chat_job(services, std::move(body.chat), *lease, started_at, "chat-", make_answer);
-  if (!job.has_value()) return exchange->respond(ollama::error_response(job.error()));
-  start_generation(services, exchange, *std::move(job));
+  return make_chat_job(
+      services, std::move(body.chat), std::move(lease), started_at, "chat-", make_answer);
 }
 
 void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
   const TimePoint started_at = services.clock->now();
   Result<ChatBody> body = read(services, exchange->request().body);
-  if (!body.has_value()) {
-    exchange->respond(ollama::error_response(body.error()));
-    return;
+  if (!body.has_value()) return exchange->respond(ollama::error_response(body.error()));
+  if (body->messages.is_null()) {
+    return ollama::answer_load(services, exchange, *body, AnswerKind::kChat);
   }
-  const std::string model = body->chat.model;
-  const ModelWait wait{.events = false, .keep_alive = body->chat.keep_alive};
-  with_model(
-      services,
-      exchange,
-      model,
-      [&services, exchange, body = *std::move(body), started_at](
-          const Result<manager::Lease>& lease) mutable {
-        start(services, exchange, std::move(body), lease, started_at);
-      },
-      wait);
+  GenerationPlan plan = ollama::plan_generation(*body);
+  plan.make_job = [&services, body = *std::move(body), started_at](manager::Lease lease) mutable {
+    return make_job(services, std::move(body), std::move(lease), started_at);
+  };
+  generate(services, exchange, std::move(plan));
 }
 
 }  // namespace

@@ -4,9 +4,9 @@
 #include "gateway/endpoints/chat_job.h"
 #include "gateway/endpoints/endpoint.h"
 #include "gateway/endpoints/json_reader.h"
-#include "gateway/endpoints/model_lease.h"
 #include "gateway/endpoints/ollama/answer.h"
 #include "gateway/endpoints/ollama/error.h"
+#include "gateway/endpoints/ollama/generation.h"
 #include "gateway/endpoints/ollama/request.h"
 #include "gateway/endpoints/prompts.h"
 
@@ -94,7 +94,7 @@ Value message_of(std::string_view role, std::string_view content) {
 }
 
 Result<GenerationJob> make_raw_job(const GenerateBody& body,
-                                   const manager::Lease& lease,
+                                   manager::Lease lease,
                                    TimePoint started_at) {
   const manager::ServedModel& model = lease.model();
   ASSIGN_OR_RETURN(std::vector<TokenId> ids, encode(model, body.prompt, true));
@@ -106,7 +106,7 @@ Result<GenerationJob> make_raw_job(const GenerateBody& body,
   options.tokenizer = model.tokenizer.get();
   const bool stream = body.chat.stream;
   GenerationJob job{
-      .lease = lease,
+      .lease = std::move(lease),
       .requests = {},
       .answer = ollama::make_answer(std::move(options), AnswerKind::kGenerate, stream),
       .stream = stream,
@@ -117,58 +117,40 @@ Result<GenerationJob> make_raw_job(const GenerateBody& body,
 
 Result<GenerationJob> make_job(const Services& services,
                                GenerateBody body,
-                               const manager::Lease& lease,
+                               manager::Lease lease,
                                TimePoint started_at) {
   // A model without a template continues its prompt.
   if (body.raw || lease.model().chat_template == nullptr) {
-    return make_raw_job(body, lease, started_at);
+    return make_raw_job(body, std::move(lease), started_at);
   }
   Value::List messages;
   if (!body.system.empty()) messages.push_back(message_of("system", body.system));
   messages.push_back(message_of("user", body.prompt));
   body.chat.prompt.messages = Value(std::move(messages));
   const bool stream = body.chat.stream;
-  return make_chat_job(
-      services, std::move(body.chat), lease, started_at, "gen-", [stream](AnswerOptions options) {
-        return ollama::make_answer(std::move(options), AnswerKind::kGenerate, stream);
-      });
-}
-
-void start(const Services& services,
-           const std::shared_ptr<http::Exchange>& exchange,
-           GenerateBody body,
-           const Result<manager::Lease>& lease,
-           TimePoint started_at) {
-  if (!lease.has_value()) return exchange->respond(ollama::error_response(lease.error()));
-  if (body.prompt.empty()) {
-    http::Response response;
-    response.body =
-        ollama::load_answer(AnswerKind::kGenerate, lease->model().name, ollama::load_reason(body));
-    return exchange->respond(std::move(response));
-  }
-  Result<GenerationJob> job = make_job(services, std::move(body), *lease, started_at);
-  if (!job.has_value()) return exchange->respond(ollama::error_response(job.error()));
-  start_generation(services, exchange, *std::move(job));
+  return make_chat_job(services,
+                       std::move(body.chat),
+                       std::move(lease),
+                       started_at,
+                       "gen-",
+                       [stream](AnswerOptions options) {
+                         return ollama::make_answer(
+                             std::move(options), AnswerKind::kGenerate, stream);
+                       });
 }
 
 void handle(const Services& services, std::shared_ptr<http::Exchange> exchange) {
   const TimePoint started_at = services.clock->now();
   Result<GenerateBody> body = read(services, exchange->request().body);
-  if (!body.has_value()) {
-    exchange->respond(ollama::error_response(body.error()));
-    return;
+  if (!body.has_value()) return exchange->respond(ollama::error_response(body.error()));
+  if (body->prompt.empty()) {
+    return ollama::answer_load(services, exchange, *body, AnswerKind::kGenerate);
   }
-  const std::string model = body->chat.model;
-  const ModelWait wait{.events = false, .keep_alive = body->chat.keep_alive};
-  with_model(
-      services,
-      exchange,
-      model,
-      [&services, exchange, body = *std::move(body), started_at](
-          const Result<manager::Lease>& lease) mutable {
-        start(services, exchange, std::move(body), lease, started_at);
-      },
-      wait);
+  GenerationPlan plan = ollama::plan_generation(*body);
+  plan.make_job = [&services, body = *std::move(body), started_at](manager::Lease lease) mutable {
+    return make_job(services, std::move(body), std::move(lease), started_at);
+  };
+  generate(services, exchange, std::move(plan));
 }
 
 }  // namespace

@@ -14,33 +14,9 @@ using text::Value;
 
 constexpr std::size_t kIdSize = 32;
 
-void write_token(JsonWriter& json, float logprob, std::string_view bytes) {
-  json.member("token", bytes);
-  json.key("logprob");
-  json.number(finite_logprob(logprob));
-  json.key("bytes");
-  json.begin_array();
-  for (const char byte : bytes) json.integer(int{static_cast<unsigned char>(byte)});
-  json.end_array();
-}
-
 void write_logprobs(JsonWriter& json, std::span<const request::TokenLogprob> tokens) {
   json.key("logprobs");
-  json.begin_array();
-  for (const request::TokenLogprob& token : tokens) {
-    json.begin_object();
-    write_token(json, token.logprob.value_or(0), token.bytes);
-    json.key("top_logprobs");
-    json.begin_array();
-    for (const request::TokenAlternative& other : token.top) {
-      json.begin_object();
-      write_token(json, other.logprob, other.bytes);
-      json.end_object();
-    }
-    json.end_array();
-    json.end_object();
-  }
-  json.end_array();
+  write_token_logprobs(json, tokens);
 }
 
 }  // namespace

@@ -328,11 +328,6 @@ std::string served_name(const Services& services, std::string name) {
   return name;
 }
 
-std::string_view load_reason(const CommonRequest& request) {
-  const std::optional<Duration>& keep_alive = request.chat.keep_alive;
-  return keep_alive && *keep_alive == Duration::zero() ? "unload" : "load";
-}
-
 std::string timestamp(std::chrono::system_clock::time_point time) {
   const auto since = std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch());
   const auto whole = std::chrono::duration_cast<std::chrono::seconds>(since);

@@ -32,10 +32,6 @@ Result<text::Value> translate_messages(text::Value& value);
 // The name under which a model is served: Ollama's clients may add ":latest".
 std::string served_name(const Services& services, std::string name);
 
-// What becomes of the model of a request that asks for no text: "load", or "unload" where it is to
-// leave memory at once.
-std::string_view load_reason(const CommonRequest& request);
-
 // Spec: RFC 3339 with nanoseconds, UTC.
 std::string timestamp(std::chrono::system_clock::time_point time);
 std::string timestamp_now();
