@@ -10,10 +10,14 @@ namespace {
 using tensor::DType;
 using tensor::TensorView;
 
+// Why not smaller ones: a page fault maps neighbouring pages of the file with the one that is read,
+// up to 2 MiB of them, which is more memory than a copy takes.
+constexpr std::size_t kInPlaceSizeMin = 64 * 1024;
+
 bool is_usable_in_place(const ConstantSource& source) {
   const TensorView& view = source.parts.front();
-  return source.parts.size() == 1 && source.offset == 0 && source.stride == 1 &&
-         view.dtype == DType::kF32 &&
+  return view.byte_size() >= kInPlaceSizeMin && source.parts.size() == 1 && source.offset == 0 &&
+         source.stride == 1 && view.dtype == DType::kF32 &&
          reinterpret_cast<std::uintptr_t>(view.data) % alignof(float) == 0;
 }
 

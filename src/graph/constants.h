@@ -1,5 +1,5 @@
-// The small vectors of a program as f32: read in place where the file holds aligned f32, converted
-// once otherwise.
+// The small vectors of a program as f32: long ones are read in place where the file holds aligned
+// f32, all others are copied once.
 // Thread: any once created. Ownership: owns what it converts, borrows the rest.
 #pragma once
 

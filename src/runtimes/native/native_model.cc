@@ -169,7 +169,9 @@ class NativeModel final : public runtime::Model {
         constants_(program_),
         matrices_(program_, plan.matrices, image_.data()),
         info_(std::move(info)),
-        device_(device) {}
+        device_(device) {
+    let_go_of_files(*files_);
+  }
 
   [[nodiscard]] const runtime::ModelInfo& info() const override { return info_; }
 

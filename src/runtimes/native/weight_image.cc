@@ -269,8 +269,6 @@ class ImageMaker {
       done += matrices.matrices[i].size;
       if (progress_) progress_(done, plan_.memory.weight_bytes);
     }
-    // A page fault maps neighbouring pages too, so parts of what was let go have come back.
-    for (const MappedFile& file : store_.files) advise(file.bytes(), MADV_DONTNEED);
     image_.data_ = memory.data();
     image_.from_ =
         matrices.packed_size > 0 ? runtime::PackedFrom::kWeights : runtime::PackedFrom::kNothing;
@@ -333,6 +331,10 @@ class ImageMaker {
   std::optional<Digest> source_;
   WeightImage image_;
 };
+
+void let_go_of_files(std::span<const MappedFile> files) {
+  for (const MappedFile& file : files) advise(file.bytes(), MADV_DONTNEED);
+}
 
 Result<WeightImage> make_weight_image(const ModelPlan& plan,
                                       const WeightStore& store,

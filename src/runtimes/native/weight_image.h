@@ -61,4 +61,8 @@ Result<WeightImage> make_weight_image(const ModelPlan& plan,
                                       device::CpuDevice& device,
                                       runtime::Progress& progress);
 
+// Drops the pages of files that this process has mapped: what was read once, to pack, to hash or to
+// copy, and the neighbours that each page fault maps as well. What is read again comes back.
+void let_go_of_files(std::span<const MappedFile> files);
+
 }  // namespace inferneo::runtimes::native
