@@ -76,6 +76,7 @@ def figures(requests):
         "tokens_per_s": tokens / (end - begin),
         "ttft_p50_s": percentile(first, 0.5),
         "ttft_p95_s": percentile(first, 0.95),
+        "gap_mean_s": sum(gaps) / len(gaps) if gaps else 0.0,
         "gap_p50_s": percentile(gaps, 0.5),
         "gap_p99_s": percentile(gaps, 0.99),
         "gap_max_s": max(gaps, default=0.0),

@@ -40,6 +40,7 @@ def _streams(shape, type_, clients, per_client, prompt, output, commit=None, aim
         Row(f"{base}-ttft", f"{title}: TTFT p50", "ttft_p50_s", "s", lower_is_better=True,
             commit=ttft and ttft[0], aim=ttft and ttft[1]),
         Row(f"{base}-ttft-p95", f"{title}: TTFT p95", "ttft_p95_s", "s", lower_is_better=True),
+        Row(f"{base}-gap-mean", f"{title}: gap mean", "gap_mean_s", "s", lower_is_better=True),
         Row(f"{base}-gap-p50", f"{title}: gap p50", "gap_p50_s", "s", lower_is_better=True),
         Row(f"{base}-gap", f"{title}: gap p99", "gap_p99_s", "s", lower_is_better=True),
     )
@@ -80,10 +81,10 @@ COST_ROW = Row("server-cost-15m-q8_0", "server cost a token over the engine, 15m
 
 
 def server_cost(rows):
-    """From the rows so far: the time between tokens at the client less that of the engine alone.
+    """From the rows so far: the mean time between tokens at the client less that of the engine alone.
     None when either was not measured."""
     found = {row["id"]: row for row in rows}
-    server = found.get(f"serve-1-{COST_SHAPE}-{COST_TYPE}-gap-p50")
+    server = found.get(f"serve-1-{COST_SHAPE}-{COST_TYPE}-gap-mean")
     engine = found.get(f"decode-1-{COST_SHAPE}-{COST_TYPE}")
     if not server or not engine:
         return None
