@@ -42,8 +42,9 @@ def _row(row, y):
 
 
 def draw(document):
-    """SVG text of the rows that have both sides."""
-    rows = [row for row in document["rows"] if "ratio" in row]
+    """SVG text of the rows that have both sides: those with goals, where there are any."""
+    both = [row for row in document["rows"] if "ratio" in row]
+    rows = [row for row in both if row.get("commit") or row.get("bound")] or both
     height = TOP + ROW * len(rows) + 20
     machine = document["machine"]
     subtitle = (f'{machine["processor"]}, {document["threads"]} threads; medians of interleaved '
