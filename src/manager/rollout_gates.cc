@@ -398,6 +398,7 @@ GateReport RolloutGates::report_golden(bool with_text) const {
   return report;
 }
 
+// Causes before their symptoms: failure() names the first that fails.
 std::vector<GateReport> RolloutGates::judge(bool with_text) const {
   std::vector<GateReport> all;
   all.reserve(latencies_.size() + 4);

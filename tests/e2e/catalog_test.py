@@ -483,6 +483,8 @@ class CommandLine(CatalogCase):
         self.assertEqual({key: shown["registration"][key] for key in ("path", "preload", "tags")},
                          {"path": draft, "preload": True, "tags": ["tiny"]})
         self.models("set", "team/x", "--no-preload")
+        shown = json.loads(self.models("show", "team/x", "--json"))["data"]["model_allocation"]
+        self.assertIs(shown["registration"]["preload"], False)
         self.assertIn("give --path", self.models("set", "team/x", code=1))
         self.models("remove", "team/x:7")
         self.assertIn("alias", self.models("remove", "starter", code=1))

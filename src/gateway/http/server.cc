@@ -184,6 +184,7 @@ class HttpServer final : public Server, public ConnectionHost {
   std::vector<std::unique_ptr<IoThread>> io_;
   std::unique_ptr<Acceptor> acceptor_;  // of io_[0]
   std::unique_ptr<Timer> accept_timer_;
+  std::mutex closing_mutex_;  // one close_listener() at a time
   // Of the thread of io_[0].
   bool is_accept_pending_ = false;
   std::promise<void>* listener_closed_ = nullptr;  // set while close_listener() waits
@@ -429,6 +430,7 @@ void HttpServer::on_accepted(const boost::system::error_code& error, Socket sock
 
 void HttpServer::close_listener() {
   if (!io_[0]->thread.joinable()) return;
+  const std::scoped_lock lock(closing_mutex_);
   std::promise<void> closed;
   asio::post(io_[0]->context, [this, &closed] {
     boost::system::error_code ignored;
