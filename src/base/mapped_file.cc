@@ -101,6 +101,10 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
+void MappedFile::prefer_huge_pages() const {
+  if (data_ != nullptr) ::madvise(const_cast<std::byte*>(data_), size_, MADV_HUGEPAGE);
+}
+
 Result<std::string> read_file(const std::string& path, std::size_t size_max) {
   const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   ASSIGN_OR_RETURN(const FileIdentity identity, open_regular(path, fd.get(), errno));

@@ -39,6 +39,10 @@ class MappedFile {
   MappedFile& operator=(MappedFile&& other) noexcept;
   ~MappedFile();
 
+  // Has the system read the file into huge pages, as far as it can, and map those. For what is read
+  // whole and often: a page fault may then make 2 MiB resident.
+  void prefer_huge_pages() const;
+
   [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_}; }
   [[nodiscard]] const std::string& path() const { return path_; }
   // As it was when it was opened.

@@ -93,6 +93,15 @@ TEST_F(PackedCacheTest, what_is_stored_is_found) {
   EXPECT_THAT(files(".tmp"), testing::IsEmpty());
 }
 
+TEST_F(PackedCacheTest, an_image_of_several_pieces_comes_back_as_it_was) {
+  std::vector<std::byte> image(40 * kPackedChunkSize + 77);
+  for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<std::byte>(i * i >> 9);
+  ASSERT_TRUE(open().store(kPlan, kSource, image, {}).ok());
+  const auto found = open().find(kPlan, kSource, image.size(), *device_);
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(std::ranges::equal(found->image, image));
+}
+
 TEST_F(PackedCacheTest, belongs_to_its_user_alone) {
   ASSERT_TRUE(store(open()).ok());
   open().remember_source("identity", kSource);
