@@ -58,18 +58,12 @@ void amx_pack_inputs(const float* x,
     char* tile = (char*)packed + m / kTile * input_tile_size<parts>(k);
     float* inverse = (float*)tile;
     char* rows = tile + 64;
-    for (int64_t row = 0; row < kTile; ++row) {
-      if (m + row < m_end) {
-        const float* source = x + (m + row) * x_stride;
-        const float factor = row_factor(largest_magnitude(source, k));
-        inverse[row] = 1 / factor;
-        pack_input_row<parts>(source, k, set(factor), rows + row * 64);
-      } else {
-        inverse[row] = 0;
-        for (int64_t tile_at = 0; tile_at < steps_of(k) * parts; ++tile_at) {
-          _mm512_storeu_si512(rows + tile_at * kTileBytes + row * 64, _mm512_setzero_si512());
-        }
-      }
+    // Rows that are not there stay as they are: no product of theirs is used.
+    for (int64_t row = 0; row < at_most(m_end - m, kTile); ++row) {
+      const float* source = x + (m + row) * x_stride;
+      const float factor = row_factor(largest_magnitude(source, k));
+      inverse[row] = 1 / factor;
+      pack_input_row<parts>(source, k, set(factor), rows + row * 64);
     }
   }
 }

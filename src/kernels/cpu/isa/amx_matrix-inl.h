@@ -194,6 +194,21 @@ static inline void amx_chunk(const PackedLinearArgs& args,
   }
 }
 
+// Configurations of amx_small by the number of rows: those that are not there cost nothing. Tiles 6
+// and 7 hold weights, of two row tiles 0, 1 and 4 belong to the first.
+struct SmallTiles {
+  constexpr SmallTiles() {
+    for (int rows = 1; rows <= kSmallTiles * kTile; ++rows) {
+      const int last = rows <= kTile ? rows : rows - kTile;
+      for (const int tile : {2, 3, 5}) configs[rows].rows[tile] = (uint8_t)last;
+      if (rows > kTile) continue;
+      for (const int tile : {0, 1, 4}) configs[rows].rows[tile] = (uint8_t)last;
+    }
+  }
+  TileConfig configs[kSmallTiles * kTile + 1];
+};
+constexpr SmallTiles kSmallConfigs;
+
 // Adds the products of one step with weights of panel i to its row_tiles sums. Tiles 4 and 5 hold
 // inputs: of one row tile both parts, for all panels, of two row tiles the part at hand.
 template <int parts, int row_tiles, int i>
@@ -357,7 +372,7 @@ void amx_matrix_linear(const PackedLinearArgs& args) noexcept {
   alignas(64) char buffer[2 * kStepsPerChunk * kTileBytes];
   const __m512i table = nibble_table<has_min>(args.codebook);
   const int64_t tiles = (args.m + kTile - 1) / kTile;
-  _tile_loadconfig(&kTileConfig);
+  _tile_loadconfig(tiles <= kSmallTiles ? &kSmallConfigs.configs[args.m] : &kTileConfig);
   if (tiles == 1) {
     amx_small<Weights, 1>(args, table, buffer);
   } else if (tiles <= kSmallTiles) {
