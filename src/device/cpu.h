@@ -3,8 +3,10 @@
 // Thread: parallel_for from any engine thread; the rest from the thread that made it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "base/result.h"
@@ -43,18 +45,33 @@ class CpuDevice {
   // of the workers, and returns when all are done. Ranges hold a multiple of `grain` items, except
   // the last. How many workers take part is decided at every call: a body must not wait for
   // another range to begin. Allocates nothing.
-  void parallel_for(std::int64_t item_count, std::int64_t grain, Body body, void* context) noexcept;
+  // `next_reads`, where given, has an address for each worker: what it is going to read after this
+  // section, its share of the next weights. A thread that has to wait fetches the beginning of that
+  // into its cache. Addresses stay in force until others are given, and are only hints.
+  void parallel_for(std::int64_t item_count,
+                    std::int64_t grain,
+                    Body body,
+                    void* context,
+                    std::span<const std::byte* const> next_reads = {}) noexcept;
+  // First item of a worker's share of a section.
+  [[nodiscard]] std::int64_t share_begin(std::int64_t item_count,
+                                         std::int64_t grain,
+                                         int worker) const;
 
   // The same for a callable f(begin, end, worker).
   template <typename F>
-  void parallel_for(std::int64_t item_count, std::int64_t grain, F& f) noexcept {
+  void parallel_for(std::int64_t item_count,
+                    std::int64_t grain,
+                    F& f,
+                    std::span<const std::byte* const> next_reads = {}) noexcept {
     parallel_for(
         item_count,
         grain,
         [](void* context, std::int64_t begin, std::int64_t end, int worker) noexcept {
           (*static_cast<F*>(context))(begin, end, worker);
         },
-        &f);
+        &f,
+        next_reads);
   }
 
   // Keeps the threads for one caller from section to section, as far as the callers of other models

@@ -35,7 +35,18 @@ class Team {
   [[nodiscard]] int size() const { return size_; }
 
   // See CpuDevice::parallel_for. Must not be called from inside a body.
-  void run(std::int64_t item_count, std::int64_t grain, Body body, void* context) noexcept;
+  void run(std::int64_t item_count,
+           std::int64_t grain,
+           Body body,
+           void* context,
+           std::span<const std::byte* const> next_reads = {}) noexcept;
+
+  // First item of a worker's share.
+  [[nodiscard]] std::int64_t share_begin(std::int64_t item_count,
+                                         std::int64_t grain,
+                                         int worker) const {
+    return (item_count + grain - 1) / grain * worker / size_ * grain;
+  }
 
   [[nodiscard]] Turns& turns() { return turns_; }
 
@@ -50,6 +61,20 @@ class Team {
   // high half. Alone in its cache lines (two, for the adjacent-line prefetcher).
   struct alignas(128) Share {
     std::atomic<std::uint64_t> range{0};
+    std::atomic<const std::byte*> next_read{nullptr};
+  };
+
+  // Reads ahead in small pieces while a thread has nothing else to do.
+  class Fetcher {
+   public:
+    // Begins anew where another place is named.
+    void aim(const std::byte* begin);
+    // Whether there was anything to fetch.
+    bool fetch();
+
+   private:
+    const std::byte* begin_ = nullptr;
+    std::int64_t fetched_ = 0;
   };
 
   struct Section {
@@ -76,6 +101,7 @@ class Team {
   Turns turns_;
   // Of the thread that has the turn.
   Payoff payoff_;
+  Fetcher fetcher_;
   std::atomic<std::uint64_t> section_count_{0};
 
   // Generation of the section, one bit for open, and the number of threads inside (the caller not
