@@ -14,10 +14,8 @@ from line_process import LineProcess, LineProcessError
 
 def selected(options):
     chosen = []
-    if options.smoke:
-        return measurements.SMOKE
-    for measurement in measurements.MEASUREMENTS:
-        if options.quick and not measurement.quick:
+    for measurement in measurements.SMOKE if options.smoke else measurements.MEASUREMENTS:
+        if options.quick and not options.smoke and not measurement.quick:
             continue
         ids = [row.id for row in measurement.rows]
         if options.only and not any(fnmatch.fnmatch(i, options.only) for i in ids):

@@ -18,7 +18,8 @@ class Session:
         self.machine = machine
         self.peer = peer
         self.threads = options.threads or len(os.sched_getaffinity(0))
-        self.rows = []
+        self.rows = earlier_rows(options.into) if options.into else []
+        self.commit = commit_id()
 
     def program(self, name):
         return os.path.join(self.options.build, name)
@@ -35,9 +36,15 @@ class Session:
 
     def add(self, row, result):
         report.print_row(row, result)
-        self.rows.append(report.record(row, result))
-        if self.options.json:
-            write_json(self, self.options.json)
+        record = {**report.record(row, result), "program": self.commit}
+        ids = [earlier["id"] for earlier in self.rows]
+        if record["id"] in ids:
+            self.rows[ids.index(record["id"])] = record
+        else:
+            self.rows.append(record)
+        for path in (self.options.json, self.options.into):
+            if path:
+                write_json(self, path)
 
     def commands(self, path):
         commands = {"ours": self.our_command(path)}
@@ -56,9 +63,16 @@ def commit_id():
     return result.stdout.decode().strip() or "unknown"
 
 
+def earlier_rows(path):
+    """The rows of an earlier result, each with the commit that it was measured at."""
+    with open(path) as source:
+        document = json.load(source)
+    return [{"program": document["commit"], **row} for row in document["rows"]]
+
+
 def document_of(session):
     return {
-        "commit": commit_id(),
+        "commit": session.commit,
         "machine": machines.description(),
         "threads": session.threads,
         "peer": f"llama.cpp {session.peer.version}" if session.peer else None,

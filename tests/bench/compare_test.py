@@ -51,6 +51,16 @@ class CompareTest(unittest.TestCase):
         self.assertEqual(rows["decode-1-tiny-bf16"]["shares"]["ours"]["ceiling"], "read")
         xml.dom.minidom.parse(self.path("chart.svg"))
 
+        done = compare("--smoke", "--part", "engine", "--peer", "none", "--models",
+                       self.path("models"), "--only", "decode-4*", "--into",
+                       self.path("result.json"))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        with open(self.path("result.json")) as result:
+            merged = {row["id"]: row for row in json.load(result)["rows"]}
+        self.assertEqual(list(merged), list(rows))
+        self.assertNotEqual(merged["decode-4-tiny-bf16"], rows["decode-4-tiny-bf16"])
+        self.assertEqual(merged["decode-1-tiny-bf16"], rows["decode-1-tiny-bf16"])
+
         again = subprocess.run(
             [sys.executable, os.path.join(ROOT, "bench", "compare_baselines"),
              self.path("result.json"), self.path("result.json")],
