@@ -67,6 +67,8 @@ def earlier_rows(path):
     """The rows of an earlier result, each with the commit that it was measured at."""
     with open(path) as source:
         document = json.load(source)
+    if document["machine"] != machines.description():
+        raise SystemExit(f"{path} was measured on another machine; --json FILE begins a result")
     return [{"program": document["commit"], **row} for row in document["rows"]]
 
 

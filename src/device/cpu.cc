@@ -72,12 +72,8 @@ void CpuDevice::parallel_for(std::int64_t item_count,
                              std::int64_t grain,
                              Body body,
                              void* context,
-                             std::span<const std::byte* const> next_reads) noexcept {
-  impl_->team.run(item_count, grain, body, context, next_reads);
-}
-
-std::int64_t CpuDevice::share_begin(std::int64_t item_count, std::int64_t grain, int worker) const {
-  return impl_->team.share_begin(item_count, grain, worker);
+                             const NextRead& next) noexcept {
+  impl_->team.run(item_count, grain, body, context, next);
 }
 
 std::uint64_t CpuDevice::section_count() const { return impl_->team.section_count(); }

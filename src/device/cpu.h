@@ -3,13 +3,12 @@
 // Thread: parallel_for from any engine thread; the rest from the thread that made it.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 
 #include "base/result.h"
+#include "device/next_read.h"
 #include "kernels/kernel_table.h"
 
 namespace inferneo::device {
@@ -44,26 +43,19 @@ class CpuDevice {
   // Calls body over disjoint ranges that cover [0, item_count), in parallel, with the caller as one
   // of the workers, and returns when all are done. Ranges hold a multiple of `grain` items, except
   // the last. How many workers take part is decided at every call: a body must not wait for
-  // another range to begin. Allocates nothing.
-  // `next_reads`, where given, has an address for each worker: what it is going to read after this
-  // section, its share of the next weights. A thread that has to wait fetches the beginning of that
-  // into its cache. Addresses stay in force until others are given, and are only hints.
+  // another range to begin. Allocates nothing. `next` stays in force until another is known.
   void parallel_for(std::int64_t item_count,
                     std::int64_t grain,
                     Body body,
                     void* context,
-                    std::span<const std::byte* const> next_reads = {}) noexcept;
-  // First item of a worker's share of a section.
-  [[nodiscard]] std::int64_t share_begin(std::int64_t item_count,
-                                         std::int64_t grain,
-                                         int worker) const;
+                    const NextRead& next = {}) noexcept;
 
   // The same for a callable f(begin, end, worker).
   template <typename F>
   void parallel_for(std::int64_t item_count,
                     std::int64_t grain,
                     F& f,
-                    std::span<const std::byte* const> next_reads = {}) noexcept {
+                    const NextRead& next = {}) noexcept {
     parallel_for(
         item_count,
         grain,
@@ -71,7 +63,7 @@ class CpuDevice {
           (*static_cast<F*>(context))(begin, end, worker);
         },
         &f,
-        next_reads);
+        next);
   }
 
   // Keeps the threads for one caller from section to section, as far as the callers of other models

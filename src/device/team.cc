@@ -31,6 +31,12 @@ constexpr std::chrono::microseconds kYieldTimeMax{10};
 // Bound: sections shorter than this are all overhead and say nothing about the processors.
 constexpr std::chrono::microseconds kJudgedSectionMin{4};
 
+// Bound: a share of what is read next may be far larger than the cache, which holds what is worked
+// on as well.
+constexpr std::int64_t kFetchBytes = 512 * 1024;
+// Bytes at a time: few enough to see within a few hundred nanoseconds that the wait is over.
+constexpr std::int64_t kFetchPiece = 512;
+
 TimePoint now() { return std::chrono::steady_clock::now(); }
 
 void pause_briefly() {
@@ -41,7 +47,7 @@ void pause_briefly() {
 #endif
 }
 
-// Spins until `done()` or the bound; returns whether done. `idle()` is what to do meanwhile. With
+// Spins until `done()` or the bound, doing `idle()` meanwhile; returns whether done. With
 // `yielding`, lets other threads of this processor go first after a while, and gives up when there
 // are any.
 template <typename Done, typename Idle>
@@ -62,13 +68,6 @@ bool spin_until(const Done& done, const Idle& idle, bool yielding) {
   return done();
 }
 
-// Bound: a worker's share of what is read next may be far larger than its cache, which holds what
-// it works on as well.
-constexpr std::int64_t kFetchBytes = 512 * 1024;
-// A few hundred nanoseconds of a thread's part of the bandwidth, so that it sees soon that the wait
-// is over.
-constexpr std::int64_t kFetchPiece = 512;
-
 void pin_to(std::jthread& thread, int processor) {
   const auto count = static_cast<std::size_t>(processor) + 1;
   const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> mask(
@@ -84,16 +83,13 @@ std::uint64_t pack(std::uint64_t next, std::uint64_t end) { return next | (end <
 
 }  // namespace
 
-void Team::Fetcher::aim(const std::byte* begin) {
+bool Team::Fetcher::fetch(const std::byte* begin) {
   if (begin != begin_) fetched_ = 0;
   begin_ = begin;
-}
-
-bool Team::Fetcher::fetch() {
-  if (begin_ == nullptr || fetched_ >= kFetchBytes) return false;
-  const std::byte* from = begin_ + fetched_;
-  for (std::int64_t i = 0; i < kFetchPiece; i += 64) __builtin_prefetch(from + i, 0, 2);
-  fetched_ += kFetchPiece;
+  if (begin == nullptr || fetched_ >= kFetchBytes) return false;
+  for (const std::int64_t end = fetched_ + kFetchPiece; fetched_ < end; fetched_ += 64) {
+    __builtin_prefetch(begin + fetched_, 0, 2);
+  }
   return true;
 }
 
@@ -118,13 +114,11 @@ void Team::run(std::int64_t item_count,
                std::int64_t grain,
                Body body,
                void* context,
-               std::span<const std::byte* const> next_reads) noexcept {
+               const NextRead& next) noexcept {
   if (item_count <= 0) return;
   CHECK(grain > 0);
   turns_.begin();
-  for (std::size_t worker = 0; worker < next_reads.size(); ++worker) {
-    shares_[worker].next_read.store(next_reads[worker], std::memory_order_relaxed);
-  }
+  if (next.data != nullptr) expect(next);
   if (size_ == 1 || item_count <= grain) {
     body(context, 0, item_count, 0);
   } else {
@@ -153,12 +147,26 @@ void Team::share(const Section& section, TimePoint start) noexcept {
   payoff_.record(alone, closed - start, closed);
 }
 
+void Team::expect(const NextRead& next) noexcept {
+  const std::int64_t unit_count = (next.item_count + next.grain - 1) / next.grain;
+  for (int worker = 0; worker < size_; ++worker) {
+    const std::int64_t item = share_begin(unit_count, worker) * next.grain;
+    shares_[static_cast<std::size_t>(worker)].next_read.store(next.data + item * next.item_size,
+                                                              std::memory_order_relaxed);
+  }
+}
+
+void Team::fetch_or_pause(int worker, Fetcher& fetcher) noexcept {
+  const Share& share = shares_[static_cast<std::size_t>(worker)];
+  if (!fetcher.fetch(share.next_read.load(std::memory_order_relaxed))) pause_briefly();
+}
+
 void Team::open_section(const Section& section) {
   section_ = section;
   piece_size_min_ = static_cast<std::uint64_t>((section.unit_count / size_ + 31) / 32);
   for (int worker = 0; worker < size_; ++worker) {
-    const auto begin = static_cast<std::uint64_t>(section.unit_count * worker / size_);
-    const auto end = static_cast<std::uint64_t>(section.unit_count * (worker + 1) / size_);
+    const auto begin = static_cast<std::uint64_t>(share_begin(section.unit_count, worker));
+    const auto end = static_cast<std::uint64_t>(share_begin(section.unit_count, worker + 1));
     shares_[static_cast<std::size_t>(worker)].range.store(pack(begin, end),
                                                           std::memory_order_relaxed);
   }
@@ -172,11 +180,8 @@ void Team::close_section() {
   const auto empty = [this] { return (gate_.load(std::memory_order_acquire) & kInsideMask) == 0; };
   // Why without yielding: the worker needs a few microseconds more, a yield would cost the caller a
   // whole time slice when another process shares its processor.
-  fetcher_.aim(shares_[0].next_read.load(std::memory_order_relaxed));
-  const auto fetch = [this] {
-    if (!fetcher_.fetch()) pause_briefly();
-  };
-  while (!spin_until(empty, fetch, false)) {
+  const auto idle = [this] { fetch_or_pause(0, fetcher_); };
+  while (!spin_until(empty, idle, false)) {
     const std::uint32_t left = left_.load(std::memory_order_acquire);
     if (empty()) return;
     left_.wait(left, std::memory_order_acquire);
@@ -186,6 +191,7 @@ void Team::close_section() {
 void Team::work_until_stopped(int worker) {
   set_thread_name(str("compute-", worker));
   Fetcher fetcher;
+  const auto idle = [&] { fetch_or_pause(worker, fetcher); };
   std::uint32_t seen = 0;  // generation of the last section this worker took part in
   while (!stopping_.load(std::memory_order_acquire)) {
     std::uint32_t gate = gate_.load(std::memory_order_acquire);
@@ -194,12 +200,7 @@ void Team::work_until_stopped(int worker) {
       return ((gate & kOpen) != 0 && gate / kGeneration != seen) ||
              stopping_.load(std::memory_order_relaxed);
     };
-    const auto fetch = [&] {
-      fetcher.aim(
-          shares_[static_cast<std::size_t>(worker)].next_read.load(std::memory_order_relaxed));
-      if (!fetcher.fetch()) pause_briefly();
-    };
-    if (!spin_until(worth_entering, fetch, true)) {
+    if (!spin_until(worth_entering, idle, true)) {
       gate_.wait(gate, std::memory_order_acquire);
       continue;
     }

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "device/next_read.h"
 #include "device/payoff.h"
 #include "device/turns.h"
 
@@ -39,14 +40,7 @@ class Team {
            std::int64_t grain,
            Body body,
            void* context,
-           std::span<const std::byte* const> next_reads = {}) noexcept;
-
-  // First item of a worker's share.
-  [[nodiscard]] std::int64_t share_begin(std::int64_t item_count,
-                                         std::int64_t grain,
-                                         int worker) const {
-    return (item_count + grain - 1) / grain * worker / size_ * grain;
-  }
+           const NextRead& next = {}) noexcept;
 
   [[nodiscard]] Turns& turns() { return turns_; }
 
@@ -64,13 +58,11 @@ class Team {
     std::atomic<const std::byte*> next_read{nullptr};
   };
 
-  // Reads ahead in small pieces while a thread has nothing else to do.
+  // Fetches what a thread reads next, in small pieces, while it has nothing else to do.
   class Fetcher {
    public:
-    // Begins anew where another place is named.
-    void aim(const std::byte* begin);
-    // Whether there was anything to fetch.
-    bool fetch();
+    // Begins anew where another place is named. Whether there was anything to fetch.
+    bool fetch(const std::byte* begin);
 
    private:
     const std::byte* begin_ = nullptr;
@@ -85,6 +77,12 @@ class Team {
     void* context = nullptr;
   };
 
+  // First unit of a worker's share.
+  [[nodiscard]] std::int64_t share_begin(std::int64_t unit_count, int worker) const {
+    return unit_count * worker / size_;
+  }
+  void expect(const NextRead& next) noexcept;
+  void fetch_or_pause(int worker, Fetcher& fetcher) noexcept;
   void work_until_stopped(int worker);
   void share(const Section& section, TimePoint start) noexcept;
   void open_section(const Section& section);

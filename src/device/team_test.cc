@@ -1,13 +1,9 @@
 #include "device/team.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstddef>
-#include <mutex>
 #include <random>
-#include <span>
 #include <thread>
 #include <vector>
 
@@ -15,11 +11,7 @@ namespace inferneo::device {
 namespace {
 
 template <typename F>
-void run(Team& team,
-         std::int64_t item_count,
-         std::int64_t grain,
-         F& f,
-         std::span<const std::byte* const> next_reads = {}) {
+void run(Team& team, std::int64_t item_count, std::int64_t grain, F& f, const NextRead& next = {}) {
   team.run(
       item_count,
       grain,
@@ -27,7 +19,7 @@ void run(Team& team,
         (*static_cast<F*>(context))(begin, end, worker);
       },
       &f,
-      next_reads);
+      next);
 }
 
 void spin_for(std::chrono::microseconds time) {
@@ -110,36 +102,22 @@ TEST(Team, survives_many_sections_of_several_callers) {
   EXPECT_EQ(done.load(), expected.load());
 }
 
-TEST(Team, the_first_item_of_a_share_is_where_its_worker_begins) {
-  Team team(3);
-  std::vector<std::int64_t> begins;
-  for (int worker = 0; worker < 3; ++worker) begins.push_back(team.share_begin(100, 7, worker));
-  EXPECT_EQ(begins, (std::vector<std::int64_t>{0, 35, 70}));
-  std::mutex mutex;
-  std::vector<std::int64_t> starts;
-  auto body = [&](std::int64_t begin, std::int64_t, int) {
-    const std::lock_guard lock(mutex);
-    starts.push_back(begin);
-  };
-  run(team, 100, 7, body);
-  for (const std::int64_t begin : begins) EXPECT_THAT(starts, testing::Contains(begin));
-}
-
-TEST(Team, addresses_of_next_reads_are_only_hints) {
+TEST(Team, what_is_read_next_is_only_a_hint) {
   Team team(2);
-  std::vector<std::byte> weights(4096);
+  const std::vector<std::byte> weights(4096);
   std::atomic<std::int64_t> sum{0};
   auto body = [&](std::int64_t begin, std::int64_t end, int) { sum += end - begin; };
-  const std::vector<const std::byte*> hints[] = {
-      {weights.data(), weights.data() + 2048},
-      {nullptr, nullptr},
-      {reinterpret_cast<const std::byte*>(64), reinterpret_cast<const std::byte*>(4096)},
+  const NextRead hints[] = {
+      {weights.data(), 64, 64, 1},
+      {weights.data(), 64, 1, 1000},
+      {reinterpret_cast<const std::byte*>(4096), 1 << 20, 1 << 20, 7},
+      {},
   };
-  for (int round = 0; round < 3000; ++round) {
-    run(team, 100, 1, body, hints[round % 3]);
+  for (int round = 0; round < 4000; ++round) {
+    run(team, 100, 1, body, hints[round % 4]);
     run(team, 100, 1, body);
   }
-  EXPECT_EQ(sum.load(), 600000);
+  EXPECT_EQ(sum.load(), 800000);
 }
 
 TEST(Team, starts_and_stops_without_work) {

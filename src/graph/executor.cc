@@ -59,11 +59,10 @@ struct Rotation {
   std::vector<float> sin;
 };
 
-// How the columns of a linear's results are handed out.
+// The columns of a linear's results as they are handed out.
 struct Columns {
-  std::int64_t count = 0;  // each part rounded up to a multiple of `multiple`
-  std::int64_t multiple = 0;
-  std::int64_t piece = 0;  // the fewest at once, a multiple of `multiple`
+  std::int64_t count = 0;
+  std::int64_t grain = 0;  // whole grains are handed out, and parts begin at one
 };
 
 // Where a linear writes: element (row, column) is at data[row * stride + column].
@@ -155,18 +154,9 @@ class Executor::Impl {
     return std::max(least, std::min(share, kPieceColumns) / grain * grain);
   }
 
-  [[nodiscard]] Columns columns_of(const LinearOp& op, std::size_t index) const;
-  [[nodiscard]] Columns columns_of(const GatedLinearOp& op, std::size_t index) const;
-  // Where the weights of a column lie; null where they are not packed.
-  [[nodiscard]] const std::byte* weights_at(const LinearOp& op,
-                                            const Columns& columns,
-                                            std::int64_t column) const;
-  [[nodiscard]] const std::byte* weights_at(const GatedLinearOp& op,
-                                            const Columns& columns,
-                                            std::int64_t column) const;
-  [[nodiscard]] const std::byte* weights_at(ValueId in, MatrixId id, std::int64_t column) const;
-  std::span<const std::byte* const> next_reads() noexcept;
-
+  [[nodiscard]] Columns columns_of(const LinearOp& op, const StoreKvOp* store) const;
+  [[nodiscard]] device::NextRead weights_of(ValueId in, MatrixId id, const Columns& columns) const;
+  void find_next_reads();
   void place_rows() noexcept;
   void compute_rotation(const Rope& rope, Rotation& rotation) noexcept;
   void prepare_input(ValueId in) noexcept;
@@ -213,8 +203,7 @@ class Executor::Impl {
   const Step* step_ = nullptr;
   std::span<const float> hidden_;             // rows of the last step
   std::size_t op_ = 0;                        // index of the operation in progress
-  std::vector<std::size_t> next_linear_;      // by operation, the linear that runs after it
-  std::vector<const std::byte*> next_reads_;  // by worker
+  std::vector<device::NextRead> next_reads_;  // by operation
   std::vector<std::int32_t> positions_;       // Shape: [tokens]
   std::vector<std::int32_t> segments_;        // Shape: [tokens]; 0 or 1
   // Block that holds the row's key, in layers without and with a window. Shape: [tokens]
@@ -252,17 +241,7 @@ Status Executor::Impl::allocate(const StepLimits& limits) {
     }
     first_input_.push_back(input);
   }
-  next_reads_.resize(static_cast<std::size_t>(device_.thread_count()));
-  next_linear_.resize(program_.ops.size());
-  // Twice, so that the last ones meet the first.
-  for (std::size_t i = 2 * program_.ops.size(), next = 0; i-- > 0;) {
-    const std::size_t op = i % program_.ops.size();
-    next_linear_[op] = next;
-    if (std::holds_alternative<LinearOp>(program_.ops[op]) ||
-        std::holds_alternative<GatedLinearOp>(program_.ops[op])) {
-      next = op;
-    }
-  }
+  find_next_reads();
   const auto tokens = static_cast<std::size_t>(limits.token_count_max);
   positions_.resize(tokens);
   segments_.resize(tokens);
@@ -415,69 +394,45 @@ void Executor::Impl::linear_part(ValueId in,
   find_linear(table_, matrix.dtype)(args);
 }
 
-Columns Executor::Impl::columns_of(const LinearOp& op, std::size_t index) const {
-  Columns columns;
-  // Whole heads, where they are rotated.
-  columns.multiple = fusions_[index].store == nullptr
-                         ? kColumnGrain
-                         : std::lcm(kColumnGrain, program_.attention.head_dim);
-  for (const LinearPart& part : op.parts) {
-    columns.count += round_up(value(part.out).width, columns.multiple);
-  }
-  const std::int64_t row_count = rows(op.parts.front().out);
-  columns.piece =
-      piece_columns(columns.count, row_count * value(op.in).width, row_count, columns.multiple);
-  return columns;
+// Whole heads, where they are rotated and stored.
+Columns Executor::Impl::columns_of(const LinearOp& op, const StoreKvOp* store) const {
+  const std::int64_t grain =
+      store == nullptr ? kColumnGrain : std::lcm(kColumnGrain, program_.attention.head_dim);
+  std::int64_t count = 0;
+  for (const LinearPart& part : op.parts) count += round_up(value(part.out).width, grain);
+  return {count, grain};
 }
 
-Columns Executor::Impl::columns_of(const GatedLinearOp& op, std::size_t) const {
-  const std::int64_t count = value(op.out).width;
-  const std::int64_t row_count = rows(op.in);
-  const std::int64_t work = 2 * row_count * value(op.in).width;
-  return {count, kColumnGrain, piece_columns(count, work, row_count, kColumnGrain)};
-}
-
-const std::byte* Executor::Impl::weights_at(ValueId in, MatrixId id, std::int64_t column) const {
+// The weights of a linear's columns; not known unless they are packed. Why from the first part on:
+// the matrices of an operation follow each other in the image.
+device::NextRead Executor::Impl::weights_of(ValueId in, MatrixId id, const Columns& columns) const {
   const Matrix& matrix = matrices_[id];
-  if (matrix.ops == nullptr) return nullptr;
-  const std::size_t panel_size = matrix.ops->panel_size(value(in).width);
-  return matrix.data + static_cast<std::size_t>(column / kernels::kPanelOutputs) * panel_size;
+  if (matrix.ops == nullptr) return {};
+  const std::int64_t width = value(in).width;
+  const auto panel_size = static_cast<std::int64_t>(matrix.ops->panel_size(width));
+  return {matrix.data,
+          panel_size / kernels::kPanelOutputs,
+          columns.count,
+          piece_columns(columns.count, width, 1, columns.grain)};
 }
 
-const std::byte* Executor::Impl::weights_at(const LinearOp& op,
-                                            const Columns& columns,
-                                            std::int64_t column) const {
-  for (const LinearPart& part : op.parts) {
-    const std::int64_t width = round_up(value(part.out).width, columns.multiple);
-    if (column < width) return weights_at(op.in, part.matrix, column);
-    column -= width;
-  }
-  return nullptr;
-}
-
-const std::byte* Executor::Impl::weights_at(const GatedLinearOp& op,
-                                            const Columns&,
-                                            std::int64_t column) const {
-  return weights_at(op.in, op.gate.matrix, column);
-}
-
-// What each worker is going to read after the linear in progress: its share of the next one, of the
-// first one after the last.
-std::span<const std::byte* const> Executor::Impl::next_reads() noexcept {
-  const std::size_t next = next_linear_[op_];
-  const auto find = [&](const auto& op) {
-    const Columns columns = columns_of(op, next);
-    for (int worker = 0; worker < device_.thread_count(); ++worker) {
-      const std::int64_t column = device_.share_begin(columns.count, columns.piece, worker);
-      next_reads_[static_cast<std::size_t>(worker)] = weights_at(op, columns, column);
+// For each operation, the weights of the linear that runs after it, as a step of one row hands them
+// out; other steps begin a few columns from there.
+void Executor::Impl::find_next_reads() {
+  const std::size_t count = program_.ops.size();
+  next_reads_.resize(count);
+  device::NextRead next;
+  // Twice, so that the last ones meet the first.
+  for (std::size_t i = 2 * count; i-- > 0;) {
+    const graph::Op& op = program_.ops[i % count];
+    next_reads_[i % count] = next;
+    if (const auto* linear = std::get_if<LinearOp>(&op)) {
+      const Columns columns = columns_of(*linear, fusions_[i % count].store);
+      next = weights_of(linear->in, linear->parts.front().matrix, columns);
+    } else if (const auto* gated = std::get_if<GatedLinearOp>(&op)) {
+      next = weights_of(gated->in, gated->gate.matrix, {value(gated->out).width, kColumnGrain});
     }
-  };
-  if (const auto* linear = std::get_if<LinearOp>(&program_.ops[next])) {
-    find(*linear);
-  } else {
-    find(std::get<GatedLinearOp>(program_.ops[next]));
   }
-  return next_reads_;
 }
 
 void Executor::Impl::operator()(const LinearOp& op) noexcept {
@@ -486,8 +441,8 @@ void Executor::Impl::operator()(const LinearOp& op) noexcept {
   if (rows(op.in) > 0) prepare_input(op.in);
   if (row_count == 0) return;
   const StoreKvOp* store = fusions_[op_].store;
-  const Columns columns = columns_of(op, op_);
-  const std::int64_t grain = columns.multiple;
+  const Columns columns = columns_of(op, store);
+  const std::int64_t grain = columns.grain;
   // The parts stand side by side, each from a whole number of grains on; a range of columns may
   // cover several.
   auto body = [&](std::int64_t begin, std::int64_t end, int) noexcept {
@@ -508,7 +463,11 @@ void Executor::Impl::operator()(const LinearOp& op) noexcept {
       });
     }
   };
-  device_.parallel_for(columns.count, columns.piece, body, next_reads());
+  device_.parallel_for(
+      columns.count,
+      piece_columns(columns.count, row_count * value(op.in).width, row_count, grain),
+      body,
+      next_reads_[op_]);
 }
 
 // Why the products of gate and up go to scratch memory: written side by side in rows of the full
@@ -532,8 +491,12 @@ void Executor::Impl::operator()(const GatedLinearOp& op) noexcept {
       }
     });
   };
-  const Columns columns = columns_of(op, op_);
-  device_.parallel_for(columns.count, columns.piece, body, next_reads());
+  const std::int64_t columns = value(op.out).width;
+  device_.parallel_for(
+      columns,
+      piece_columns(columns, 2 * row_count * value(op.in).width, row_count, kColumnGrain),
+      body,
+      next_reads_[op_]);
 }
 
 // Norms and rotates heads of q and k and stores those of k and v: columns and rows of one of these
