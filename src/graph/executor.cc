@@ -29,7 +29,7 @@ constexpr std::int64_t kBlockSize = limits::kKvBlockSizeTokens;
 // Output columns are handed out in multiples of this: whole cache lines of results, and two panels
 // of a packed matrix, which kernels take side by side.
 constexpr std::int64_t kColumnGrain = 2 * kernels::kPanelOutputs;
-// Results of a linear that are worked on further at once, while they are in the cache: 128 KiB.
+// Results of a linear that are worked on further at once, while they are in the cache: 512 KiB.
 constexpr std::int64_t kFreshResults = 1 << 17;
 // Rows of a block of such results: their packed inputs stay in the cache for the columns of a pass,
 // whose weights stay in the last-level cache for all blocks of rows.
@@ -160,13 +160,14 @@ class Executor::Impl {
   void place_rows() noexcept;
   void compute_rotation(const Rope& rope, Rotation& rotation) noexcept;
   void prepare_input(ValueId in) noexcept;
+  [[nodiscard]] bool has_gated_kernel(const GatedLinearOp& op) const;
+  void gated_part(const GatedLinearOp& op, const Block& block) const noexcept;
   void prepare_rows(ValueId in, std::int64_t begin, std::int64_t end) const noexcept;
   [[nodiscard]] const std::byte* packed_input(const kernels::InputOps* ops) const noexcept;
-  void packed_part(ValueId in,
-                   const Matrix& matrix,
-                   const LinearPart& part,
-                   const Block& block,
-                   const Results& out) const noexcept;
+  [[nodiscard]] kernels::PackedLinearArgs packed_args(ValueId in,
+                                                      const LinearPart& part,
+                                                      const Block& block,
+                                                      const Results& out) const noexcept;
   void linear_part(ValueId in,
                    const LinearPart& part,
                    const Block& block,
@@ -349,11 +350,11 @@ const std::byte* Executor::Impl::packed_input(const kernels::InputOps* ops) cons
   return workspace_.data() + layout_.input_offsets[i];
 }
 
-void Executor::Impl::packed_part(ValueId in,
-                                 const Matrix& matrix,
-                                 const LinearPart& part,
-                                 const Block& block,
-                                 const Results& out) const noexcept {
+kernels::PackedLinearArgs Executor::Impl::packed_args(ValueId in,
+                                                      const LinearPart& part,
+                                                      const Block& block,
+                                                      const Results& out) const noexcept {
+  const Matrix& matrix = matrices_[part.matrix];
   const kernels::InputOps& inputs = *matrix.ops->inputs;
   kernels::PackedLinearArgs args;
   args.k = value(in).width;
@@ -367,7 +368,7 @@ void Executor::Impl::packed_part(ValueId in,
   args.y_stride = out.stride;
   args.accumulate = part.accumulate;
   args.codebook = matrix.codebook;
-  matrix.ops->linear(args);
+  return args;
 }
 
 void Executor::Impl::linear_part(ValueId in,
@@ -376,7 +377,7 @@ void Executor::Impl::linear_part(ValueId in,
                                  const Results& out) const noexcept {
   const Matrix& matrix = matrices_[part.matrix];
   if (matrix.ops != nullptr) {
-    packed_part(in, matrix, part, block, out);
+    matrix.ops->linear(packed_args(in, part, block, out));
     return;
   }
   kernels::LinearArgs args;
@@ -470,13 +471,31 @@ void Executor::Impl::operator()(const LinearOp& op) noexcept {
       next_reads_[op_]);
 }
 
-// Why the products of gate and up go to scratch memory: written side by side in rows of the full
-// width they would leave the cache before they are multiplied.
+bool Executor::Impl::has_gated_kernel(const GatedLinearOp& op) const {
+  const Matrix& gate = matrices_[op.gate.matrix];
+  const Matrix& up = matrices_[op.up.matrix];
+  return gate.ops != nullptr && gate.ops == up.ops && gate.codebook == up.codebook &&
+         gate.ops->gated_linear != nullptr;
+}
+
+void Executor::Impl::gated_part(const GatedLinearOp& op, const Block& block) const noexcept {
+  kernels::PackedGatedArgs args;
+  args.gate = packed_args(op.in, op.gate, block, results(op.out));
+  args.up_panels = matrices_[op.up.matrix].data;
+  args.up_bias = constants_.find(op.up.bias);
+  args.activation = op.activation;
+  matrices_[op.gate.matrix].ops->gated_linear(args);
+}
+
+// Why the products of gate and up go to scratch memory where two kernels make them: written side by
+// side in rows of the full width they would leave the cache before they are multiplied.
 void Executor::Impl::operator()(const GatedLinearOp& op) noexcept {
   const std::int64_t row_count = rows(op.in);
   if (row_count == 0) return;
   prepare_input(op.in);
+  const bool at_once = row_count >= kManyRows && has_gated_kernel(op);
   auto body = [&](std::int64_t begin, std::int64_t end, int worker) noexcept {
+    if (at_once) return gated_part(op, {0, row_count, begin, end});
     for_fresh_blocks(begin, end, row_count, kColumnGrain, [&](const Block& block) {
       const std::int64_t width = block.end - block.begin;
       float* gate = products(worker);

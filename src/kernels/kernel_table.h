@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/activation.h"
 #include "kernels/matrix_ops.h"
 
 namespace inferneo::kernels {
@@ -96,16 +97,6 @@ using AttentionFn = void (*)(const AttentionArgs&) noexcept;
 std::int64_t attention_scratch_floats(std::int32_t head_dim, std::int32_t group);
 // Floats of the result of one range for this many queries (a head of a row is a query).
 std::int64_t attention_partial_floats(std::int64_t query_count, std::int32_t head_dim);
-
-// Functions of feed-forward layers.
-enum class Activation : std::uint8_t {
-  kSilu,       // x / (1 + exp(-x))
-  kGelu,       // x * Phi(x), Phi the distribution function of the normal distribution
-  kGeluTanh,   // x / (1 + exp(-2 sqrt(2 / pi) (x + 0.044715 x^3)))
-  kQuickGelu,  // x / (1 + exp(-1.702 x))
-  kRelu,
-  kReluSquared,
-};
 
 struct KernelTable {
   const char* name = nullptr;  // "reference", "avx2", "avx512", ...

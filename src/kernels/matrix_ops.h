@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/activation.h"
+
 namespace inferneo::kernels {
 
 inline constexpr std::int64_t kPanelOutputs = 16;
@@ -55,6 +57,16 @@ struct PackedLinearArgs {
   const std::int8_t* codebook = nullptr;  // of the matrix's format
 };
 
+// Two products of the same inputs as one: y = activation(gate product) * up product. `gate` has the
+// matrix inside the activation, the result's place and everything that both share; it does not
+// accumulate. The bits are those of two products and KernelTable::activate.
+struct PackedGatedArgs {
+  PackedLinearArgs gate;
+  const std::byte* up_panels = nullptr;
+  const float* up_bias = nullptr;
+  Activation activation = Activation::kSilu;
+};
+
 // How inputs are packed. Two MatrixOps that point to the same InputOps read the same bytes.
 struct InputOps {
   // Bytes of m rows; a multiple of 64. When m is a multiple of kInputRows, the bytes of the rows
@@ -79,6 +91,8 @@ struct MatrixOps {
   std::size_t (*panel_size)(std::int64_t k) noexcept = nullptr;
   void (*pack_panel)(const PanelSource& source, std::byte* panel) noexcept = nullptr;
   void (*linear)(const PackedLinearArgs& args) noexcept = nullptr;
+  // Null where the table has none. Meant for many rows.
+  void (*gated_linear)(const PackedGatedArgs& args) noexcept = nullptr;
 };
 
 }  // namespace inferneo::kernels

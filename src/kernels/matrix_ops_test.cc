@@ -409,6 +409,46 @@ TEST(MatrixOps, are_exact_on_small_integers) {
   });
 }
 
+// The same inputs, two matrices of one format, ranges of 32 outputs.
+TEST(MatrixOps, gated_products_have_the_bits_of_two_products_and_an_activation) {
+  bool has_any = false;
+  for_each_ops([&](const MatrixOps& ops, const MatrixFormat& format, const std::string& what) {
+    if (ops.gated_linear == nullptr) return;
+    has_any = true;
+    const Matrix matrix(format, 53, 544, 1);
+    const Matrix other(format, 53, 544, 7);
+    int activation = 0;
+    for (const std::int64_t m : {1, 16, 33, 64, 100, 270}) {
+      const Problem gate(ops, matrix, m);
+      const Problem up(ops, other, m);
+      PackedGatedArgs args;
+      args.activation = static_cast<Activation>(activation++);
+      args.up_panels = up.panels.data();
+      for (const bool with_bias : {false, true}) {
+        std::vector<float> products = gate.run(with_bias);
+        const std::vector<float> factors = up.run(with_bias);
+        for (std::int64_t row = 0; row < m; ++row) {
+          float* y = products.data() + row * gate.y_stride();
+          const float* factor = factors.data() + row * gate.y_stride();
+          find_table("")->activate(args.activation, y, factor, y, matrix.n);
+        }
+        std::vector<float> y = gate.y_before;
+        const Aligned inputs = pack_inputs(ops, gate.x.data(), m, matrix.k);
+        for (std::int64_t n = 0; n < matrix.n; n += 32) {
+          args.gate = gate.args(inputs, y.data());
+          args.gate.n_begin = n;
+          args.gate.n_end = std::min(n + 32, matrix.n);
+          args.gate.bias = with_bias ? gate.bias.data() : nullptr;
+          args.up_bias = with_bias ? up.bias.data() : nullptr;
+          ops.gated_linear(args);
+        }
+        expect_same(y, products, str(what, " m=", m));
+      }
+    }
+  });
+  if (!has_any) GTEST_SKIP() << "no table of this processor has gated products";
+}
+
 TEST(MatrixOps, add_bias_and_earlier_output_and_write_nothing_else) {
   for_each_ops([](const MatrixOps& ops, const MatrixFormat& format, const std::string& what) {
     const Matrix matrix(format, 53, 64);

@@ -63,32 +63,45 @@ struct ReluSquaredStep {
   }
 };
 
-template <typename Step>
-void activate_row(const float* x, const float* factor, float* y, int64_t n) {
-  for (int64_t i = 0; i < n; i += kLanes) {
-    const int count = part(i, n);
-    Vec v = Step::apply(load_some(x + i, count));
-    if (factor != nullptr) v = mul(v, load_some(factor + i, count));
-    store_some(y + i, v, count);
+// Calls work.run<Step>() with the step of an activation.
+template <typename Work>
+static inline void run_with_step(Activation activation, const Work& work) {
+  switch (activation) {
+    case Activation::kSilu:
+      return work.template run<SiluStep>();
+    case Activation::kGelu:
+      return work.template run<GeluStep>();
+    case Activation::kGeluTanh:
+      return work.template run<GeluTanhStep>();
+    case Activation::kQuickGelu:
+      return work.template run<QuickGeluStep>();
+    case Activation::kRelu:
+      return work.template run<ReluStep>();
+    case Activation::kReluSquared:
+      return work.template run<ReluSquaredStep>();
   }
 }
 
+struct ActivateRow {
+  const float* x;
+  const float* factor;
+  float* y;
+  int64_t n;
+
+  template <typename Step>
+  inline void run() const {
+    for (int64_t i = 0; i < n; i += kLanes) {
+      const int count = part(i, n);
+      Vec v = Step::apply(load_some(x + i, count));
+      if (factor != nullptr) v = mul(v, load_some(factor + i, count));
+      store_some(y + i, v, count);
+    }
+  }
+};
+
 void activate(
     Activation activation, const float* x, const float* factor, float* y, int64_t n) noexcept {
-  switch (activation) {
-    case Activation::kSilu:
-      return activate_row<SiluStep>(x, factor, y, n);
-    case Activation::kGelu:
-      return activate_row<GeluStep>(x, factor, y, n);
-    case Activation::kGeluTanh:
-      return activate_row<GeluTanhStep>(x, factor, y, n);
-    case Activation::kQuickGelu:
-      return activate_row<QuickGeluStep>(x, factor, y, n);
-    case Activation::kRelu:
-      return activate_row<ReluStep>(x, factor, y, n);
-    case Activation::kReluSquared:
-      return activate_row<ReluSquaredStep>(x, factor, y, n);
-  }
+  run_with_step(activation, ActivateRow{x, factor, y, n});
 }
 
 void soft_cap(const float* x, float cap, float* y, int64_t n) noexcept {
