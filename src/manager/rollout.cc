@@ -64,6 +64,9 @@ Status check_gates(const GatePolicy& gates) {
   if (!(gates.latency_ratio_max >= 1 && gates.latency_ratio_max <= 1000)) {
     return wrong("gates.latency_ratio_max", "the ratio of latencies is 1 to 1000");
   }
+  if (!(gates.first_token_slack_ms >= 0 && gates.first_token_slack_ms <= 60'000)) {
+    return wrong("gates.first_token_slack_ms", "the slack of first tokens is 0 to 60000 ms");
+  }
   if (gates.non_finite_count_max < 0) {
     return wrong("gates.non_finite_count_max", "a count is not negative");
   }

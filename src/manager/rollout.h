@@ -31,6 +31,10 @@ struct GatePolicy {
   double error_rate_max = 0.01;
   // The candidate's 95th percentiles may be this much above the stable version's.
   double latency_ratio_max = 2;
+  // And a first token so much later than that percentile is not late, whatever the ratio. Why: a
+  // version with few requests sleeps between them, and on a busy machine it is woken some time
+  // slices later (4 ms, measured), which is several times the first token of a small model.
+  double first_token_slack_ms = 10;
   // Requests with non-finite logits that are tolerated. No statistics: a sound model has none.
   std::int64_t non_finite_count_max = 0;
 };

@@ -69,9 +69,11 @@ std::size_t bucket_with_above(const LatencyCounts& counts, std::uint64_t count) 
   return 0;
 }
 
-// The first bucket all of whose values are at least `ratio` times those at the start of `bucket`.
-std::size_t scaled_bucket(std::size_t bucket, double ratio) {
-  const double wanted = observe::latency_bucket_lower_bound(bucket) * ratio;
+// The first bucket all of whose values are at least `ratio` times those at the start of `bucket`,
+// and at least `slack` seconds above them.
+std::size_t late_bucket(std::size_t bucket, double ratio, double slack) {
+  const double threshold = observe::latency_bucket_lower_bound(bucket);
+  const double wanted = std::max(threshold * ratio, threshold + slack);
   std::size_t scaled = observe::latency_bucket(wanted);
   while (scaled + 1 < observe::kLatencyBucketCount &&
          observe::latency_bucket_lower_bound(scaled) < wanted) {
@@ -125,16 +127,19 @@ RolloutGates::RolloutGates(const GatePolicy& policy, const Readings& at_start, T
       before_(at_start.stable),
       errors_beside_(routing::OddsEvidence(kErrorStratumMax),
                      policy.false_alarm_rate / (2 * kStatisticalGateCount)) {
-  latencies_.push_back({"first_token",
-                        {make_comparison(&Outcomes::first_token, before_),
-                         make_comparison(&Outcomes::prompt_token, before_)}});
+  latencies_.push_back(
+      {"first_token",
+       {make_comparison(&Outcomes::first_token, before_, policy_.first_token_slack_ms / 1000),
+        make_comparison(&Outcomes::prompt_token, before_)}});
   latencies_.push_back({"inter_token", {make_comparison(&Outcomes::inter_token, before_)}});
 }
 
 RolloutGates::Comparison RolloutGates::make_comparison(Member member,
-                                                       const Outcomes& stable) const {
+                                                       const Outcomes& stable,
+                                                       double slack) const {
   const double risk = policy_.false_alarm_rate / kStatisticalGateCount;
   Comparison comparison{.member = member,
+                        .slack = slack,
                         .beside = OddsTest(routing::OddsEvidence(kLatencyStratumMax), risk),
                         .before = RateTest(routing::RateEvidence(1 - kQuantile), risk),
                         .known = stable.*member,
@@ -185,8 +190,8 @@ void RolloutGates::fix_reference() {
       past += all_.stable.*comparison.member;
       const auto left_out = routing::values_above_quantile(past.total(), kQuantile, kReferenceRisk);
       if (!left_out) continue;
-      comparison.bound =
-          scaled_bucket(bucket_with_above(past, *left_out), policy_.latency_ratio_max);
+      comparison.bound = late_bucket(
+          bucket_with_above(past, *left_out), policy_.latency_ratio_max, comparison.slack);
     }
   }
 }
@@ -234,8 +239,8 @@ void RolloutGates::add_latencies(Comparison& comparison, const Readings& stratum
   if (known >= kKnownMin) {
     const auto above = static_cast<std::uint64_t>(static_cast<double>(known) * (1 - kQuantile));
     const std::size_t threshold = bucket_with_above(comparison.known, above);
-    const std::size_t scaled = scaled_bucket(threshold, policy_.latency_ratio_max);
-    comparison.beside.add(routing::Stratum{.candidate_hits = candidate.at_or_above(scaled),
+    const std::size_t late = late_bucket(threshold, policy_.latency_ratio_max, comparison.slack);
+    comparison.beside.add(routing::Stratum{.candidate_hits = candidate.at_or_above(late),
                                            .candidate_values = candidate.total(),
                                            .stable_hits = stable.at_or_above(threshold),
                                            .stable_values = stable.total()});
@@ -355,7 +360,9 @@ GateReport RolloutGates::report_latency(const LatencyGate& gate, bool with_text)
                     report.stable_samples,
                     "; up to ",
                     digits(policy_.latency_ratio_max),
-                    " times as much is allowed");
+                    " times as much",
+                    shown.slack > 0 ? str(", or ", ms_text(shown.slack), " more,") : "",
+                    " is allowed");
   return report;
 }
 

@@ -3,7 +3,8 @@
 //
 // The statistical gates compare what both versions did in the same short spans of time (strata), so
 // that a slow moment of the machine counts for neither. A latency fails when significantly more of
-// the candidate's values lie above `latency_ratio_max` times a threshold than of the stable
+// the candidate's values lie above `latency_ratio_max` times a threshold (for first tokens also
+// `first_token_slack_ms` above it) than of the stable
 // version's above the threshold itself, which is its own 95th percentile so far: were the
 // candidate's distribution at most that many times slower, the first share could not be larger.
 // Two things make a good candidate look slow, and the gates know them. It may have the larger
@@ -62,6 +63,7 @@ class RolloutGates {
   // One histogram of both versions.
   struct Comparison {
     Member member;
+    double slack;                      // seconds above a threshold that are not late
     OddsTest beside;                   // against the stable version now
     RateTest before;                   // against what that was with the larger load
     observe::LatencyCounts known;      // recent values of the stable version
@@ -79,7 +81,9 @@ class RolloutGates {
     std::uint64_t stable_answered = 0;
   };
 
-  Comparison make_comparison(Member member, const observe::Outcomes& stable) const;
+  Comparison make_comparison(Member member,
+                             const observe::Outcomes& stable,
+                             double slack = 0) const;
   void begin_block(TimePoint now);
   void close_stratum(TimePoint now);
   void add_errors(const Readings& stratum);

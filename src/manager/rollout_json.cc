@@ -128,6 +128,7 @@ Value gates_value(const GatePolicy& gates) {
   value.set("sample_count_min", gates.sample_count_min);
   value.set("error_rate_max", gates.error_rate_max);
   value.set("latency_ratio_max", gates.latency_ratio_max);
+  value.set("first_token_slack_ms", gates.first_token_slack_ms);
   value.set("non_finite_count_max", gates.non_finite_count_max);
   return value;
 }
@@ -230,6 +231,7 @@ Status read_gates(const Value& value, GatePolicy& gates) {
   reader.read("sample_count_min", gates.sample_count_min);
   reader.read("error_rate_max", gates.error_rate_max);
   reader.read("latency_ratio_max", gates.latency_ratio_max);
+  reader.read("first_token_slack_ms", gates.first_token_slack_ms);
   reader.read("non_finite_count_max", gates.non_finite_count_max);
   return within("gates.", reader.status());
 }

@@ -33,7 +33,8 @@ RolloutRecord full_record() {
       "on_inconclusive":"pause","on_failure":"pause","after_crash":"rollback",
       "load_timeout_ms":10,"golden_timeout_ms":11,
       "gates":{"false_alarm_rate":0.05,"sample_count_min":3,"error_rate_max":0.5,
-               "latency_ratio_max":3.5,"non_finite_count_max":2},
+               "latency_ratio_max":3.5,"first_token_slack_ms":4,
+               "non_finite_count_max":2},
       "golden":[{"prompt":"a","max_tokens":5,"expected":"b"}],
       "webhooks":[{"url":"http://h/x","when":"end","required":true}]})")
                       .value();
@@ -78,6 +79,7 @@ TEST(RolloutPolicy, what_is_wrong_is_named) {
       {R"({"gates":{"false_alarm_rate":0}})", "gates.false_alarm_rate"},
       {R"({"gates":{"error_rate_max":1.5}})", "gates.error_rate_max"},
       {R"({"gates":{"latency_ratio_max":0.5}})", "gates.latency_ratio_max"},
+      {R"({"gates":{"first_token_slack_ms":-1}})", "gates.first_token_slack_ms"},
       {R"({"gates":{"sample_count_min":-1}})", "gates.sample_count_min"},
       {R"({"gates":{"sample_count_min":"5"}})", "gates.sample_count_min"},
       {R"({"golden":[{"prompt":""}]})", "golden[0].prompt"},
@@ -117,6 +119,7 @@ TEST(RolloutPolicy, json_reads_back_what_it_wrote) {
   ASSERT_TRUE(again.has_value()) << again.status().to_string();
   EXPECT_EQ(text::to_json(to_value(*again)), text::to_json(to_value(policy)));
   EXPECT_EQ(again->gates.latency_ratio_max, 3.5);
+  EXPECT_EQ(again->gates.first_token_slack_ms, 4);
   EXPECT_EQ(again->webhooks.at(0).when, Webhook::When::kEnd);
 }
 
