@@ -50,8 +50,8 @@ struct alignas(64) TileConfig {
 // Why a constant: the intrinsic tells the compiler only of the first bytes that it reads.
 constexpr TileConfig kTileConfig;
 
-// What tiles multiply. Why noise and not zeros: a product of zeros takes so little power that
-// the processor keeps a clock which it does not hold when it multiplies anything else.
+// What tiles multiply. Why noise and not zeros: operands may change the clock (those of tiles of
+// f16 do), and no model is made of zeros.
 struct alignas(64) TileNoise {
   // Of each 16 random bits those of `mask` are kept and those of `ones` set.
   TileNoise(std::uint16_t mask, std::uint16_t ones) {

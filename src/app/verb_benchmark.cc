@@ -184,7 +184,7 @@ struct Row {
 std::vector<Row> rows_of(const Samples& samples) {
   std::vector<Row> rows = {
       {"read_bandwidth", "read bandwidth", "GB/s", 1e-9, &samples.read_bytes_per_s},
-      {"bf16_peak", "bf16 peak", "GFLOP/s", 1e-9, &samples.bf16_flop_per_s},
+      {"bf16_peak", "peak of bf16 products", "GFLOP/s", 1e-9, &samples.bf16_flop_per_s},
       {"bf16_dot_peak", "bf16 peak of vdpbf16ps", "GFLOP/s", 1e-9, &samples.bf16_dot_flop_per_s},
       {"f32_peak", "f32 peak", "GFLOP/s", 1e-9, &samples.f32_flop_per_s},
       {"prefill_512", "prefill of 512 tokens", "tokens/s", 1, &samples.prefill_tokens_per_s},

@@ -85,9 +85,9 @@ const MatrixOps* amx_matrix_ops(const MatrixFormat& format) noexcept {
   }
 }
 
-// Keeps the tile unit busy on registers alone. Why noise and not zeros: a product of zeros takes so
-// little power that the processor keeps a clock which it does not hold when it multiplies anything
-// else (a quarter higher, measured).
+// Keeps the tile unit busy on registers alone. Why noise and not zeros: tiles of f16 multiply zeros
+// a fifth faster than anything else (7.1 against 5.85 T/s on two cores, measured; those of bf16
+// keep 7.1).
 double spin_amx(int64_t rounds) noexcept {
   alignas(64) uint16_t operands[4 * kTileElements];
   uint32_t state = 1;
