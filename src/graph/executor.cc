@@ -160,8 +160,6 @@ class Executor::Impl {
   void place_rows() noexcept;
   void compute_rotation(const Rope& rope, Rotation& rotation) noexcept;
   void prepare_input(ValueId in) noexcept;
-  [[nodiscard]] bool has_gated_kernel(const GatedLinearOp& op) const;
-  void gated_part(const GatedLinearOp& op, const Block& block) const noexcept;
   void prepare_rows(ValueId in, std::int64_t begin, std::int64_t end) const noexcept;
   [[nodiscard]] const std::byte* packed_input(const kernels::InputOps* ops) const noexcept;
   [[nodiscard]] kernels::PackedLinearArgs packed_args(ValueId in,
@@ -172,6 +170,8 @@ class Executor::Impl {
                    const LinearPart& part,
                    const Block& block,
                    const Results& out) const noexcept;
+  [[nodiscard]] bool has_gated_kernel(const GatedLinearOp& op) const;
+  void gated_part(const GatedLinearOp& op, const Block& block) const noexcept;
   [[nodiscard]] Results results(ValueId id) const { return {at(id), value(id).width}; }
   void finish_heads(const StoreKvOp& op,
                     ValueId id,

@@ -2,72 +2,90 @@
 
 constexpr int64_t kSums = 4 * kTile * kTile;  // of a product: two input tiles by two panels
 
-// Writes a tile of sums, Shape [16 rows][16 outputs], for row tile `tile` and panel `panel`.
+// Where the results of a row tile and a panel go.
+struct TilePlace {
+  const float* row_inverses;  // Shape: [row_count]
+  float* y;
+  int64_t y_stride;
+  int64_t row_count;
+  int64_t n;  // the first output
+  int count;  // outputs
+};
+
+template <int parts>
+static inline TilePlace place_of_tile(const PackedLinearArgs& args, int64_t tile, int64_t panel) {
+  const int64_t n = panel * kPanelOutputs;
+  const int64_t offset = tile * input_tile_size<parts>(args.k);
+  return {(const float*)((const char*)args.inputs + offset),
+          args.y + tile * kTile * args.y_stride + n,
+          args.y_stride,
+          at_most(args.m - tile * kTile, kTile),
+          n,
+          (int)at_most(args.n_end - n, kPanelOutputs)};
+}
+
+// A tile of sums, Shape [16 rows][16 outputs], with what makes results of them.
+struct TileSums {
+  inline TileSums(const float* sums_,
+                  const void* panel,
+                  const float* biases,
+                  const TilePlace& place)
+      : sums(sums_),
+        inverse(load((const float*)panel)),
+        bias(biases != nullptr ? load_some(biases + place.n, place.count) : zero()) {}
+
+  inline Vec row(int64_t row, float row_inverse) const {
+    return fma(load(sums + row * kTile), mul(inverse, set(row_inverse)), bias);
+  }
+
+  const float* sums;
+  Vec inverse;
+  Vec bias;
+};
+
+// Writes the sums of row tile `tile` and panel `panel`.
 template <int parts>
 static inline void write_tile(const PackedLinearArgs& args,
                               const float* sums,
                               int64_t tile,
                               int64_t panel,
                               int64_t panel_size) {
-  const int64_t n = panel * kPanelOutputs;
-  const int count = (int)at_most(args.n_end - n, kPanelOutputs);
-  const int64_t row_count = at_most(args.m - tile * kTile, kTile);
-  const float* row_inverse =
-      (const float*)((const char*)args.inputs + tile * input_tile_size<parts>(args.k));
-  const Vec inverse = load((const float*)(args.panels + panel * panel_size));
-  const Vec bias = args.bias != nullptr ? load_some(args.bias + n, count) : zero();
-  float* y = args.y + tile * kTile * args.y_stride + n;
-  for (int64_t row = 0; row < row_count; ++row, y += args.y_stride) {
-    Vec sum = fma(load(sums + row * kTile), mul(inverse, set(row_inverse[row])), bias);
-    if (args.accumulate) sum = add(load_some(y, count), sum);
-    store_some(y, sum, count);
+  const TilePlace place = place_of_tile<parts>(args, tile, panel);
+  const TileSums results(sums, args.panels + panel * panel_size, args.bias, place);
+  float* y = place.y;
+  for (int64_t row = 0; row < place.row_count; ++row, y += place.y_stride) {
+    Vec v = results.row(row, place.row_inverses[row]);
+    if (args.accumulate) v = add(load_some(y, place.count), v);
+    store_some(y, v, place.count);
   }
 }
 
-// The rows of a tile of gated sums.
-struct GatedTile {
-  const float* gate;  // sums, Shape: [16 rows][16 outputs]
-  const float* up;
-  Vec gate_inverse, up_inverse, gate_bias, up_bias;
-  const float* row_inverse;  // Shape: [row_count]
-  float* y;
-  int64_t y_stride;
-  int64_t row_count;
-  int count;  // outputs
+struct WriteGated {
+  const TilePlace& place;
+  const TileSums& gate;
+  const TileSums& up;
 
   template <typename Step>
   inline void run() const {
-    float* out = y;
-    for (int64_t row = 0; row < row_count; ++row, out += y_stride) {
-      const Vec inverse = set(row_inverse[row]);
-      const Vec x = fma(load(gate + row * kTile), mul(gate_inverse, inverse), gate_bias);
-      const Vec factor = fma(load(up + row * kTile), mul(up_inverse, inverse), up_bias);
-      store_some(out, mul(Step::apply(x), factor), count);
+    float* y = place.y;
+    for (int64_t row = 0; row < place.row_count; ++row, y += place.y_stride) {
+      const float inverse = place.row_inverses[row];
+      store_some(y, mul(Step::apply(gate.row(row, inverse)), up.row(row, inverse)), place.count);
     }
   }
 };
 
-// As write_tile, for a tile of sums of gate and the one of up that follows it.
+// The same for sums of gate and those of up that follow them.
 template <int parts>
 static inline void write_gated_tile(const PackedGatedArgs& args,
                                     const float* sums,
                                     int64_t tile,
                                     int64_t panel,
                                     int64_t panel_size) {
-  const PackedLinearArgs& gate = args.gate;
-  const int64_t n = panel * kPanelOutputs;
-  GatedTile out;
-  out.count = (int)at_most(gate.n_end - n, kPanelOutputs);
-  out.row_count = at_most(gate.m - tile * kTile, kTile);
-  out.gate = sums;
-  out.up = sums + kTile * kTile;
-  out.row_inverse =
-      (const float*)((const char*)gate.inputs + tile * input_tile_size<parts>(gate.k));
-  out.gate_inverse = load((const float*)(gate.panels + panel * panel_size));
-  out.up_inverse = load((const float*)(args.up_panels + panel * panel_size));
-  out.gate_bias = gate.bias != nullptr ? load_some(gate.bias + n, out.count) : zero();
-  out.up_bias = args.up_bias != nullptr ? load_some(args.up_bias + n, out.count) : zero();
-  out.y = gate.y + tile * kTile * gate.y_stride + n;
-  out.y_stride = gate.y_stride;
-  run_with_step(args.activation, out);
+  const PackedLinearArgs& linear = args.gate;
+  const TilePlace place = place_of_tile<parts>(linear, tile, panel);
+  const int64_t offset = panel * panel_size;
+  const TileSums gate(sums, linear.panels + offset, linear.bias, place);
+  const TileSums up(sums + kTile * kTile, args.up_panels + offset, args.up_bias, place);
+  run_with_step(args.activation, WriteGated{place, gate, up});
 }
