@@ -26,7 +26,7 @@ inline constexpr int64_t kTileQueries = 256;
 // Why 128: outputs are rescaled and reloaded once a chunk; its scores (16 KiB) stay in L1.
 inline constexpr int64_t kTileKeys = 128;
 // Head sizes that the tile kernel takes: whole steps of 32 elements. Bound: latent heads have 576;
-// the scratch of a thread is then 2.6 MiB.
+// the scratch of a thread is then 3.0 MiB.
 constexpr bool fits_tiles(int64_t head_dim) { return head_dim % 32 == 0 && head_dim <= 640; }
 
 // The result of a range for some queries: what partials hold, at this stride for each range.
@@ -42,11 +42,12 @@ constexpr int64_t vector_attention_floats(int64_t head_dim) {
 }
 
 // Queries (two parts, halves) and outputs of a block, results of two ranges, seven values for each
-// query, scores and weights (two parts, halves) of two tiles, keys and values (halves) and key
-// scales of a chunk, values (halves) of a step, and room to align.
+// query, scores and weights (two parts, halves) of two tiles, keys and values (three and two
+// planes, halves) and key scales of a chunk, values (halves) of a step, and room to align.
 constexpr int64_t tile_attention_floats(int64_t head_dim) {
   return kTileQueries * head_dim * 2 + 2 * partial_floats(kTileQueries, head_dim) +
-         7 * kTileQueries + 4 * kTileKeys * 16 + kTileKeys * (head_dim + 1) + 16 * head_dim + 16;
+         7 * kTileQueries + 4 * kTileKeys * 16 + kTileKeys * (head_dim / 2 * 5 + 1) +
+         16 * head_dim + 16;
 }
 
 }  // namespace inferneo::kernels

@@ -1,4 +1,4 @@
-// AMX tiles of bf16 for packed matrices; AVX-512 for the rest.
+// AMX tiles of bf16 for packed matrices and attention over f16; AVX-512 for the rest.
 #if defined(__x86_64__)
 
 #include "kernels/cpu/isa/x86_intrinsics.h"
@@ -27,8 +27,16 @@ namespace {
 
 #include "kernels/cpu/isa/amx_products-inl.h"
 
+#include "kernels/cpu/isa/amx_halves_bf16-inl.h"
+
+#include "kernels/cpu/isa/amx_attention-inl.h"
+
+#include "kernels/cpu/isa/amx_attention_narrow-inl.h"
+
 constexpr KernelTable amx_table() {
   KernelTable table = generic_table("amx", amx_matrix_ops, spin_int8);
+  table.attention_f16 = amx_attention<F16Cache, 2>;
+  table.attention_i8 = amx_attention<I8Cache, 2>;
   table.spin_bf16 = spin_amx;
   table.spin_bf16_dot = spin<Bf16DotStep>;
   return table;

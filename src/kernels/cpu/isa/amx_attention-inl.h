@@ -1,9 +1,9 @@
-// Attention over f16 and int8 keys and values on AMX-FP16 tiles. Keys are the first operand of the
-// scores as they lie in the cache: 16 slots by 32 dimensions. Queries are the second, packed once
-// to pairs of dimensions by 16 queries. Scores come as keys by queries, so that the softmax needs
-// no sum or maximum across lanes; its weights go to pairs of keys by 16 queries. Values are
-// transposed once for all queries of a call, and outputs hold dimensions by queries until they
-// leave. Included after the generic bodies, inside the region of the table.
+// Attention over f16 and int8 keys and values on AMX tiles. Keys are the first operand of the
+// scores, where the tiles are f16 as they lie in the cache: 16 slots by 32 dimensions. Queries are
+// the second, packed once to pairs of dimensions by 16 queries. Scores come as keys by queries, so
+// that the softmax needs no sum or maximum across lanes; its weights go to pairs of keys by 16
+// queries. Values are transposed once for all queries of a call, and outputs hold dimensions by
+// queries until they leave. Included after the generic bodies, inside the region of the table.
 //
 // Invariant: a query sees the keys of a range in chunks that begin at multiples of kTileKeys, in
 // order. A score is one sum over steps of 32 dimensions, an output one over steps of 32 keys. Keys
@@ -14,11 +14,14 @@
 // int8 codes are exact as f16. Scores take the scales of the keys; values are scaled, and so
 // rounded, before they are transposed.
 //
-// Queries and weights are rounded to f16, or, with two parts, to the sum of two f16 numbers: what
-// the first leaves is the second. A product then adds part by part at each step.
+// Queries and weights become halves, those of the tiles, or, with two parts, the sum of two: what
+// the first leaves is the second. Keys and values have kCacheParts parts. A product then
+// adds part by part at each step, but for those of two second parts, which are too small to matter.
 
 constexpr int64_t kTileSteps = kTileKeys / kStepK;
 constexpr int64_t kPairQueries = 2 * kTile;
+// Parts of keys, and the first once more without what is not finite: a second part may be 0.
+constexpr int64_t kKeyPlanes = kCacheParts == 1 ? 1 : 3;
 
 // Scratch of a call, cut into its parts.
 struct TileAttention {
@@ -33,8 +36,8 @@ struct TileAttention {
   int32_t* visible;      // Shape: [query], the key behind the last
   float* scores;         // Shape: [2][kTileKeys][16 queries]
   F16* weights;          // Shape: [2][kTileKeys / 2][16 queries][2]
-  F16* values;           // Shape: [kTileSteps][head_dim][32 keys]
-  F16* keys;             // Shape: [kTileKeys][head_dim], of blocks that are no whole tiles
+  F16* values;           // Shape: [part][kTileSteps][head_dim][32 keys]
+  F16* keys;             // Shape: [plane][kTileKeys][head_dim], of what is no tile in the cache
   float* k_scales;       // Shape: [kTileKeys], of caches with scales
   F16* value_rows;       // Shape: [32][head_dim], values of a step widened to f16
   RangeRows results[2];  // of the ranges before, and of the one at hand
@@ -42,6 +45,7 @@ struct TileAttention {
   F16* weights_rest;     // as weights
   int64_t cache_rows[kTileKeys];  // of the chunk's keys
   const F16* key_tiles[kTileKeys / kTile];
+  int64_t finite_keys;  // halves from the chunk's keys to those that second parts multiply
   int64_t head_dim;
   float soft_cap;  // in units of scores, 0 for none
   bool has_slopes;
@@ -70,8 +74,8 @@ static inline TileAttention tile_attention(const AttentionArgs& args) {
   s.visible = (int32_t*)take(kTileQueries);
   s.scores = take(2 * kTileKeys * kTile);
   s.weights = (F16*)take(kTileKeys * kTile);
-  s.values = (F16*)take(kTileKeys * d / 2);
-  s.keys = (F16*)take(kTileKeys * d / 2);
+  s.values = (F16*)take(kTileKeys * d / 2 * kCacheParts);
+  s.keys = (F16*)take(kTileKeys * d / 2 * kKeyPlanes);
   s.k_scales = take(kTileKeys);
   s.value_rows = (F16*)take(kStepK * d / 2);
   for (RangeRows& rows : s.results) {
@@ -82,20 +86,6 @@ static inline TileAttention tile_attention(const AttentionArgs& args) {
   s.soft_cap = args.soft_cap * 1.44269504f;
   s.has_slopes = args.slopes != nullptr;
   return s;
-}
-
-static inline __m256i to_f16(Vec v) { return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT); }
-
-// Rounds to the halves of a part: the first, or what that leaves.
-template <int part>
-static inline __m256i to_part(Vec v) {
-  const __m256i halves = to_f16(v);
-  return part == 0 ? halves : to_f16(sub(v, _mm512_cvtph_ps(halves)));
-}
-
-template <int part>
-static inline __m512i to_part(Vec a, Vec b) {
-  return _mm512_inserti64x4(_mm512_castsi256_si512(to_part<part>(a)), to_part<part>(b), 1);
 }
 
 // 2^x times 2^shift, within a relative error of 1e-7 (1 exactly at x = 0); 0 at -infinity.
@@ -149,7 +139,7 @@ static inline void pack_query_part(
       }
       const Vec a = _mm512_scalef_ps(mul(load(rows[i] + d), set(factor)), exponents[i]);
       const Vec b = _mm512_scalef_ps(mul(load(rows[i] + d + kLanes), set(factor)), exponents[i]);
-      pairs[i] = _mm512_castsi512_ps(to_part<part>(a, b));
+      pairs[i] = _mm512_castsi512_ps(query_part<part>(a, b));
     }
     transpose(pairs);
     for (int i = 0; i < kTile; ++i) store((float*)(to + d * kTile) + i * kTile, pairs[i]);
@@ -192,35 +182,45 @@ static inline __m512i load_halves(const F16* p) {
   return p == nullptr ? _mm512_setzero_si512() : _mm512_loadu_si512(p);
 }
 
-// Transposes 32 keys by 32 dimensions of values. Element i of rows is null where there is no key.
+// Transposes 32 keys by 32 dimensions of a part of values. Element i of rows is null where there is
+// no key.
+template <int part>
 static inline void transpose_values(const F16* const* rows, int64_t d, F16* values) {
   for (int half = 0; half < 2; ++half) {
-    // Pairs of keys, at dimensions 8 l + 4 half + 0 .. 3 for each quarter l of the vector.
     Vec pairs[kTile];
     INFERNEO_UNROLL
     for (int i = 0; i < kTile; ++i) {
-      const __m512i a = load_halves(rows[2 * i] == nullptr ? nullptr : rows[2 * i] + d);
-      const __m512i b = load_halves(rows[2 * i + 1] == nullptr ? nullptr : rows[2 * i + 1] + d);
-      pairs[i] = _mm512_castsi512_ps(half == 0 ? _mm512_unpacklo_epi16(a, b)
-                                               : _mm512_unpackhi_epi16(a, b));
+      const F16* even = rows[2 * i];
+      const F16* odd = rows[2 * i + 1];
+      const __m512i a = load_halves(even == nullptr ? nullptr : even + d);
+      const __m512i b = load_halves(odd == nullptr ? nullptr : odd + d);
+      pairs[i] = _mm512_castsi512_ps(value_pairs<part>(a, b, half));
     }
     transpose(pairs);
     INFERNEO_UNROLL
     for (int i = 0; i < kTile; ++i) {
-      const int dimension = i / 4 * 8 + half * 4 + i % 4;
-      store((float*)(values + (d + dimension) * kStepK), pairs[i]);
+      store((float*)(values + (d + pair_dimension(half, i)) * kStepK), pairs[i]);
     }
   }
 }
 
 static inline bool is_broken(F16 value) { return (value & 0x7c00) == 0x7c00; }
 
+static inline bool has_nan(__m512h v) { return _mm512_cmp_ph_mask(v, v, _CMP_UNORD_Q) != 0; }
+
+// Halves from one part of the chunk's keys or values to the next.
+static inline int64_t cache_part_size(const TileAttention& s) { return kTileKeys * s.head_dim; }
+
 // Makes zeros of packed values that are not finite, if there are any: then `found` holds a NaN.
-static inline void drop_broken(TileAttention& s, __m512h found, const F16* values_end) {
-  s.has_broken_values = _mm512_cmp_ph_mask(found, found, _CMP_UNORD_Q) != 0;
+// `count`: of values in each part.
+static inline void drop_broken(TileAttention& s, __m512h found, int64_t count) {
+  s.has_broken_values = has_nan(found);
   if (!s.has_broken_values) return;
-  for (F16* value = s.values; value < values_end; ++value) {
-    if (is_broken(*value)) *value = 0;
+  for (int part = 0; part < kCacheParts; ++part) {
+    F16* values = s.values + part * cache_part_size(s);
+    for (int64_t i = 0; i < count; ++i) {
+      if (is_broken_half(values[i])) values[i] = 0;
+    }
   }
 }
 
@@ -265,20 +265,46 @@ void pack_values(const AttentionArgs& args, TileAttention& s, int64_t begin, int
         broken = _mm512_fmadd_ph(value, _mm512_setzero_ph(), broken);
       }
     }
-    for (int64_t d = 0; d < s.head_dim; d += kStepK) transpose_values(rows, d, values);
+    for (int64_t d = 0; d < s.head_dim; d += kStepK) {
+      transpose_values<0>(rows, d, values);
+      if constexpr (kCacheParts == 2) transpose_values<1>(rows, d, values + cache_part_size(s));
+    }
   }
-  drop_broken(s, broken, values);
+  drop_broken(s, broken, values - s.values);
 }
 
+// Writes the parts of a key. `broken` becomes NaN where one of its elements is not finite.
 template <typename Cache>
-inline void copy_key(const AttentionArgs& args, int64_t index, F16* to) {
+inline void copy_key(
+    const AttentionArgs& args, const TileAttention& s, int64_t index, F16* to, __m512h& broken) {
   const typename Cache::T* row = cache_row<Cache>(args, args.k_cache, index);
-  if constexpr (Cache::kHasScales) {
-    for (int64_t d = 0; d < args.head_dim; d += kStepK) {
-      _mm512_storeu_ph(to + d, widen_codes(row + d));
+  for (int64_t d = 0; d < args.head_dim; d += kStepK) {
+    __m512i halves;
+    if constexpr (Cache::kHasScales) {
+      halves = (__m512i)widen_codes(row + d);
+    } else {
+      halves = _mm512_loadu_si512(row + d);
     }
-  } else {
-    __builtin_memcpy(to, row, (size_t)args.head_dim * sizeof(F16));
+    _mm512_storeu_si512(to + d, key_part<0>(halves));
+    if constexpr (kCacheParts == 2) {
+      _mm512_storeu_si512(to + cache_part_size(s) + d, key_part<1>(halves));
+      broken = _mm512_fmadd_ph((__m512h)halves, _mm512_setzero_ph(), broken);
+    }
+  }
+}
+
+// Where keys of the chunk are not finite, their second part is 0, and second parts of queries,
+// which may be 0, multiply 0 instead. If there are any, `found` holds a NaN.
+static inline void part_broken_keys(TileAttention& s, __m512h found, int64_t key_count) {
+  const F16* const first = s.keys;
+  F16* const second = s.keys + cache_part_size(s);
+  F16* const finite = s.keys + 2 * cache_part_size(s);
+  s.finite_keys = has_nan(found) ? finite - first : 0;
+  if (s.finite_keys == 0) return;
+  for (int64_t i = 0; i < key_count * s.head_dim; ++i) {
+    const bool is_broken_key = is_broken_half(first[i]);
+    if (is_broken_key) second[i] = 0;
+    finite[i] = is_broken_key ? 0 : first[i];
   }
 }
 
@@ -286,7 +312,8 @@ inline void copy_key(const AttentionArgs& args, int64_t index, F16* to) {
 template <typename Cache>
 void find_keys(const AttentionArgs& args, TileAttention& s, int64_t begin, int64_t end) {
   find_rows(args, begin, end - begin, s.cache_rows);
-  const bool is_whole = !Cache::kHasScales && args.block_size % kTile == 0;
+  __m512h broken = _mm512_setzero_ph();
+  const bool is_whole = kCacheParts == 1 && !Cache::kHasScales && args.block_size % kTile == 0;
   for (int64_t key = begin; key < begin + kTileKeys; key += kTile) {
     const int64_t tile = (key - begin) / kTile;
     if (key >= end) {
@@ -298,15 +325,23 @@ void find_keys(const AttentionArgs& args, TileAttention& s, int64_t begin, int64
       F16* rows = s.keys + tile * kTile * s.head_dim;
       s.key_tiles[tile] = rows;
       for (int64_t i = 0; i < kTile; ++i, rows += s.head_dim) {
-        copy_key<Cache>(args, s.cache_rows[at_most(key + i, end - 1) - begin], rows);
+        copy_key<Cache>(args, s, s.cache_rows[at_most(key + i, end - 1) - begin], rows, broken);
       }
     }
   }
+  if constexpr (kCacheParts == 2) part_broken_keys(s, broken, end - begin);
   if constexpr (Cache::kHasScales) {
     for (int64_t i = 0; i < kTileKeys; ++i) {
       s.k_scales[i] = begin + i < end ? args.k_scales[s.cache_rows[i]] : 0;
     }
   }
+}
+
+// Where the keys are that a product of scores takes.
+template <int parts>
+static inline int64_t key_plane(const TileAttention& s, int part) {
+  if (part == 0) return 0;
+  return part < parts ? s.finite_keys : cache_part_size(s);
 }
 
 // Scores of `step_count` steps of keys for one or two tiles of queries. Tiles 0 to 3 hold sums, 4
@@ -328,17 +363,19 @@ void score_tiles(const TileAttention& s, int64_t tile, int64_t step_count) {
     }
     for (int64_t d = 0; d < s.head_dim; d += kStepK) {
       INFERNEO_UNROLL
-      for (int part = 0; part < parts; ++part) {
-        const F16* queries = (part == 0 ? s.q : s.q_rest) + d * kTile;
-        if (part == 0) _tile_loadd(4, first + d, row_bytes);
+      for (int part = 0; part < parts + kCacheParts - 1; ++part) {
+        const F16* queries = (part == 1 && parts == 2 ? s.q_rest : s.q) + d * kTile;
+        const int64_t keys = key_plane<parts>(s, part) + d;
+        const bool is_new = part != 1 || parts == 1 || s.finite_keys != 0;
+        if (is_new) _tile_loadd(4, first + keys, row_bytes);
         _tile_loadd(6, queries + first_query, 64);
-        tile_product_f16<0, 4, 6>();
-        if (part == 0) _tile_loadd(5, second + d, row_bytes);
-        tile_product_f16<1, 5, 6>();
+        tile_product<0, 4, 6>();
+        if (is_new) _tile_loadd(5, second + keys, row_bytes);
+        tile_product<1, 5, 6>();
         if constexpr (tiles == 2) {
           _tile_loadd(7, queries + second_query, 64);
-          tile_product_f16<2, 4, 7>();
-          tile_product_f16<3, 5, 7>();
+          tile_product<2, 4, 7>();
+          tile_product<3, 5, 7>();
         }
       }
     }
@@ -420,39 +457,6 @@ inline Vec weigh_scores(const TileAttention& s,
                         Vec unscale,
                         Vec shift,
                         int64_t place) {
-  // Halves of a pair of keys side by side for each query.
-  const __m512i order = _mm512_set_epi16(31,
-                                         15,
-                                         30,
-                                         14,
-                                         29,
-                                         13,
-                                         28,
-                                         12,
-                                         27,
-                                         11,
-                                         26,
-                                         10,
-                                         25,
-                                         9,
-                                         24,
-                                         8,
-                                         23,
-                                         7,
-                                         22,
-                                         6,
-                                         21,
-                                         5,
-                                         20,
-                                         4,
-                                         19,
-                                         3,
-                                         18,
-                                         2,
-                                         17,
-                                         1,
-                                         16,
-                                         0);
   Vec sums[2] = {zero(), zero()};
   for (int64_t key = 0; key < key_count; key += 2) {
     Vec weight[2];
@@ -465,11 +469,10 @@ inline Vec weigh_scores(const TileAttention& s,
       sums[i] = add(sums[i], weight[i]);
     }
     const int64_t at = (place * kTileKeys + key) * kTile;
-    const __m512i pair = to_part<0>(weight[0], weight[1]);
-    _mm512_storeu_si512(s.weights + at, _mm512_permutexvar_epi16(order, pair));
+    // Halves of a pair of keys side by side for each query.
+    _mm512_storeu_si512(s.weights + at, pair_part<0>(weight[0], weight[1]));
     if constexpr (parts == 2) {
-      const __m512i rest = to_part<1>(weight[0], weight[1]);
-      _mm512_storeu_si512(s.weights_rest + at, _mm512_permutexvar_epi16(order, rest));
+      _mm512_storeu_si512(s.weights_rest + at, pair_part<1>(weight[0], weight[1]));
     }
   }
   return add(sums[0], sums[1]);
@@ -536,17 +539,19 @@ void weigh_tiles(const TileAttention& s, int64_t tile, int64_t step_count) {
     const F16* values = s.values + d * kStepK;
     for (int64_t step = 0; step < step_count; ++step, values += s.head_dim * kStepK) {
       INFERNEO_UNROLL
-      for (int part = 0; part < parts; ++part) {
-        const F16* weights = (part == 0 ? s.weights : s.weights_rest) + step * kTileElements;
-        if (part == 0) _tile_loadd(4, values, 64);
+      for (int part = 0; part < parts + kCacheParts - 1; ++part) {
+        const F16* weights =
+            (part == 1 && parts == 2 ? s.weights_rest : s.weights) + step * kTileElements;
+        const F16* own = values + (part < parts ? 0 : cache_part_size(s));
+        if (part == 0 || part == parts) _tile_loadd(4, own, 64);
         _tile_loadd(6, weights, 64);
-        tile_product_f16<0, 4, 6>();
-        if (part == 0) _tile_loadd(5, values + kTileElements, 64);
-        tile_product_f16<1, 5, 6>();
+        tile_product<0, 4, 6>();
+        if (part == 0 || part == parts) _tile_loadd(5, own + kTileElements, 64);
+        tile_product<1, 5, 6>();
         if constexpr (tiles == 2) {
           _tile_loadd(7, weights + kTileKeys * kTile, 64);
-          tile_product_f16<2, 4, 7>();
-          tile_product_f16<3, 5, 7>();
+          tile_product<2, 4, 7>();
+          tile_product<3, 5, 7>();
         }
       }
     }

@@ -1,4 +1,4 @@
-// Attention of up to 8 queries on AMX-FP16 tiles: decode, where reading keys and values is the
+// Attention of up to 8 queries on AMX tiles: decode, where reading keys and values is the
 // work. Scores are keys by 8 queries, so that a vector holds two keys; weights are brought to
 // queries by keys, so that values need no transposition, only pairs of keys side by side. Included
 // after amx_attention-inl.h.
@@ -15,14 +15,20 @@ constexpr TileConfig kNarrowTiles = {
 static inline Vec both_halves(Vec v) { return _mm512_shuffle_f32x4(v, v, 0x44); }
 static inline Vec swap_halves(Vec v) { return _mm512_shuffle_f32x4(v, v, 0x4e); }
 
-// Where dimension d is in a row of narrow outputs: pairs of vectors of values are interleaved by
-// quarters.
+// Where dimension d is in a row of narrow outputs.
 static inline int64_t narrow_column(int64_t d) {
-  return d / kStepK * kStepK + d / 4 % 2 * kTile + d % kStepK / 8 * 4 + d % 4;
+  return d / kStepK * kStepK + pair_column(d % kStepK);
+}
+
+// Writes a part of the values of a pair of keys side by side. Shape: as pair_values has it
+template <int part>
+static inline void store_value_pairs(__m512i a, __m512i b, F16* to) {
+  _mm512_storeu_si512(to, value_pairs<part>(a, b, 0));
+  _mm512_storeu_si512(to + kTileElements, value_pairs<part>(a, b, 1));
 }
 
 // Values [begin, end) of the keys as pairs of keys by dimensions, to whole steps filled with zeros.
-// Shape: [step][head_dim / 16][16 pairs][16 dimensions][2]
+// Shape: [part][step][head_dim / 16][16 pairs][16 dimensions][2]
 template <typename Cache>
 void pair_values(const AttentionArgs& args, TileAttention& s, int64_t begin, int64_t end) {
   F16* values = s.values;
@@ -42,12 +48,12 @@ void pair_values(const AttentionArgs& args, TileAttention& s, int64_t begin, int
         const __m512i b = load_halves(second == nullptr ? nullptr : second + d);
         broken = _mm512_fmadd_ph((__m512h)a, _mm512_setzero_ph(), broken);
         broken = _mm512_fmadd_ph((__m512h)b, _mm512_setzero_ph(), broken);
-        _mm512_storeu_si512(to, _mm512_unpacklo_epi16(a, b));
-        _mm512_storeu_si512(to + kTileElements, _mm512_unpackhi_epi16(a, b));
+        store_value_pairs<0>(a, b, to);
+        if constexpr (kCacheParts == 2) store_value_pairs<1>(a, b, to + cache_part_size(s));
       }
     }
   }
-  drop_broken(s, broken, values);
+  drop_broken(s, broken, values - s.values);
 }
 
 template <int parts>
@@ -61,12 +67,14 @@ static inline void score_narrow(const TileAttention& s, int64_t step_count) {
     _tile_zero(1);
     for (int64_t d = 0; d < s.head_dim; d += kStepK) {
       INFERNEO_UNROLL
-      for (int part = 0; part < parts; ++part) {
-        if (part == 0) _tile_loadd(3, first + d, row_bytes);
-        _tile_loadd(2, (part == 0 ? s.q : s.q_rest) + d * kTile, 64);
-        tile_product_f16<0, 3, 2>();
-        if (part == 0) _tile_loadd(7, second + d, row_bytes);
-        tile_product_f16<1, 7, 2>();
+      for (int part = 0; part < parts + kCacheParts - 1; ++part) {
+        const int64_t keys = key_plane<parts>(s, part) + d;
+        const bool is_new = part != 1 || parts == 1 || s.finite_keys != 0;
+        if (is_new) _tile_loadd(3, first + keys, row_bytes);
+        _tile_loadd(2, (part == 1 && parts == 2 ? s.q_rest : s.q) + d * kTile, 64);
+        tile_product<0, 3, 2>();
+        if (is_new) _tile_loadd(7, second + keys, row_bytes);
+        tile_product<1, 7, 2>();
       }
     }
     _tile_stored(0, scores, 32);
@@ -231,12 +239,14 @@ static inline void weigh_narrow(const TileAttention& s, bool is_started, int64_t
     const F16* values = s.values + d * kStepK;
     for (int64_t step = 0; step < step_count; ++step, values += s.head_dim * kStepK) {
       INFERNEO_UNROLL
-      for (int part = 0; part < parts; ++part) {
-        _tile_loadd(4, (part == 0 ? s.weights : s.weights_rest) + step * kNarrow * kStepK, 64);
-        if (part == 0) _tile_loadd(3, values, 64);
-        tile_product_f16<5, 4, 3>();
-        if (part == 0) _tile_loadd(7, values + kTileElements, 64);
-        tile_product_f16<6, 4, 7>();
+      for (int part = 0; part < parts + kCacheParts - 1; ++part) {
+        const F16* weights = part == 1 && parts == 2 ? s.weights_rest : s.weights;
+        const F16* own = values + (part < parts ? 0 : cache_part_size(s));
+        _tile_loadd(4, weights + step * kNarrow * kStepK, 64);
+        if (part == 0 || part == parts) _tile_loadd(3, own, 64);
+        tile_product<5, 4, 3>();
+        if (part == 0 || part == parts) _tile_loadd(7, own + kTileElements, 64);
+        tile_product<6, 4, 7>();
       }
     }
     _tile_stored(5, out, 64);
@@ -269,17 +279,15 @@ static inline void write_narrow_range(const TileAttention& s,
                                       const RangeRows& rows,
                                       int64_t count) {
   const int64_t width = padded_head_dim(s.head_dim);
-  // Four columns of each of two vectors in turn.
-  const __m512i lower = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
-  const __m512i upper = _mm512_add_epi32(lower, _mm512_set1_epi32(8));
   for (int64_t q = 0; q < count; ++q) {
     for (int64_t d = 0; d < s.head_dim; d += kStepK) {
       const float* out = s.out + (d / kTile * kNarrow + q) * kTile;
       const Vec unscale = set(kWeightUnscale);
-      const Vec a = is_started ? mul(load(out), unscale) : zero();
-      const Vec b = is_started ? mul(load(out + kNarrow * kTile), unscale) : zero();
-      store(rows.values + q * width + d, _mm512_permutex2var_ps(a, lower, b));
-      store(rows.values + q * width + d + kTile, _mm512_permutex2var_ps(a, upper, b));
+      Vec a = is_started ? mul(load(out), unscale) : zero();
+      Vec b = is_started ? mul(load(out + kNarrow * kTile), unscale) : zero();
+      order_columns(a, b);
+      store(rows.values + q * width + d, a);
+      store(rows.values + q * width + d + kTile, b);
     }
   }
   store_some(rows.most, load(s.most), (int)count);

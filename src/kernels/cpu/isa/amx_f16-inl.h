@@ -16,6 +16,10 @@ static inline void tile_product() {
   tile_product_f16<sums, a, b>();
 }
 
+// Halves as f16, and what they stand for.
+static inline __m256i to_halves(Vec v) { return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT); }
+static inline Vec from_halves(__m256i halves) { return _mm512_cvtph_ps(halves); }
+
 // The power of two that brings a row of this largest magnitude to [2^14, 2^15), or 1 where there is
 // none: a row of zeros, or one that is not finite and stays so.
 static inline float row_factor(float largest) {
@@ -35,10 +39,10 @@ static inline void store_weights(char* out, __m512h v) { _mm512_store_si512(out,
 // Rounds kStepK inputs to a row of a tile, and what is left of them to a row of a second one.
 template <int parts>
 static inline void store_inputs(char* out, Vec low, Vec high) {
-  const __m256i a = _mm512_cvtps_ph(low, _MM_FROUND_TO_NEAREST_INT);
-  const __m256i b = _mm512_cvtps_ph(high, _MM_FROUND_TO_NEAREST_INT);
+  const __m256i a = to_halves(low);
+  const __m256i b = to_halves(high);
   _mm512_storeu_si512(out, _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1));
   if constexpr (parts == 2) {
-    store_inputs<1>(out + kTileBytes, sub(low, _mm512_cvtph_ps(a)), sub(high, _mm512_cvtph_ps(b)));
+    store_inputs<1>(out + kTileBytes, sub(low, from_halves(a)), sub(high, from_halves(b)));
   }
 }

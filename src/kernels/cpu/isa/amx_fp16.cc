@@ -26,6 +26,8 @@ namespace {
 
 #include "kernels/cpu/isa/amx_products-inl.h"
 
+#include "kernels/cpu/isa/amx_halves_f16-inl.h"
+
 #include "kernels/cpu/isa/amx_attention-inl.h"
 
 #include "kernels/cpu/isa/amx_attention_narrow-inl.h"
