@@ -32,9 +32,11 @@ std::int64_t panel_count(const TensorView& view) {
 }
 
 // Empty for f32, which is never packed.
-std::optional<MatrixFormat> format_of(DType dtype) {
+std::optional<MatrixFormat> format_of(DType dtype, bool rounds_inputs) {
   if (dtype == DType::kF16) return MatrixFormat{.kind = MatrixFormat::Kind::kF16};
-  if (dtype == DType::kBf16) return MatrixFormat{.kind = MatrixFormat::Kind::kBf16};
+  if (dtype == DType::kBf16) {
+    return MatrixFormat{.kind = MatrixFormat::Kind::kBf16, .rounds_inputs = rounds_inputs};
+  }
   const QuantFormat* quant = tensor::find_quant_format(tensor::dtype_of_blocks(dtype));
   if (quant == nullptr) return std::nullopt;
   return MatrixFormat{.kind = MatrixFormat::Kind::kCodes,
@@ -44,13 +46,16 @@ std::optional<MatrixFormat> format_of(DType dtype) {
                       .codebook = quant->codebook};
 }
 
-MatrixPlan plan_matrix(const MatrixSource& source, bool packed, const kernels::KernelTable& table) {
+MatrixPlan plan_matrix(const MatrixSource& source,
+                       bool packed,
+                       bool rounds_inputs,
+                       const kernels::KernelTable& table) {
   const TensorView& view = source.view;
   MatrixPlan plan;
-  if (packed) plan.ops = find_matrix_ops(table, view.dtype);
+  if (packed) plan.ops = find_matrix_ops(table, view.dtype, rounds_inputs);
   if (plan.ops != nullptr) {
     plan.form = Form::kPacked;
-    plan.format = *format_of(view.dtype);
+    plan.format = *format_of(view.dtype, rounds_inputs);
     plan.size = static_cast<std::uint64_t>(panel_count(view)) * plan.ops->panel_size(view.shape[1]);
   } else if (tensor::is_quantized(view.dtype) || !source.is_plain()) {
     plan.form = Form::kConverted;
@@ -195,10 +200,31 @@ void for_each_part(const Op& op, F&& f) {
   }
 }
 
+// By MatrixId, whether inputs may be rounded to bf16.
+std::vector<bool> rounded_inputs(const Program& program) {
+  std::vector<bool> rounded(program.matrices.size(), program.arithmetic.rounds_inputs);
+  std::vector<ValueId> routes;
+  for (const Op& op : program.ops) {
+    if (const auto* route = std::get_if<RouteOp>(&op)) routes.push_back(route->logits);
+  }
+  for (const Op& op : program.ops) {
+    const auto* linear = std::get_if<LinearOp>(&op);
+    if (linear == nullptr) continue;
+    const bool is_head = linear->in == program.hidden;
+    for (const LinearPart& part : linear->parts) {
+      const bool is_router = std::find(routes.begin(), routes.end(), part.out) != routes.end();
+      if (is_head || is_router) rounded[static_cast<std::size_t>(part.matrix)] = false;
+    }
+  }
+  return rounded;
+}
+
 }  // namespace
 
-const MatrixOps* find_matrix_ops(const kernels::KernelTable& table, DType dtype) {
-  const std::optional<MatrixFormat> format = format_of(dtype);
+const MatrixOps* find_matrix_ops(const kernels::KernelTable& table,
+                                 DType dtype,
+                                 bool rounds_inputs) {
+  const std::optional<MatrixFormat> format = format_of(dtype, rounds_inputs);
   return format && table.matrix_ops != nullptr ? table.matrix_ops(*format) : nullptr;
 }
 
@@ -209,8 +235,10 @@ kernels::LinearFn find_linear(const kernels::KernelTable& table, DType dtype) {
 
 MatricesPlan plan_matrices(const Program& program, const kernels::KernelTable& table) {
   MatricesPlan plan;
-  for (const MatrixSource& source : program.matrices) {
-    MatrixPlan matrix = plan_matrix(source, program.arithmetic.packed, table);
+  const std::vector<bool> rounded = rounded_inputs(program);
+  for (std::size_t i = 0; i < program.matrices.size(); ++i) {
+    MatrixPlan matrix =
+        plan_matrix(program.matrices[i], program.arithmetic.packed, rounded[i], table);
     matrix.offset = round_up(plan.image_size, kAlignment);
     if (matrix.form != Form::kInPlace) plan.image_size = matrix.offset + matrix.size;
     if (matrix.form == Form::kPacked) plan.packed_size += matrix.size;

@@ -19,7 +19,9 @@
 namespace inferneo::graph {
 
 // Null where the table does not pack matrices of this type.
-const kernels::MatrixOps* find_matrix_ops(const kernels::KernelTable& table, tensor::DType dtype);
+const kernels::MatrixOps* find_matrix_ops(const kernels::KernelTable& table,
+                                          tensor::DType dtype,
+                                          bool rounds_inputs = false);
 
 // Products with rows of this type as they lie in the file.
 kernels::LinearFn find_linear(const kernels::KernelTable& table, tensor::DType dtype);

@@ -338,6 +338,33 @@ TEST(Matrices, the_plan_says_form_and_size_of_each) {
   EXPECT_EQ(end, packed.image_size);
 }
 
+TEST(Matrices, inputs_of_the_head_and_of_routers_are_never_rounded) {
+  const TestMatrix embedding(DType::kF32, kVocab, kWidth, 1);
+  const TestMatrix inner(DType::kBf16, kWidth, kWidth, 2);
+  const TestMatrix router(DType::kBf16, 8, kWidth, 3);
+  const TestMatrix head(DType::kBf16, 64, kWidth, 4);
+  const auto rounded = [&](bool rounds_inputs) {
+    ProgramBuilder builder(
+        {1, 4, 2, 8}, {{1.0F, 0.1F, 0.01F, 0.001F}, 1}, {true, DType::kF32, false, rounds_inputs});
+    const ValueId in = builder.embed(embedding.view());
+    const ValueId out = builder.linear(in, {{inner.view()}}).front();
+    const ValueId scores = builder.linear(out, {{router.view()}}).front();
+    Routing routing;
+    routing.chosen_count = 2;
+    builder.route(scores, routing, nullptr);
+    const ValueId rows = builder.gather_logit_rows(out);
+    const ValueId logits = builder.linear(rows, {{head.view()}}).front();
+    const Program program = std::move(builder).finish(logits).value();
+    std::vector<bool> list;
+    for (const MatrixPlan& matrix : plan_matrices(program, plain_table()).matrices) {
+      list.push_back(matrix.format.rounds_inputs);
+    }
+    return list;
+  };
+  EXPECT_THAT(rounded(true), testing::ElementsAre(true, false, false));
+  EXPECT_THAT(rounded(false), testing::ElementsAre(false, false, false));
+}
+
 TEST(Matrices, inputs_are_packed_once_for_each_kind) {
   const TestMatrix embedding(DType::kF32, kVocab, kWidth, 1);
   const TestMatrix codes(DType::kQ4_0, 64, kWidth, 2);

@@ -71,6 +71,9 @@ struct Arithmetic {
   tensor::DType kv = tensor::DType::kF32;  // of keys and values, see is_kv_type
   // Attention over f16 may round queries and weights to f16 as well.
   bool rounds_attention = false;
+  // Beside packed bf16 matrices activations may be rounded to bf16, but for the last ones: those
+  // that logits and the choice of experts come from.
+  bool rounds_inputs = false;
 };
 
 // A matrix as it lies in a file. Shape of the view: [rows][columns], data at the first element.

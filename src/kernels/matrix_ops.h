@@ -28,6 +28,9 @@ struct MatrixFormat {
   std::int8_t group = 0;  // 16 or 32
   bool has_min = false;
   const std::int8_t* codebook = nullptr;  // Shape: [16], ascending
+  // Of bf16: inputs may be rounded to bf16 too, where the processor multiplies nothing finer at its
+  // full speed. Otherwise they keep 11 bits at least.
+  bool rounds_inputs = false;
 };
 
 // Up to kPanelOutputs rows of a matrix as pack_panel reads them. Rows that are missing become

@@ -36,12 +36,13 @@ constexpr MatrixFormat codes(std::int8_t bits,
                              std::int8_t group,
                              bool has_min,
                              const std::int8_t* codebook = nullptr) {
-  return {MatrixFormat::Kind::kCodes, bits, group, has_min, codebook};
+  return {MatrixFormat::Kind::kCodes, bits, group, has_min, codebook, false};
 }
 
 constexpr MatrixFormat kFormats[] = {
     {.kind = MatrixFormat::Kind::kF16},
     {.kind = MatrixFormat::Kind::kBf16},
+    {.kind = MatrixFormat::Kind::kBf16, .rounds_inputs = true},
     codes(8, 32, false),
     codes(8, 32, true),
     codes(8, 16, false),
@@ -57,7 +58,8 @@ constexpr MatrixFormat kFormats[] = {
 bool is_codes(const MatrixFormat& format) { return format.kind == MatrixFormat::Kind::kCodes; }
 
 std::string name_of(const MatrixFormat& format) {
-  if (!is_codes(format)) return format.kind == MatrixFormat::Kind::kF16 ? "f16" : "bf16";
+  if (format.kind == MatrixFormat::Kind::kF16) return "f16";
+  if (!is_codes(format)) return format.rounds_inputs ? "bf16 with rounded inputs" : "bf16";
   return str(int{format.bits},
              " bits by ",
              int{format.group},
@@ -262,11 +264,16 @@ struct Expected {
 // mins are rounded to f16. Bound: sums in f32 add less than 2^-21 at the sizes tested.
 double relative_rounding(const MatrixOps& ops, const MatrixFormat& format) {
   if (has_code_inputs(ops)) return 0x1p-11;
-  if (rounds_weights(ops, format)) return 0x1p-8;  // to bf16
-  if (is_codes(format)) return 0x1p-10;            // scales, elements and inputs, each to f16
-  if (format.kind == MatrixFormat::Kind::kF16) return 0x1p-20;  // inputs to two f16 numbers
-  const bool pairs = std::string_view(ops.layout).starts_with("amx-bf16");
-  return pairs ? 0x1p-15 : 0x1p-11;  // inputs to two bf16 numbers, or to one f16 number
+  const bool has_bf16_tiles = std::string_view(ops.layout).starts_with("amx-bf16");
+  if (is_codes(format)) {
+    // Elements and inputs to bf16; or scales, elements and inputs, each to f16.
+    return has_bf16_tiles ? 0x1p-7 : 0x1p-10;
+  }
+  if (format.kind == MatrixFormat::Kind::kF16) {
+    return has_bf16_tiles ? 0x1p-8 : 0x1p-20;  // elements to bf16, or inputs to two f16 numbers
+  }
+  if (!has_bf16_tiles) return 0x1p-11;             // inputs to one f16 number
+  return format.rounds_inputs ? 0x1p-8 : 0x1p-15;  // to one bf16 number, or two
 }
 
 // Bound: an input that is a code is off by half of its group's scale.

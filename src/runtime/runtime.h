@@ -23,7 +23,8 @@
 namespace inferneo::runtime {
 
 // How linears compute. kF32: all in f32. kBf16: kernels may round activations beside weights that
-// are not f32 themselves. Weights keep the values of their file either way.
+// are not f32 themselves; beside bf16 ones they keep 11 bits at least. kAuto: what fits the type of
+// the weights, and beside bf16 ones kernels may round activations to bf16.
 enum class Arithmetic : std::uint8_t { kAuto, kF32, kBf16 };
 
 // Where packed weights are kept from one start to the next.

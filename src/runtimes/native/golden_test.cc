@@ -167,6 +167,25 @@ TEST_P(Starter, bf16_is_near_reference) {
   EXPECT_EQ(found.wrong_tokens, 0);
 }
 
+// What runs unless more is asked for, on the fastest table and every other.
+TEST_P(Starter, auto_is_near_reference) {
+  const Golden golden(kSource + "/tests/starter/" + GetParam() + "-logits.safetensors");
+  const double magnified = amplification(GetParam(), golden);
+  for (const kernels::KernelTable* table : kernels::supported_tables()) {
+    const auto device = make_device(2, table->name);
+    const auto model = load(*device, kSource + "/models/" + GetParam(), Arithmetic::kAuto);
+    const Comparison found = compare(*model, golden);
+    std::printf("%s auto, %s: logits are off by %.2e, %d tokens in %d prompts\n",
+                GetParam(),
+                table->name,
+                found.error(),
+                found.wrong_tokens,
+                found.wrong_prompts);
+    // Bound: inputs of matrices are rounded to bf16 at most; two starters and their drafts had 0.8.
+    EXPECT_LT(found.error(), 1.1 * unit_roundoff(8) * magnified) << table->name;
+  }
+}
+
 // Mean of -log p(token) over the prompts, and over the tokens that follow them.
 double mean_loss(const runtime::Model& model, const Golden& golden) {
   const auto vocab = static_cast<std::size_t>(model.info().vocab_size);

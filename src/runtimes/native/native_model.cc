@@ -237,7 +237,10 @@ Result<ModelPlan> plan_model(const formats::ModelMeta& meta,
   const DType type = matrix_type(weights);
   plan.arithmetic = choose_arithmetic(options.arithmetic, type, table);
   graph::Arithmetic arithmetic;
-  if (plan.arithmetic == Arithmetic::kBf16) arithmetic = {true, DType::kF16, rounds_inputs(type)};
+  if (plan.arithmetic == Arithmetic::kBf16) {
+    const bool rounds = rounds_inputs(type);
+    arithmetic = {true, DType::kF16, rounds, rounds && options.arithmetic == Arithmetic::kAuto};
+  }
   if (options.kv_dtype) arithmetic.kv = *options.kv_dtype;
   formats::ModelMeta served = meta;
   if (options.context_tokens_max > 0) {

@@ -1,9 +1,13 @@
-// How AMX tables of bf16 tiles round: weights to bf16, inputs to the sum of two bf16 numbers. bf16
-// weights keep their value, others lose 2^-9, inputs 2^-16. Included after amx_tiles-inl.h, before
-// amx_inputs-inl.h.
+// How AMX tables of bf16 tiles round: weights to bf16, inputs to one bf16 number or the sum of two.
+// bf16 weights keep their value, others lose 2^-9, inputs 2^-9 or 2^-16. Included after
+// amx_tiles-inl.h, before amx_inputs-inl.h.
 
-// Tiles whose sum is an input.
-constexpr int kInputParts = 2;
+// Tiles whose sum is an input: beside codes, bf16 weights that allow rounding, other bf16 weights
+// and f16 ones. Why two: one loses what models in these types are measured by; it takes half the
+// time.
+constexpr int kCodeInputParts = 1;
+constexpr int kRoundedInputParts = 1;
+constexpr int kBf16InputParts = 2;
 constexpr int kF16InputParts = 2;
 #define INFERNEO_AMX_LAYOUT "amx-bf16-"
 
@@ -28,12 +32,13 @@ static inline void store_weights(char* out, __m512h v) {
   _mm512_store_si512(out, (__m512i)_mm512_cvtne2ps_pbh(high, low));
 }
 
-// Splits kStepK inputs into rows of two tiles.
+// Rounds kStepK inputs to a row of a tile, and what is left of them to a row of a second one.
 template <int parts>
 static inline void store_inputs(char* out, Vec low, Vec high) {
   const auto upper = (__m512i)_mm512_cvtne2ps_pbh(high, low);
+  _mm512_storeu_si512(out, upper);
+  if constexpr (parts == 1) return;
   const Vec rest_low = sub(low, from_bf16(_mm512_castsi512_si256(upper)));
   const Vec rest_high = sub(high, from_bf16(_mm512_extracti64x4_epi64(upper, 1)));
-  _mm512_storeu_si512(out, upper);
   _mm512_storeu_si512(out + kTileBytes, (__m512i)_mm512_cvtne2ps_pbh(rest_high, rest_low));
 }

@@ -47,8 +47,11 @@ constexpr MatrixOps amx_ops(const char* layout) {
           amx_gated_linear<Weights, has_min>};
 }
 
-constexpr MatrixOps kAmxF16 = amx_ops<HalfWeights<false>, false>(INFERNEO_AMX_LAYOUT "f16-2");
-constexpr MatrixOps kAmxBf16 = amx_ops<HalfWeights<true>, false>(INFERNEO_AMX_LAYOUT "bf16-2");
+constexpr MatrixOps kAmxF16 =
+    amx_ops<HalfWeights<false, kF16InputParts>, false>(INFERNEO_AMX_LAYOUT "f16-2");
+template <int parts>
+constexpr MatrixOps kAmxBf16 = amx_ops<HalfWeights<true, parts>, false>(INFERNEO_AMX_LAYOUT
+                                                                        "bf16-2");
 
 template <int bits, int group, bool has_min>
 constexpr MatrixOps kAmxCodes = amx_ops<CodeWeights<bits, group, has_min>, has_min>(
@@ -78,7 +81,7 @@ const MatrixOps* amx_matrix_ops(const MatrixFormat& format) noexcept {
     case MatrixFormat::Kind::kF16:
       return &kAmxF16;
     case MatrixFormat::Kind::kBf16:
-      return &kAmxBf16;
+      return format.rounds_inputs ? &kAmxBf16<kRoundedInputParts> : &kAmxBf16<kBf16InputParts>;
     default:
       if (format.group == 16) return amx_code_ops<16>(format);
       return format.group == 32 ? amx_code_ops<32>(format) : nullptr;

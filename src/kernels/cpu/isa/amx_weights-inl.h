@@ -20,10 +20,10 @@ static inline void store_inverses(const float* factors, int64_t count, std::byte
   }
 }
 
-// f16 and bf16 weights as tiles.
-template <bool bf16>
+// f16 and bf16 weights as tiles, with inputs of so many parts.
+template <bool bf16, int parts>
 struct HalfWeights {
-  static constexpr int kParts = bf16 ? kInputParts : kF16InputParts;
+  static constexpr int kParts = parts;
   static constexpr bool kInPlace = true;
   static constexpr int64_t kUnitBytes = kUnitSteps * kTileBytes;
 
@@ -83,7 +83,7 @@ static inline float scale_factor(float largest) {
 // words of 16 bits whose nibble j belongs to pair 4 i + j; they index the codebook.
 template <int bits, int group, bool has_min>
 struct CodeWeights {
-  static constexpr int kParts = kInputParts;
+  static constexpr int kParts = kCodeInputParts;
   static constexpr bool kInPlace = false;
   static constexpr int64_t kStepGroups = kStepK / group;
   static constexpr int64_t kUnitGroups = kUnitSteps * kStepGroups;
