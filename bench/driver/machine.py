@@ -63,7 +63,8 @@ def description():
                 model = value.strip()
             if key.strip() == "flags":
                 flags = set(value.split())
-    interesting = ("avx2", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+    interesting = ("avx2", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8",
+                   "amx_fp16")
     return {
         "processor": model,
         "processors": len(os.sched_getaffinity(0)),
