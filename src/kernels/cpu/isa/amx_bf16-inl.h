@@ -2,11 +2,7 @@
 // bf16 weights keep their value, others lose 2^-9, inputs 2^-9 or 2^-16. Included after
 // amx_tiles-inl.h, before amx_inputs-inl.h.
 
-// Tiles whose sum is an input: beside codes, bf16 weights that allow rounding, other bf16 weights
-// and f16 ones. Why two: one loses what models in these types are measured by; it takes half the
-// time.
-constexpr int kCodeInputParts = 1;
-constexpr int kRoundedInputParts = 1;
+// Tiles whose sum is an input, beside weights of 16 bits whose inputs are not to be rounded to one.
 constexpr int kBf16InputParts = 2;
 constexpr int kF16InputParts = 2;
 #define INFERNEO_AMX_LAYOUT "amx-bf16-"

@@ -7,8 +7,6 @@
 // Tiles whose sum is an input. Why two beside f16 weights: who keeps a model in f16 chose accuracy
 // over size and speed. One would be the largest error of such a model, beside bf16 weights it is
 // less than what llama.cpp loses there.
-constexpr int kCodeInputParts = 1;
-constexpr int kRoundedInputParts = 1;
 constexpr int kBf16InputParts = 1;
 constexpr int kF16InputParts = 2;
 #define INFERNEO_AMX_LAYOUT "amx-f16-"

@@ -27,11 +27,14 @@ static inline __m256i to_part(Vec v) {
   return _mm512_cvtepi32_epi16(_mm512_srli_epi32(part_bits<part>(v), 16));
 }
 
+static inline __m512i upper_halves_in_turn(__m512i a, __m512i b) {
+  return _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(a, 16), b);
+}
+
 // Halves of a and b in turn.
 template <int part>
 static inline __m512i pair_part(Vec a, Vec b) {
-  const __m512i even = _mm512_srli_epi32(part_bits<part>(a), 16);
-  return _mm512_mask_blend_epi16(0xaaaaaaaa, even, part_bits<part>(b));
+  return upper_halves_in_turn(part_bits<part>(a), part_bits<part>(b));
 }
 
 // A step of 32 dimensions of a query, in the order of key_part. Both parts are rounded: what a
@@ -43,8 +46,7 @@ static inline __m512i query_bits(Vec v) {
 }
 template <int part>
 static inline __m512i query_part(Vec a, Vec b) {
-  return _mm512_mask_blend_epi16(
-      0xaaaaaaaa, _mm512_srli_epi32(query_bits<part>(a), 16), query_bits<part>(b));
+  return upper_halves_in_turn(query_bits<part>(a), query_bits<part>(b));
 }
 
 // A step of 32 dimensions of a key: the first half and the second in turn.

@@ -81,7 +81,7 @@ const MatrixOps* amx_matrix_ops(const MatrixFormat& format) noexcept {
     case MatrixFormat::Kind::kF16:
       return &kAmxF16;
     case MatrixFormat::Kind::kBf16:
-      return format.rounds_inputs ? &kAmxBf16<kRoundedInputParts> : &kAmxBf16<kBf16InputParts>;
+      return format.rounds_inputs ? &kAmxBf16<1> : &kAmxBf16<kBf16InputParts>;
     default:
       if (format.group == 16) return amx_code_ops<16>(format);
       return format.group == 32 ? amx_code_ops<32>(format) : nullptr;

@@ -83,7 +83,7 @@ static inline float scale_factor(float largest) {
 // words of 16 bits whose nibble j belongs to pair 4 i + j; they index the codebook.
 template <int bits, int group, bool has_min>
 struct CodeWeights {
-  static constexpr int kParts = kCodeInputParts;
+  static constexpr int kParts = 1;
   static constexpr bool kInPlace = false;
   static constexpr int64_t kStepGroups = kStepK / group;
   static constexpr int64_t kUnitGroups = kUnitSteps * kStepGroups;
