@@ -53,9 +53,12 @@ MatrixPlan plan_matrix(const MatrixSource& source,
   const TensorView& view = source.view;
   MatrixPlan plan;
   if (packed) plan.ops = find_matrix_ops(table, view.dtype, rounds_inputs);
+  const bool in_place = plan.ops != nullptr && plan.ops->pack_panel == nullptr;
+  if (in_place && !source.is_plain()) plan.ops = nullptr;
   if (plan.ops != nullptr) {
-    plan.form = Form::kPacked;
+    plan.form = in_place ? Form::kInPlace : Form::kPacked;
     plan.format = *format_of(view.dtype, rounds_inputs);
+    if (in_place) return plan;
     plan.size = static_cast<std::uint64_t>(panel_count(view)) * plan.ops->panel_size(view.shape[1]);
   } else if (tensor::is_quantized(view.dtype) || !source.is_plain()) {
     plan.form = Form::kConverted;

@@ -18,7 +18,7 @@
 
 namespace inferneo::graph {
 
-// Null where the table does not pack matrices of this type.
+// Null where the table has nothing but LinearFn for matrices of this type.
 const kernels::MatrixOps* find_matrix_ops(const kernels::KernelTable& table,
                                           tensor::DType dtype,
                                           bool rounds_inputs = false);
@@ -30,7 +30,7 @@ kernels::LinearFn find_linear(const kernels::KernelTable& table, tensor::DType d
 struct MatrixPlan {
   enum class Form : std::uint8_t { kInPlace, kConverted, kPacked };
   Form form = Form::kInPlace;
-  const kernels::MatrixOps* ops = nullptr;  // of a packed one
+  const kernels::MatrixOps* ops = nullptr;  // of a packed one, or of rows that it reads in place
   kernels::MatrixFormat format;             // the same
   // Place in the image, aligned to a cache line; of size 0 when in place.
   std::uint64_t offset = 0;

@@ -108,6 +108,35 @@ kernels::KernelTable plain_table() {
   return table;
 }
 
+// Rows of bf16 as they lie in the file.
+std::size_t row_panel_size(std::int64_t k) noexcept {
+  return static_cast<std::size_t>(kPanelOutputs * k) * sizeof(std::uint16_t);
+}
+
+void row_linear(const kernels::PackedLinearArgs& args) noexcept {
+  const auto count = static_cast<std::size_t>(args.n_end * args.k);
+  std::vector<float> floats(count);
+  kernels::reference_table().bf16_to_f32(reinterpret_cast<const std::uint16_t*>(args.panels),
+                                         floats.data(),
+                                         static_cast<std::int64_t>(count));
+  kernels::PackedLinearArgs plain = args;
+  const auto image = AnonymousMemory::allocate(count * sizeof(float), "rows").value();
+  std::memcpy(image.data(), floats.data(), count * sizeof(float));
+  plain.panels = image.data();
+  plain_linear<3>(plain);
+}
+
+constexpr kernels::MatrixOps kRows = {
+    "rows", &PlainInputs<3>::kOps, row_panel_size, nullptr, row_linear};
+
+kernels::KernelTable row_table() {
+  kernels::KernelTable table = kernels::reference_table();
+  table.matrix_ops = [](const MatrixFormat& format) noexcept {
+    return format.kind == MatrixFormat::Kind::kBf16 ? &kRows : nullptr;
+  };
+  return table;
+}
+
 // A matrix of random elements in memory of its own, as a file would hold it; `shift` bytes off
 // alignment.
 struct TestMatrix {
@@ -336,6 +365,30 @@ TEST(Matrices, the_plan_says_form_and_size_of_each) {
     end = matrix.offset + matrix.size;
   }
   EXPECT_EQ(end, packed.image_size);
+}
+
+TEST(Matrices, rows_that_kernels_read_as_they_lie_stay_in_place) {
+  const TestMatrix embedding(DType::kF32, kVocab, kWidth, 1);
+  const TestMatrix rows(DType::kBf16, 45, kWidth, 2);
+  const TestMatrix square(DType::kBf16, kWidth, kWidth, 3);
+  const MatrixSource columns = {square.view(), 1, kWidth};
+  ProgramBuilder builder = make_builder(true);
+  const ValueId in = builder.gather_logit_rows(builder.embed(embedding.view()));
+  builder.linear(in, {{columns, std::nullopt}});
+  const ValueId out = builder.linear(in, {{rows.view()}}).front();
+  const Program program = std::move(builder).finish(out).value();
+
+  const MatricesPlan plan = plan_matrices(program, row_table());
+  EXPECT_EQ(plan.matrices[0].form, Form::kConverted);
+  EXPECT_EQ(plan.matrices[0].ops, nullptr);
+  EXPECT_EQ(plan.matrices[1].form, Form::kInPlace);
+  EXPECT_EQ(plan.matrices[1].ops, &kRows);
+  EXPECT_EQ(plan.image_size, plan.matrices[0].size);
+  EXPECT_EQ(plan.packed_size, 0U);
+  const Matrices matrices(program, plan, nullptr);
+  EXPECT_EQ(matrices[1].data, rows.view().data);
+  expect_near(run(program, row_table(), kTokens, 2),
+              multiply(embedded(embedding, kTokens), rows.floats(), kWidth));
 }
 
 TEST(Matrices, inputs_of_the_head_and_of_routers_are_never_rounded) {

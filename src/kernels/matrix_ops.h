@@ -90,8 +90,10 @@ struct MatrixOps {
   // table that names it so.
   const char* layout = nullptr;
   const InputOps* inputs = nullptr;
-  // Bytes of a panel of rows of k elements; a multiple of 64.
+  // Bytes of a panel of rows of k elements; a multiple of 64 where panels are packed.
   std::size_t (*panel_size)(std::int64_t k) noexcept = nullptr;
+  // Null where panels are the rows of the matrix as they lie in its file, the last of them short
+  // and none of them aligned to more than an element.
   void (*pack_panel)(const PanelSource& source, std::byte* panel) noexcept = nullptr;
   void (*linear)(const PackedLinearArgs& args) noexcept = nullptr;
   // Null where the table has none. Meant for many rows.

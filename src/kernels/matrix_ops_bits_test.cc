@@ -211,6 +211,7 @@ TEST(MatrixOps, inputs_packed_in_parts_equal_those_packed_at_once) {
 
 TEST(MatrixOps, panels_with_missing_rows_stay_within_their_size) {
   for_each_ops([](const MatrixOps& ops, const MatrixFormat& format, const std::string& what) {
+    if (ops.pack_panel == nullptr) return;
     const Matrix one(format, 1, 96);
     const std::size_t size = ops.panel_size(96);
     const Aligned panel(size + 64);

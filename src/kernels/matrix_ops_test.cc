@@ -53,15 +53,16 @@ struct Expected {
 // mins are rounded to f16. Bound: sums in f32 add less than 2^-21 at the sizes tested.
 double relative_rounding(const MatrixOps& ops, const MatrixFormat& format) {
   if (has_code_inputs(ops)) return 0x1p-11;
-  const bool has_bf16_tiles = std::string_view(ops.layout).starts_with("amx-bf16");
+  const std::string_view layout = ops.layout;
+  const bool multiplies_bf16 = layout.starts_with("amx-bf16") || layout.starts_with("bf16");
   if (is_codes(format)) {
     // Elements and inputs to bf16; or scales, elements and inputs, each to f16.
-    return has_bf16_tiles ? 0x1p-7 : 0x1p-10;
+    return multiplies_bf16 ? 0x1p-7 : 0x1p-10;
   }
   if (format.kind == MatrixFormat::Kind::kF16) {
-    return has_bf16_tiles ? 0x1p-8 : 0x1p-20;  // elements to bf16, or inputs to two f16 numbers
+    return multiplies_bf16 ? 0x1p-8 : 0x1p-20;  // elements to bf16, or inputs to two f16 numbers
   }
-  if (!has_bf16_tiles) return 0x1p-11;             // inputs to one f16 number
+  if (!multiplies_bf16) return 0x1p-11;            // inputs to one f16 number
   return format.rounds_inputs ? 0x1p-8 : 0x1p-15;  // to one bf16 number, or two
 }
 

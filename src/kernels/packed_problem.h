@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <random>
@@ -130,6 +131,11 @@ struct Matrix {
 
   [[nodiscard]] Aligned pack(const MatrixOps& ops) const {
     const std::size_t size = ops.panel_size(k);
+    if (ops.pack_panel == nullptr) {
+      Aligned rows(halves.size() * sizeof(std::uint16_t));
+      std::memcpy(rows.data(), halves.data(), rows.size());
+      return rows;
+    }
     CHECK(size % 64 == 0);
     Aligned panels(size * static_cast<std::size_t>((n + kPanelOutputs - 1) / kPanelOutputs));
     std::byte* panel = panels.data();

@@ -38,7 +38,7 @@ constexpr KernelTable amx_table() {
   table.attention_f16_fine = amx_attention<F16Cache, 2>;
   table.attention_i8 = amx_attention<I8Cache, 1>;
   table.spin_bf16 = spin_amx;
-  table.spin_bf16_dot = spin<Bf16DotStep>;
+  table.spin_bf16_dot = spin<OperandsBf16>;
   return table;
 }
 

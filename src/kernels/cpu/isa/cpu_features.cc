@@ -47,6 +47,12 @@ bool request_tiles() {
   return syscall(SYS_arch_prctl, kArchReqXcompPerm, 18L) == 0;
 }
 
+// Spec: AMD64 Architecture Programmer's Manual vol. 3, CPUID Fn0000_0000.
+bool is_amd() {
+  const Registers r = cpuid(0, 0);
+  return r.ebx == 0x68747541 && r.edx == 0x69746e65 && r.ecx == 0x444d4163;  // AuthenticAMD
+}
+
 }  // namespace
 
 CpuFeatures detect_cpu_features() {
@@ -65,6 +71,7 @@ CpuFeatures detect_cpu_features() {
              bit(extended.ebx, 17) && bit(extended.ebx, 30) && bit(extended.ebx, 31);
   f.avx512_vnni = f.avx512 && bit(extended.ecx, 11);
   f.avx512_bf16 = f.avx512_vnni && bit(extended1.eax, 5);
+  f.has_fast_bf16_dot = f.avx512_bf16 && is_amd();
   f.amx_bf16 = f.avx512_bf16 && (states & kTileState) == kTileState && bit(extended.edx, 22) &&
                bit(extended.edx, 23) && bit(extended.edx, 24) && request_tiles();
   f.amx_fp16 = f.amx_bf16 && bit(extended1.eax, 21);

@@ -14,8 +14,10 @@ std::array<const KernelTable*, kIsaTableCountMax> supported_isa_tables() {
   if (features.avx2) tables[count++] = &kAvx2Table;
   if (features.avx2_vnni) tables[count++] = &kAvx2VnniTable;
   if (features.avx512) tables[count++] = &kAvx512Table;
+  const bool is_bf16_slow = features.avx512_bf16 && !features.has_fast_bf16_dot;
+  if (is_bf16_slow) tables[count++] = &kAvx512Bf16Table;
   if (features.avx512_vnni) tables[count++] = &kAvx512VnniTable;
-  if (features.avx512_bf16) tables[count++] = &kAvx512Bf16Table;
+  if (features.has_fast_bf16_dot) tables[count++] = &kAvx512Bf16Table;
   if (features.amx_bf16) tables[count++] = &kAmxTable;
   if (features.amx_fp16) tables[count++] = &kAmxFp16Table;
 #elif defined(__aarch64__)
