@@ -64,9 +64,11 @@ struct Samples {
   std::vector<double> read_bytes_per_s;
   std::vector<double> f32_flop_per_s;
   std::vector<double> bf16_flop_per_s;
-  std::vector<double> bf16_dot_flop_per_s;  // empty on tables without vdpbf16ps
+  std::vector<double> bf16_loaded_flop_per_s;  // empty where loads do not slow products
+  std::vector<double> bf16_dot_flop_per_s;     // empty on tables without vdpbf16ps
   std::vector<double> prefill_tokens_per_s;
   std::vector<double> prefill_share;
+  std::vector<double> prefill_loaded_share;
   std::vector<double> prefill_dot_share;
   std::vector<double> decode_share;
   std::vector<double> host_us_per_step;
@@ -128,6 +130,10 @@ Status run_round(ModelHost& host,
   const double rate = prefill_flops(subject.shape, kPrefillTokens) / prefill.seconds;
   samples.prefill_tokens_per_s.push_back(kPrefillTokens / prefill.seconds);
   samples.prefill_share.push_back(rate / peak);
+  if (limits.bf16_loaded_flop_per_s > 0) {
+    samples.bf16_loaded_flop_per_s.push_back(limits.bf16_loaded_flop_per_s);
+    samples.prefill_loaded_share.push_back(rate / limits.bf16_loaded_flop_per_s);
+  }
   if (limits.bf16_dot_flop_per_s > 0) {
     samples.bf16_dot_flop_per_s.push_back(limits.bf16_dot_flop_per_s);
     samples.prefill_dot_share.push_back(rate / limits.bf16_dot_flop_per_s);
@@ -185,10 +191,20 @@ std::vector<Row> rows_of(const Samples& samples) {
   std::vector<Row> rows = {
       {"read_bandwidth", "read bandwidth", "GB/s", 1e-9, &samples.read_bytes_per_s},
       {"bf16_peak", "peak of bf16 products", "GFLOP/s", 1e-9, &samples.bf16_flop_per_s},
+      {"bf16_loaded_peak",
+       "  with operands loaded",
+       "GFLOP/s",
+       1e-9,
+       &samples.bf16_loaded_flop_per_s},
       {"bf16_dot_peak", "bf16 peak of vdpbf16ps", "GFLOP/s", 1e-9, &samples.bf16_dot_flop_per_s},
       {"f32_peak", "f32 peak", "GFLOP/s", 1e-9, &samples.f32_flop_per_s},
       {"prefill_512", "prefill of 512 tokens", "tokens/s", 1, &samples.prefill_tokens_per_s},
       {"prefill_512_share", "  share of the peak", "%", 100, &samples.prefill_share},
+      {"prefill_512_loaded_share",
+       "  with operands loaded",
+       "%",
+       100,
+       &samples.prefill_loaded_share},
       {"prefill_512_dot_share", "  share of vdpbf16ps", "%", 100, &samples.prefill_dot_share},
   };
   for (const BatchSamples& batch : samples.decode) {

@@ -145,6 +145,9 @@ Result<Limits> measure_limits(CpuDevice& cpu, const LimitsOptions& options) {
   };
   limits.f32_flop_per_s = spin_limit(cpu.kernels().spin_f32);
   limits.bf16_flop_per_s = spin_limit(cpu.kernels().spin_bf16);
+  if (cpu.kernels().spin_bf16_loaded != nullptr) {
+    limits.bf16_loaded_flop_per_s = spin_limit(cpu.kernels().spin_bf16_loaded);
+  }
   if (cpu.kernels().spin_bf16_dot != nullptr) {
     limits.bf16_dot_flop_per_s = spin_limit(cpu.kernels().spin_bf16_dot);
   }

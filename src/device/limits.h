@@ -24,6 +24,8 @@ struct Limits {
   double read_bytes_per_s = 0;
   double f32_flop_per_s = 0;   // multiply and add count as two
   double bf16_flop_per_s = 0;  // of the table's fastest: AMX tiles, vdpbf16ps, or f32 multiply-add
+  // The same with operands loaded from L1 for each product; 0 where that is no slower.
+  double bf16_loaded_flop_per_s = 0;
   // Of the 512-bit dot product vdpbf16ps, whatever the table uses; 0 on tables without it.
   double bf16_dot_flop_per_s = 0;
   // Operations on bytes by the dot product that matrices of codes use; 0 on tables without one.

@@ -20,6 +20,12 @@ TEST(Limits, are_rates_a_machine_can_have) {
       EXPECT_LT(limits->f32_flop_per_s, 1e13);
       EXPECT_GT(limits->bf16_flop_per_s, 1e6);
       EXPECT_LT(limits->bf16_flop_per_s, 1e14);
+      if (table->spin_bf16_loaded != nullptr) {
+        EXPECT_GT(limits->bf16_loaded_flop_per_s, 1e6);
+        EXPECT_LT(limits->bf16_loaded_flop_per_s, 1e14);
+      } else {
+        EXPECT_EQ(limits->bf16_loaded_flop_per_s, 0);
+      }
       if (table->spin_bf16_dot != nullptr) {
         EXPECT_GT(limits->bf16_dot_flop_per_s, 1e6);
         EXPECT_LT(limits->bf16_dot_flop_per_s, 1e13);

@@ -37,7 +37,8 @@ constexpr KernelTable amx_table() {
   KernelTable table = generic_table("amx", amx_matrix_ops, spin_int8);
   table.attention_f16 = amx_attention<F16Cache, 2>;
   table.attention_i8 = amx_attention<I8Cache, 2>;
-  table.spin_bf16 = spin_amx;
+  table.spin_bf16 = spin_amx<false>;
+  table.spin_bf16_loaded = spin_amx<true>;
   table.spin_bf16_dot = spin<OperandsBf16>;
   return table;
 }

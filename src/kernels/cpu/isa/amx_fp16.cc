@@ -37,7 +37,8 @@ constexpr KernelTable amx_table() {
   table.attention_f16 = amx_attention<F16Cache, 1>;
   table.attention_f16_fine = amx_attention<F16Cache, 2>;
   table.attention_i8 = amx_attention<I8Cache, 1>;
-  table.spin_bf16 = spin_amx;
+  table.spin_bf16 = spin_amx<false>;
+  table.spin_bf16_loaded = spin_amx<true>;
   table.spin_bf16_dot = spin<OperandsBf16>;
   return table;
 }

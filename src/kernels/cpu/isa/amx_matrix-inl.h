@@ -88,13 +88,18 @@ const MatrixOps* amx_matrix_ops(const MatrixFormat& format) noexcept {
   }
 }
 
-// Keeps the tile unit busy on registers alone. Why noise and not zeros: tiles of f16 multiply zeros
-// a fifth faster than anything else (7.1 against 5.85 T/s on two cores, measured; those of bf16
-// keep 7.1).
+// Keeps the tile unit busy, on the same operands or on tiles that are loaded from L1 for each step,
+// as every product of matrices has to. Why noise and not zeros: tiles of f16 multiply zeros a fifth
+// faster than anything else (7.1 against 5.85 T/s on two cores, measured). Those of bf16 keep 7.1
+// on operands that stay, and lose a fifth of the clock as soon as new ones arrive that are not
+// zeros.
+template <bool loads>
 double spin_amx(int64_t rounds) noexcept {
-  alignas(64) uint16_t operands[4 * kTileElements];
+  constexpr int64_t kSteps = 4;  // whose tiles L1 holds
+  constexpr int64_t kStepElements = 4 * kTileElements;
+  alignas(64) uint16_t operands[kSteps * kStepElements];
   uint32_t state = 1;
-  for (uint16_t* at = operands; at < operands + 4 * kTileElements; at += kLanes) {
+  for (uint16_t* at = operands; at < operands + kSteps * kStepElements; at += kLanes) {
     float noise[kLanes];
     for (float& value : noise) {
       state = state * 1664525 + 1013904223;  // Numerical Recipes, 7.1
@@ -104,11 +109,14 @@ double spin_amx(int64_t rounds) noexcept {
   }
   _tile_loadconfig(&kTileConfig);
   tile_memory_fence();
-  tile_load<4>(operands);
-  tile_load<5>(operands + kTileElements);
-  tile_load<6>(operands + 2 * kTileElements);
-  tile_load<7>(operands + 3 * kTileElements);
   for (int64_t i = 0; i < rounds; ++i) {
+    if (loads || i == 0) {
+      const uint16_t* step = operands + i % kSteps * kStepElements;
+      tile_load<4>(step);
+      tile_load<5>(step + kTileElements);
+      tile_load<6>(step + 2 * kTileElements);
+      tile_load<7>(step + 3 * kTileElements);
+    }
     tile_product<0, 4, 6>();
     tile_product<1, 4, 7>();
     tile_product<2, 5, 6>();
