@@ -1,7 +1,7 @@
 // Products of many rows. Included after amx_results-inl.h.
 
 constexpr int64_t kStepsPerChunk = 16;   // two panels of it, 32 KiB, stay in L1 (measured)
-constexpr int64_t kBlockTiles = 16;      // input tiles whose sums are held together
+constexpr int64_t kBlockTiles = 32;      // input tiles whose sums are held together
 constexpr int64_t kBlockPanels = 32;     // panels whose sums are held together
 constexpr int64_t kPassBytes = 2 << 20;  // weights that several blocks of inputs read in turn
 
@@ -122,8 +122,15 @@ static inline void amx_chunk(const PackedLinearArgs& args,
   const int64_t input_size = input_tile_size<kParts>(args.k);
   const bool is_last = step + step_count == steps_of(args.k);
   constexpr int64_t step_bytes = kStepsPerChunk * kInputStepBytes<kParts>;
-  constexpr int kAheadLines = (int)(Weights::kUnitBytes / kUnitSteps / 64 / (kBlockTiles / 2) +
-                                    (Weights::kInPlace ? 0 : 1));
+  constexpr int64_t kStepLines = (Weights::kUnitBytes / kUnitSteps + 63) / 64;
+  // Why not more where few products share them: prefetches that wait hold up loads (a quarter
+  // slower, measured).
+  constexpr int64_t kFewPairs = 8;
+  const int64_t ahead_lines = kStepLines > kFewPairs && pair_count <= kFewPairs ? 2 : 1;
+  const auto two_rows_product =
+      ahead_lines == 1 ? amx_product<kParts, true, 1> : amx_product<kParts, true, 2>;
+  const auto one_row_product =
+      ahead_lines == 1 ? amx_product<kParts, false, 1> : amx_product<kParts, false, 2>;
   const int64_t stride = gated != nullptr ? 1 : 2;
   for (int64_t i = 0; i * stride < block.panel_count; ++i) {
     const int64_t first_panel = block.panel + i * stride;
@@ -138,7 +145,7 @@ static inline void amx_chunk(const PackedLinearArgs& args,
     p.b = chunk_tiles<Weights>(other, step_count, table, buffer + kStepsPerChunk * kTileBytes);
     p.step_count = step_count;
     // A product fetches its share of the next pair of panels. Behind the last this is harmless.
-    const int64_t ahead_bytes = step_count * kAheadLines * 64;
+    const int64_t ahead_bytes = step_count * ahead_lines * 64;
     for (int64_t j = 0; j < pair_count; ++j) {
       const int64_t tile = block.tile + 2 * j;
       const bool two_rows = 2 * j + 1 < block.tile_count;
@@ -152,11 +159,7 @@ static inline void amx_chunk(const PackedLinearArgs& args,
       const int64_t share = i * kStepsPerChunk * kInputsAheadLines<kParts> * 64;
       p.inputs_ahead =
           (share < step_bytes ? p.first + share : p.second + (share - step_bytes)) + step_bytes;
-      if (two_rows) {
-        amx_product<kParts, true, kAheadLines>(p, step == 0, own);
-      } else {
-        amx_product<kParts, false, kAheadLines>(p, step == 0, own);
-      }
+      (two_rows ? two_rows_product : one_row_product)(p, step == 0, own);
       if (!is_last) continue;
       for (int64_t t = 0; t < (two_rows ? 2 : 1); ++t) {
         const float* tile_sums = own + 2 * t * kTile * kTile;
