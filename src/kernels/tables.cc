@@ -20,7 +20,7 @@ struct TableList {
 TableList probe_tables() {
   TableList list;
   list.tables[list.count++] = &reference_table();
-  for (const KernelTable* table : supported_isa_tables()) {
+  for (const KernelTable* table : isa_tables(detect_cpu_features())) {
     if (table != nullptr && list.count < kTableCountMax) list.tables[list.count++] = table;
   }
   return list;

@@ -2,12 +2,9 @@
 
 #include <cstddef>
 
-#include "kernels/cpu/isa/cpu_features.h"
-
 namespace inferneo::kernels {
 
-std::array<const KernelTable*, kIsaTableCountMax> supported_isa_tables() {
-  const CpuFeatures features = detect_cpu_features();
+std::array<const KernelTable*, kIsaTableCountMax> isa_tables(const CpuFeatures& features) {
   std::array<const KernelTable*, kIsaTableCountMax> tables{};
   std::size_t count = 0;
 #if defined(__x86_64__)

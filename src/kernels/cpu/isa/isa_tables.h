@@ -1,11 +1,12 @@
 // The tables that each instruction set exports. Only isa_tables.cc knows which of them this build
-// holds and which the running processor supports.
+// holds and which a processor supports.
 // Thread: any.
 #pragma once
 
 #include <array>
 #include <cstddef>
 
+#include "kernels/cpu/isa/cpu_features.h"
 #include "kernels/kernel_table.h"
 
 namespace inferneo::kernels {
@@ -23,7 +24,7 @@ extern const KernelTable kNeonDotTable;
 // Bound: at least the tables that one architecture has.
 inline constexpr std::size_t kIsaTableCountMax = 10;
 
-// Slowest first; unused places at the end are null.
-std::array<const KernelTable*, kIsaTableCountMax> supported_isa_tables();
+// Those of a processor with these features, slowest first; unused places at the end are null.
+std::array<const KernelTable*, kIsaTableCountMax> isa_tables(const CpuFeatures& features);
 
 }  // namespace inferneo::kernels
