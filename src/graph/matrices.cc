@@ -52,13 +52,14 @@ MatrixPlan plan_matrix(const MatrixSource& source,
                        const kernels::KernelTable& table) {
   const TensorView& view = source.view;
   MatrixPlan plan;
-  if (packed) plan.ops = find_matrix_ops(table, view.dtype, rounds_inputs);
-  const bool in_place = plan.ops != nullptr && plan.ops->pack_panel == nullptr;
-  if (in_place && !source.is_plain()) plan.ops = nullptr;
-  if (plan.ops != nullptr) {
-    plan.form = in_place ? Form::kInPlace : Form::kPacked;
+  const MatrixOps* ops = packed ? find_matrix_ops(table, view.dtype, rounds_inputs) : nullptr;
+  const bool has_panels = ops != nullptr && ops->pack_panel != nullptr;
+  if (has_panels || (ops != nullptr && source.is_plain())) {
+    plan.ops = ops;
     plan.format = *format_of(view.dtype, rounds_inputs);
-    if (in_place) return plan;
+  }
+  if (has_panels) {
+    plan.form = Form::kPacked;
     plan.size = static_cast<std::uint64_t>(panel_count(view)) * plan.ops->panel_size(view.shape[1]);
   } else if (tensor::is_quantized(view.dtype) || !source.is_plain()) {
     plan.form = Form::kConverted;

@@ -114,14 +114,13 @@ std::size_t row_panel_size(std::int64_t k) noexcept {
 }
 
 void row_linear(const kernels::PackedLinearArgs& args) noexcept {
-  const auto count = static_cast<std::size_t>(args.n_end * args.k);
-  std::vector<float> floats(count);
+  const std::int64_t count = args.n_end * args.k;
+  const auto image =
+      AnonymousMemory::allocate(static_cast<std::size_t>(count) * sizeof(float), "rows").value();
   kernels::reference_table().bf16_to_f32(reinterpret_cast<const std::uint16_t*>(args.panels),
-                                         floats.data(),
-                                         static_cast<std::int64_t>(count));
+                                         reinterpret_cast<float*>(image.data()),
+                                         count);
   kernels::PackedLinearArgs plain = args;
-  const auto image = AnonymousMemory::allocate(count * sizeof(float), "rows").value();
-  std::memcpy(image.data(), floats.data(), count * sizeof(float));
   plain.panels = image.data();
   plain_linear<3>(plain);
 }

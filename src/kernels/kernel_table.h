@@ -181,9 +181,9 @@ struct KernelTable {
   // compared with. One round is a few nanoseconds to a microsecond.
   double (*spin_f32)(std::int64_t rounds) noexcept;
   double (*spin_bf16)(std::int64_t rounds) noexcept;
-  // The same with operands of bf16 products loaded for each step; null where loads do not slow them.
+  // The same with operands of bf16 products loaded for each step; null where that is no slower.
   double (*spin_bf16_loaded)(std::int64_t rounds) noexcept = nullptr;
-  // As the first two for the 512-bit dot product vdpbf16ps; null on tables for processors without it.
+  // As the first two for the dot product vdpbf16ps; null on tables for processors without it.
   double (*spin_bf16_dot)(std::int64_t rounds) noexcept = nullptr;
   // The same for products of bytes that matrices of codes are made of; null where there are none.
   double (*spin_int8)(std::int64_t rounds) noexcept = nullptr;

@@ -47,10 +47,11 @@ struct PanelSource {
 
 // y[m][n] = sum_k x[m][k] * w[n][k] (+ bias[n]) (+ y[m][n] when accumulate), n in [n_begin, n_end).
 struct PackedLinearArgs {
-  const void* inputs = nullptr;       // all m rows packed by InputOps::pack
-  const std::byte* panels = nullptr;  // aligned to 64 bytes; panel i holds rows 16 i .. 16 i + 15
-  const float* bias = nullptr;        // Shape: [n], or null
-  float* y = nullptr;                 // Shape: [m][y_stride]
+  const void* inputs = nullptr;  // all m rows packed by InputOps::pack
+  const std::byte* panels =
+      nullptr;  // panel i holds rows 16 i .. 16 i + 15; aligned to 64 bytes if packed
+  const float* bias = nullptr;  // Shape: [n], or null
+  float* y = nullptr;           // Shape: [m][y_stride]
   std::int64_t m = 0;
   std::int64_t n_begin = 0;  // a multiple of kPanelOutputs
   std::int64_t n_end = 0;    // a multiple of kPanelOutputs, or the number of rows of the matrix

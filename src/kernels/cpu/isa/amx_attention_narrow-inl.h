@@ -20,7 +20,7 @@ static inline int64_t narrow_column(int64_t d) {
   return d / kStepK * kStepK + pair_column(d % kStepK);
 }
 
-// Writes a part of the values of a pair of keys side by side. Shape: as pair_values has it
+// Writes a part of the values of a pair of keys side by side. Shape: as pair_values has it.
 template <int part>
 static inline void store_value_pairs(__m512i a, __m512i b, F16* to) {
   _mm512_storeu_si512(to, value_pairs<part>(a, b, 0));

@@ -35,11 +35,9 @@ void pack_bf16_inputs(const float* x,
     const float* row = x + m * x_stride;
     Bf16* out = (Bf16*)packed + m * bf16_row_width(k);
     for (int64_t i = 0; i < k; i += 2 * kLanes, out += 2 * kLanes) {
-      const int64_t rest = k - i;
-      const Vec low = load_part(row + i, rest < kLanes ? rest : kLanes);
-      const Vec high = rest <= kLanes      ? zero()
-                       : rest < 2 * kLanes ? load_part(row + i + kLanes, rest - kLanes)
-                                           : load(row + i + kLanes);
+      const auto present = (__mmask32)((1ULL << (k - i < 2 * kLanes ? k - i : 2 * kLanes)) - 1);
+      const Vec low = _mm512_maskz_loadu_ps((__mmask16)present, row + i);
+      const Vec high = _mm512_maskz_loadu_ps((__mmask16)(present >> kLanes), row + i + kLanes);
       _mm512_store_si512(out, (__m512i)_mm512_cvtne2ps_pbh(high, low));
     }
   }

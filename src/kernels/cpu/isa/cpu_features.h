@@ -13,8 +13,8 @@ struct CpuFeatures {
   // vdpbf16ps makes twice as many products a second as the f32 multiply-add: on Zen 4 and later. On
   // Intel processors it makes half as many (Granite Rapids, measured).
   bool has_fast_bf16_dot = false;
-  bool amx_bf16 = false;     // also avx512_bf16 and AVX-512 FP16; tiles permitted by the system
-  bool amx_fp16 = false;     // also amx_bf16
+  bool amx_bf16 = false;  // also avx512_bf16 and AVX-512 FP16; tiles permitted by the system
+  bool amx_fp16 = false;  // also amx_bf16
   bool neon = false;
   bool neon_dot = false;  // also neon; the dot product of bytes
 };
